@@ -1,0 +1,91 @@
+"""Turn labelled images into a classifier you can trust: `fit`, `evaluate`, `predict`.
+
+The names below are loaded when they are first used (PEP 562), so that `import imgcls` is instant and silent:
+neither TensorFlow nor Keras, scikit-learn or Matplotlib is imported, and nothing in the environment changes.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgcls.classifier import ImageClassifier, NotFittedError, train
+    from imgcls.datasets import Dataset, Sample, as_dataset
+    from imgcls.errors import (
+        BundleError,
+        ConfigurationError,
+        DataError,
+        EmptyDatasetError,
+        ImgclsError,
+        TamperedBundleError,
+        UnreadableImageError,
+    )
+    from imgcls.metrics import Evaluation
+    from imgcls.predictions import Prediction, Predictions
+    from imgcls.trainer import History
+
+__version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "imgcls.classifier": ("ImageClassifier", "NotFittedError", "train"),
+    "imgcls.datasets": ("Dataset", "Sample", "as_dataset"),
+    "imgcls.errors": (
+        "BundleError",
+        "ConfigurationError",
+        "DataError",
+        "EmptyDatasetError",
+        "ImgclsError",
+        "TamperedBundleError",
+        "UnreadableImageError",
+    ),
+    "imgcls.metrics": ("Evaluation",),
+    "imgcls.predictions": ("Prediction", "Predictions"),
+    "imgcls.trainer": ("History",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_ROOMS = ("architectures", "bundle", "datasets", "errors", "metrics", "plotting", "predictions", "trainer", "transforms")
+
+__all__ = [
+    "BundleError",
+    "ConfigurationError",
+    "DataError",
+    "Dataset",
+    "EmptyDatasetError",
+    "Evaluation",
+    "History",
+    "ImageClassifier",
+    "ImgclsError",
+    "NotFittedError",
+    "Prediction",
+    "Predictions",
+    "Sample",
+    "TamperedBundleError",
+    "UnreadableImageError",
+    "__version__",
+    "architectures",
+    "as_dataset",
+    "bundle",
+    "datasets",
+    "errors",
+    "metrics",
+    "plotting",
+    "predictions",
+    "train",
+    "trainer",
+    "transforms",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    elif name in _ROOMS:
+        value = import_module(f"imgcls.{name}")
+    else:
+        message = f"module 'imgcls' has no attribute {name!r}"
+        raise AttributeError(message)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,19 @@
+"""The one place that imports TensorFlow for computing: compiled training step, compiled inference, devices.
+
+Another Keras backend is one more file with the same names. Importing this package starts TensorFlow.
+"""
+
+import keras
+
+from imgcls.errors import ConfigurationError
+
+if keras.backend.backend() != "tensorflow":
+    message = (
+        f"Keras runs on {keras.backend.backend()!r}. imgcls trains on TensorFlow: set KERAS_BACKEND=tensorflow before "
+        "Keras is first imported."
+    )
+    raise ConfigurationError(message)
+
+from imgcls._backend._tensorflow import TrainingStep, compiled, devices
+
+__all__ = ["TrainingStep", "compiled", "devices"]

@@ -1,0 +1,65 @@
+"""The one place that words argument errors: what is wrong, what is accepted, the nearest name, all at once.
+
+A check returns a sentence, or None when all is well; `refuse` raises one error with every sentence.
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any
+
+from imgcls.errors import ConfigurationError
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the nearest of `names`, or "" when none is near."""
+    near = get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def unknown_name(argument: str, value: Any, names: Sequence[str]) -> str | None:
+    """Check that `value` is one of `names`."""
+    if value in names:
+        return None
+    return f"{argument}={value!r} is not known.{did_you_mean(str(value), names)} Accepted: {', '.join(names)}."
+
+
+def not_whole(argument: str, value: Any, *, least: int = 1, names: Sequence[str] = ()) -> str | None:
+    """Check that `value` is a whole number of at least `least`, or one of the words in `names`."""
+    if (isinstance(value, str) and value in names) or (value is None and "None" in names):
+        return None
+    if isinstance(value, Integral) and not isinstance(value, bool) and value >= least:
+        return None
+    words = "".join(f", or {name if name == 'None' else repr(name)}" for name in names)
+    return f"{argument}={value!r} is not accepted. Accepted: a whole number of at least {least}{words}."
+
+
+def not_fraction(argument: str, value: Any) -> str | None:
+    """Check that `value` is a number in [0, 1)."""
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1:
+        return None
+    return f"{argument}={value!r} is not accepted. Accepted: a number from 0 to below 1."
+
+
+def not_positive(argument: str, value: Any) -> str | None:
+    """Check that `value` is a number above 0."""
+    if isinstance(value, Real) and not isinstance(value, bool) and value > 0:
+        return None
+    return f"{argument}={value!r} is not accepted. Accepted: a number above 0."
+
+
+def refuse(problems: Iterable[str | None]) -> None:
+    """Raise one ConfigurationError with every problem, or return when there is none."""
+    found = [problem for problem in problems if problem]
+    if len(found) == 1:
+        raise ConfigurationError(found[0])
+    if found:
+        listed = "\n".join(f"- {problem}" for problem in found)
+        message = f"{len(found)} arguments are wrong:\n{listed}"
+        raise ConfigurationError(message)
+
+
+def some(items: Sequence[Any], *, most: int = 3) -> str:
+    """Return the first few of `items` as text and how many more there are."""
+    shown = ", ".join(repr(item) for item in items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"

@@ -1,0 +1,8 @@
+"""Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
+
+from imgcls.architectures._build import POOLINGS, build, choose
+from imgcls.architectures._cnn import small_cnn, small_resnet
+from imgcls.architectures._table import Architecture, describe, names
+from imgcls.architectures._weights import set_weights
+
+__all__ = ["POOLINGS", "Architecture", "build", "choose", "describe", "names", "set_weights", "small_cnn", "small_resnet"]

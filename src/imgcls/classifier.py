@@ -1,0 +1,569 @@
+"""`ImageClassifier`: validation and wiring. The work is done by the rooms below."""
+
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import base, exceptions
+
+from imgcls import __version__, _backend, _checks, architectures, bundle, trainer, transforms
+from imgcls.datasets import Batches, Dataset, as_dataset, is_one_image, resize
+from imgcls.errors import BundleError, ConfigurationError, DataError, ImgclsError
+from imgcls.metrics import Evaluation
+from imgcls.predictions import Prediction, Predictions
+from imgcls.trainer import Choice, History
+
+_COLORS = ("auto", "rgb", "grayscale")
+_PREDICT_BATCH = 32
+_SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
+_LARGEST_AUTO_SIZE = 128  # pixels; a CNN trained from scratch on a laptop gains little beyond
+
+
+class NotFittedError(ImgclsError, exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn publishes no types
+    """The classifier has not learnt anything yet: call `fit` or `ImageClassifier.load` first."""
+
+
+@final
+class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore[misc]  # the same
+    """A scikit-learn estimator that owns a `keras.Model`.
+
+    The constructor stores its arguments; `fit` validates them. "auto" is a value: what was chosen and why is printed
+    once and kept in `choices_`.
+
+    Args:
+        architecture: A name from `imgcls.architectures.names()`; a `keras.Model`; a function
+            `(input_shape, num_classes)` that returns one; or "auto".
+        image_size: The side in pixels, (height, width), or "auto".
+        color: "rgb", "grayscale" (converted inside the model), or "auto" for what the images are.
+        normalization: "standard", "unit", "symmetric", None for pixels as they are, or "auto". Backbones of
+            `keras.applications` bring their own.
+        augmentation: A name from `imgcls.transforms.names()`, a `keras.Layer`, None, or "auto".
+        weights: "imagenet", the path of an `.h5` file, None for random numbers, or "auto": "imagenet" where it exists.
+        fine_tune: Whether a pretrained backbone is trained too; "auto" trains its head only.
+        pooling: From feature map to features: "average", "max" or "flatten".
+        dropout: The share of features dropped in training, from 0 to below 1.
+        optimizer: "adam", "adamw", "sgd", "rmsprop", a Keras optimizer, or "auto".
+        learning_rate: A number, which stays constant; a Keras schedule; or "auto": warm-up, then a cosine to zero.
+        loss: Any Keras loss or its name; "binary_crossentropy" makes a sigmoid of two classes; "auto" decides from
+            the labels.
+        epochs: How often every image is seen, or "auto".
+        batch_size: Images in a training step, at most, or "auto".
+        patience: Epochs without a lower `val_loss` before training stops and the best weights are restored; None
+            never stops early; "auto".
+        class_weight: None, "balanced", or {class: weight}.
+        seed: Reaches initial weights, order, augmentation and dropout.
+
+    Attributes:
+        classes_: K classes, in the order of probabilities.
+        model_: A plain `keras.Model` from pixels 0-255 to probabilities.
+        history_: The `History` of training.
+        choices_: Each "auto" with its value and reason.
+
+    Example:
+        >>> from imgcls import Dataset, ImageClassifier
+        >>> train, test = Dataset.builtin("digits").split((0.8, 0.2))
+        >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(train, verbose=0)
+        >>> classifier.evaluate(test).accuracy > 0.8
+        True
+        >>> classifier.predict(test[:5])
+        Predictions(5 images, 10 classes)
+    """
+
+    def __init__(
+        self,
+        architecture: Any = "auto",
+        *,
+        image_size: Any = "auto",
+        color: str = "auto",
+        normalization: str | None = "auto",
+        augmentation: Any = "auto",
+        weights: Any = "auto",
+        fine_tune: Any = "auto",
+        pooling: str = "average",
+        dropout: float = 0.2,
+        optimizer: Any = "auto",
+        learning_rate: Any = "auto",
+        loss: Any = "auto",
+        epochs: Any = "auto",
+        batch_size: Any = "auto",
+        patience: Any = "auto",
+        class_weight: Any = None,
+        seed: int = 0,
+    ) -> None:
+        self.architecture = architecture
+        self.image_size = image_size
+        self.color = color
+        self.normalization = normalization
+        self.augmentation = augmentation
+        self.weights = weights
+        self.fine_tune = fine_tune
+        self.pooling = pooling
+        self.dropout = dropout
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.loss = loss
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.class_weight = class_weight
+        self.seed = seed
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        sample_weight: Any = None,
+        callbacks: Sequence[Any] = (),
+        verbose: Any = "auto",
+    ) -> Self:
+        """Learn from labelled images.
+
+        Args:
+            data: A Dataset, a folder, a frame, a `.csv` file; or, with `y`, a list of paths or an array
+                `uint8 (N, H, W[, C])`. Of a source that is divided already, `train` is learnt from and `validation`
+                is validated on.
+            y: N labels, where `data` carries none.
+            validation_data: The same kinds, or a pair (images, labels). Measured every epoch, never learnt from.
+            sample_weight: N weights.
+            callbacks: Keras callbacks.
+            verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
+
+        Returns:
+            The classifier itself.
+
+        Raises:
+            ConfigurationError: Arguments are not accepted; the message lists all of them.
+            DataError: Images cannot be read, labels are missing, or there is one class only.
+            KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
+        """
+        self._check_arguments(verbose)
+        training, validation, sample_weight = self._divide(as_dataset(data, y), validation_data, sample_weight)
+        if len(training.classes) < 2 and not training.multi_label:
+            message = f"all {len(training):,} images are of one class, {training.classes[0]!r}. Give at least two classes."
+            raise DataError(message)
+        goal = trainer.objective(self.loss, num_classes=len(training.classes), multi_label=training.multi_label)
+        choices: dict[str, Choice] = {}
+        blueprint = self._blueprint(training, goal, choices)
+        settings = self._settings(training, validation, blueprint, choices)
+        report = trainer.ProgressReport(verbose)
+        for name, choice in choices.items():
+            report.say(f"{name} = {choice.value}: {choice.reason}")
+        model = architectures.build(self._architecture(choices), **blueprint, weights=self._weights(choices))
+        history = trainer.train(
+            model,
+            training,
+            validation_data=validation,
+            loss=self.loss,
+            class_weight=self.class_weight,
+            sample_weight=sample_weight,
+            callbacks=callbacks,
+            seed=self.seed,
+            verbose=verbose,
+            **settings,
+        )
+        self._learn(model, training.classes, training.multi_label, history, choices, blueprint)
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    # --- using ---------------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any, y: Any = None) -> Evaluation:
+        """Measure on labelled images, in one pass.
+
+        Args:
+            data: What `fit` takes. Of a source that is divided already, `test` is used, or else `validation`.
+            y: N labels, where `data` carries none.
+
+        Raises:
+            NotFittedError: There is nothing to evaluate yet.
+            DataError: Images cannot be read, or a label is not one of the classes.
+        """
+        self._check_fitted()
+        dataset = as_dataset(data, y)
+        if dataset.parts is not None and len(set(dataset.parts.tolist())) > 1:
+            dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
+        dataset = dataset.align(self.classes_.tolist())
+        if dataset.multi_label != self._multi_label:
+            message = "the classifier and these data disagree on whether an image may have several labels."
+            raise DataError(message)
+        labels = np.asarray(dataset.labels)
+        return Evaluation(
+            labels, self._forward(dataset), classes=self.classes_.tolist(), ids=dataset.ids, read=dataset.read
+        )
+
+    def predict(self, images: Any) -> Any:
+        """Say what is in one image, or in many.
+
+        Args:
+            images: One: a path, the bytes of a file, a PIL image, an array `uint8 (H, W)` or `(H, W, C)`. Many: a
+                list of these, a folder, a glob such as "new/*.jpg", an array `(N, H, W[, C])`, a Dataset.
+
+        Returns:
+            A `Prediction` for one image, `Predictions` for many.
+
+        Raises:
+            NotFittedError: There is nothing to predict with yet.
+            DataError: An image cannot be read; the message names it.
+        """
+        self._check_fitted()
+        if is_one_image(images):
+            name = str(images) if isinstance(images, str | Path) else "image"
+            one: Prediction = self._predictions(Dataset([images], ids=[name]))[0]
+            return one
+        return self._predictions(as_dataset(images, labelled=False))
+
+    def predict_proba(self, images: Any) -> NDArray[np.float32]:
+        """Return the probabilities `float32 (N, K)` of many images, in the order of `classes_`."""
+        self._check_fitted()
+        return self._forward(as_dataset(images, labelled=False))
+
+    def score(self, data: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the accuracy on labelled images, from 0 to 1; `sample_weight` holds N weights."""
+        evaluation = self.evaluate(data, y)
+        right = (evaluation.y_true == evaluation.y_pred).reshape(len(evaluation.y_true), -1).all(axis=1)
+        return float(np.average(right, weights=sample_weight))
+
+    # --- keeping -------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> Path:
+        """Write the classifier into one sealed file of data: weights, classes, preprocessing, history, choices.
+
+        Raises:
+            NotFittedError: There is nothing to save yet.
+            BundleError: The folder does not exist.
+
+        Example:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+            >>> path = classifier.save("digits.imgcls")
+            >>> same = ImageClassifier.load(path)
+            >>> bool((same.predict_proba(digits[:9]) == classifier.predict_proba(digits[:9])).all())
+            True
+        """
+        self._check_fitted()
+        parameters = {name: value for name, value in self.get_params(deep=False).items() if _is_plain(value)}
+        description = {
+            "imgcls": __version__,
+            "python": platform.python_version(),
+            "classes": self.classes_.tolist(),
+            "multi_label": self._multi_label,
+            "architecture": self._architecture(self.choices_) if "architecture" in parameters else None,
+            "blueprint": self._blueprint_,
+            "parameters": parameters,
+            "choices": {name: [choice.value, choice.reason] for name, choice in self.choices_.items()},
+            "history": {
+                "columns": dict(self.history_),
+                "seconds": self.history_.seconds,
+                "best_epoch": self.history_.best_epoch,
+                "interrupted": self.history_.interrupted,
+            },
+        }
+        return bundle.save(path, _without_nan(description), [np.asarray(weight) for weight in self.model_.weights])
+
+    @classmethod
+    def load(cls, path: str | Path, *, architecture: Any = None) -> Self:
+        """Read a classifier that `save` wrote. Nothing in the file is executed.
+
+        Args:
+            path: The file.
+            architecture: The `keras.Model` or function that the classifier was made with, where that was your own:
+                a bundle holds data and never code.
+
+        Raises:
+            BundleError: It is not a bundle, of another version, or needs `architecture`.
+            TamperedBundleError: It is truncated, damaged or altered.
+        """
+        description, arrays = bundle.load(path)
+        try:
+            kind = description["architecture"] if architecture is None else architecture
+            if kind is None:
+                message = (
+                    f"{str(path)!r} was made with an architecture of your own, and a bundle holds no code. "
+                    "Give it again: ImageClassifier.load(path, architecture=...)."
+                )
+                raise BundleError(message)
+            history = description["history"]
+            model = architectures.build(kind, **description["blueprint"])
+            architectures.set_weights(model, arrays)
+            classifier = cls(**{**description["parameters"], **({"architecture": architecture} if architecture else {})})
+            classifier._learn(
+                model,
+                tuple(description["classes"]),
+                description["multi_label"],
+                History(history.pop("columns"), **history),
+                {name: Choice(*choice) for name, choice in description["choices"].items()},
+                description["blueprint"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            message = f"{str(path)!r} does not describe a classifier that this imgcls can build: {error}"
+            raise BundleError(message) from error
+        return classifier
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_run"}
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "model_"):
+            message = "this ImageClassifier is not fitted yet. Call fit(data) first, or ImageClassifier.load(path)."
+            raise NotFittedError(message)
+
+    def _learn(
+        self,
+        model: Any,
+        classes: tuple[Any, ...],
+        multi_label: bool,
+        history: History,
+        choices: dict[str, Choice],
+        blueprint: dict[str, Any],
+    ) -> None:
+        self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
+        self._multi_label, self._blueprint_ = multi_label, blueprint
+        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+
+    def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
+        height, width, channels = self._blueprint_["input_shape"]
+        batches = Batches(
+            dataset, image_size=(height, width), channels=channels, batch_size=_PREDICT_BATCH, in_memory_bytes=0
+        )
+        if getattr(self, "_run", None) is None:
+            self._run = _backend.compiled(self.model_)
+        return trainer.probabilities(trainer.infer(self._run, batches), len(self.classes_))
+
+    def _predictions(self, dataset: Dataset) -> Predictions:
+        return Predictions(
+            self._forward(dataset),
+            classes=self.classes_.tolist(),
+            ids=dataset.ids,
+            multi_label=self._multi_label,
+            read=dataset.read,
+        )
+
+    def _check_arguments(self, verbose: Any) -> None:
+        auto = ("auto",)
+        size = self.image_size
+        sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
+        own = not isinstance(self.architecture, str)
+        named_augmentation = self.augmentation is None or not isinstance(self.augmentation, str)
+        _checks.refuse(
+            [
+                None
+                if own
+                else _checks.unknown_name("architecture", self.architecture, (*auto, *architectures.names())),
+                *(_checks.not_whole("image_size", side, names=auto) for side in sides),
+                _checks.unknown_name("color", self.color, _COLORS),
+                _checks.unknown_name("normalization", self.normalization, (*auto, *transforms.NORMALIZATIONS, None)),
+                None
+                if named_augmentation
+                else _checks.unknown_name("augmentation", self.augmentation, (*auto, *transforms.names())),
+                _checks.unknown_name("pooling", self.pooling, architectures.POOLINGS),
+                _checks.not_fraction("dropout", self.dropout),
+                _checks.unknown_name("fine_tune", self.fine_tune, (*auto, True, False)),
+                _checks.not_whole("epochs", self.epochs, names=auto),
+                _checks.not_whole("batch_size", self.batch_size, names=auto),
+                _checks.not_whole("patience", self.patience, names=("auto", "None")),
+                _checks.not_whole("seed", self.seed, least=0),
+                _checks.unknown_name("verbose", verbose, trainer.VERBOSE),
+            ]
+        )
+
+    def _divide(
+        self, dataset: Dataset, validation_data: Any, sample_weight: Any
+    ) -> tuple[Dataset, Dataset | None, Any]:
+        """Return what to learn from, what to validate on, and the weights of the former."""
+        validation = None
+        if validation_data is not None:
+            pair = isinstance(validation_data, tuple) and len(validation_data) == 2
+            validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
+        if dataset.parts is not None and len(set(dataset.parts.tolist())) > 1:
+            if validation is None and "validation" in dataset.parts:
+                validation = dataset.subset("validation")
+            if sample_weight is not None:
+                sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
+            dataset = dataset.subset("train")
+        return dataset, None if validation is None else validation.align(dataset.classes), sample_weight
+
+    def _architecture(self, choices: dict[str, Choice]) -> Any:
+        return choices["architecture"].value if "architecture" in choices else self.architecture
+
+    def _weights(self, choices: dict[str, Choice]) -> Any:
+        return choices["weights"].value if "weights" in choices else self.weights
+
+    def _blueprint(self, training: Dataset, goal: trainer.Objective, choices: dict[str, Choice]) -> dict[str, Any]:
+        """Decide everything that the graph of the model depends on: what `architectures.build` needs to build it again."""
+
+        def pick(name: str, automatic: Callable[[], tuple[Any, str]]) -> Any:
+            return _pick(self, name, choices, automatic)
+
+        sample = _sample(training)
+        side = int(np.median([min(image.shape[:2]) for image in sample]))
+        own_size = min(side, _LARGEST_AUTO_SIZE)
+        kind = pick("architecture", lambda: architectures.choose((own_size, own_size)))
+        row = architectures.describe(kind) if isinstance(kind, str) else None
+        backbone = row if row is not None and row.builder is not None else None
+        size = pick("image_size", lambda: _choose_size(row, side))
+        height, width = (size, size) if isinstance(size, int | np.integer) else size
+        gray_images = all(image.shape[2] == 1 for image in sample)
+        channels = 1 if gray_images and self.color != "rgb" and backbone is None else 3
+        weights = pick("weights", lambda: _choose_weights(row))
+        blueprint = {
+            "input_shape": (int(height), int(width), channels),
+            "num_classes": goal.outputs,
+            "head": goal.head,
+            "pooling": self.pooling,
+            "dropout": self.dropout,
+            "fine_tune": pick("fine_tune", lambda: _choose_fine_tune(weights)),
+            "grayscale": self.color == "grayscale" and channels == 3,
+            "seed": self.seed,
+        }
+        if backbone is not None and self.normalization != "auto":
+            message = f"normalization={self.normalization!r} does not go with {kind!r}, which brings its own. Leave it out."
+            raise ConfigurationError(message)
+        if backbone is None:
+            name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
+            pixels = np.stack(
+                [resize(training.read(index, channels=channels), (height, width)) for index in _spread(training)]
+            )
+            grayscale = bool(blueprint["grayscale"])
+            mean, std = ([0.0], [1.0]) if name is None else transforms.normalization(name, pixels, grayscale=grayscale)
+            blueprint |= {"mean": mean, "std": std}
+        return blueprint
+
+    def _settings(
+        self, training: Dataset, validation: Dataset | None, blueprint: dict[str, Any], choices: dict[str, Choice]
+    ) -> dict[str, Any]:
+        """Decide everything that only training depends on."""
+        height, width, channels = blueprint["input_shape"]
+        frozen = not blueprint["fine_tune"]
+        automatic = trainer.recipe(
+            images=len(training), image_size=(height, width), frozen=frozen, validated=validation is not None
+        )
+        settings = {
+            name: _pick(self, name, choices, lambda name=name: automatic[name])  # type: ignore[misc]
+            for name in ("optimizer", "batch_size", "epochs", "patience")
+        }
+        policy = _pick(
+            self,
+            "augmentation",
+            choices,
+            lambda: transforms.choose(channels=channels, image_size=(height, width), frozen=frozen),
+        )
+        return {
+            **settings,
+            "learning_rate": self.learning_rate,
+            "augmentation": transforms.augmentation(policy, seed=self.seed),
+        }
+
+
+def train(data: Any, classifier: ImageClassifier | None = None, *, verbose: Any = "auto") -> ImageClassifier:
+    """Divide, fit and evaluate in one call.
+
+    Args:
+        data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its test images;
+            any other is split 70 / 15 / 15, stratified.
+        classifier: What to fit; None for `ImageClassifier()`.
+        verbose: As in `ImageClassifier.fit`.
+
+    Returns:
+        The fitted classifier, with `evaluation_`: its `Evaluation` on images it has never seen.
+
+    Example:
+        >>> import imgcls
+        >>> digits = imgcls.Dataset.builtin("digits")
+        >>> classifier = imgcls.train(digits, imgcls.ImageClassifier(image_size=16, epochs=3), verbose=0)
+        >>> classifier.evaluation_.accuracy > 0.8
+        True
+    """
+    classifier = ImageClassifier() if classifier is None else classifier
+    training, validation, test = divide(as_dataset(data), seed=classifier.seed)
+    classifier.fit(training, validation_data=validation, verbose=verbose)
+    classifier.evaluation_ = classifier.evaluate(test)
+    return classifier
+
+
+def divide(dataset: Dataset, *, seed: int = 0) -> tuple[Dataset, Dataset, Dataset]:
+    """Return images to learn from, to validate on and to test on; parts that the source has already are kept."""
+    parts = set() if dataset.parts is None else set(dataset.parts.tolist())
+    if "train" not in parts or len(parts) < 2:
+        training, validation, test = dataset.split((0.7, 0.15, 0.15), seed=seed)
+    elif len(parts) == 3:
+        training, validation, test = dataset.split()
+    else:
+        test = dataset.subset((parts - {"train"}).pop())
+        training, validation = dataset.subset("train").split((0.85, 0.15), seed=seed)
+    return training, validation, test
+
+
+def _pick(
+    classifier: ImageClassifier, name: str, choices: dict[str, Choice], automatic: Callable[[], tuple[Any, str]]
+) -> Any:
+    """Return an argument, or where it is "auto" the automatic value, noted in `choices` with its reason."""
+    value = getattr(classifier, name)
+    if isinstance(value, str) and value == "auto":
+        choices[name] = Choice(*automatic())
+        return choices[name].value
+    return value
+
+
+def _choose_size(row: architectures.Architecture | None, side: int) -> tuple[int, str]:
+    if row is not None and row.image_size is not None:
+        return row.image_size, f"{row.name} was designed for it"
+    least = 16
+    size = int(np.clip(side, least, _LARGEST_AUTO_SIZE))
+    return size, f"the median image has {side} pixels on its shorter side; within {least} to {_LARGEST_AUTO_SIZE}"
+
+
+def _choose_weights(row: architectures.Architecture | None) -> tuple[str | None, str]:
+    if row is not None and row.pretrained:
+        return "imagenet", "few images go further with features learnt from many"
+    return None, "there are none for this architecture"
+
+
+def _choose_fine_tune(weights: Any) -> tuple[bool, str]:
+    if weights is None:
+        return True, "random weights must be trained"
+    return False, "the weights are pretrained: only the new head is trained"
+
+
+def _spread(dataset: Dataset) -> list[int]:
+    """Return at most `_SAMPLE` positions, evenly spread."""
+    return np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)).tolist()
+
+
+def _sample(dataset: Dataset) -> list[NDArray[np.uint8]]:
+    return [dataset.read(index) for index in _spread(dataset)]
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | tuple | list | dict)
+
+
+def _without_nan(value: Any) -> Any:
+    """Replace NaN and infinity by null, which strict JSON can hold."""
+    if isinstance(value, dict):
+        return {key: _without_nan(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,104 @@
+"""One road: whatever `fit`, `evaluate` and `predict` are given becomes a Dataset here."""
+
+import glob
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imgcls.datasets import _images, _sources
+from imgcls.datasets._dataset import Dataset
+from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+
+
+def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Dataset:
+    """Turn anything with images in it into a Dataset.
+
+    Args:
+        data: A Dataset; a folder; a list of paths, bytes, PIL images or arrays; an array `uint8 (N, H, W[, C])`; a
+            pandas frame with the columns `image` and `label`; a `.csv` file with them; a glob such as "new/*.jpg".
+        labels: N labels, where `data` does not carry its own.
+        labelled: Whether labels are needed. Without, a folder may hold images directly.
+
+    Raises:
+        ConfigurationError: `data` is nothing that holds images.
+        DataError: Labels are missing, or given twice.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls import as_dataset
+        >>> as_dataset(np.zeros((2, 28, 28), np.uint8), ["cat", "dog"])
+        Dataset(2 images, 2 classes: 'cat', 'dog')
+    """
+    dataset = _convert(data, labels, labelled)
+    if labelled and dataset.labels is None:
+        message = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
+        raise DataError(message)
+    return dataset
+
+
+def is_one_image(data: Any) -> bool:
+    """Say whether `data` is one image, not many: a file, bytes, a PIL image, an array (H, W) or (H, W, 1|3|4)."""
+    if isinstance(data, str | Path):
+        return not (_is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")
+    if isinstance(data, np.ndarray):
+        return data.ndim == 2 or (data.ndim == 3 and data.shape[2] in {1, 3, 4})
+    return isinstance(data, bytes | bytearray | memoryview) or _images.is_pil(data)
+
+
+def _is_glob(path: str | Path) -> bool:
+    return glob.has_magic(str(path)) and not Path(path).exists()
+
+
+def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
+    carries_labels = isinstance(data, Dataset) or hasattr(data, "columns")
+    if labels is not None and (carries_labels or (isinstance(data, str | Path) and not _is_glob(data))):
+        message = f"y is given, but {type(data).__name__} data carries its own labels. Leave y out."
+        raise DataError(message)
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, str | Path):
+        return _from_path(data, labels, labelled)
+    if hasattr(data, "columns"):
+        if not labelled and "label" not in data.columns:
+            return Dataset.from_files(data["image"].tolist())
+        return Dataset.from_frame(data)
+    if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
+        return Dataset.from_arrays(data, labels)
+    try:
+        items = list(data)
+    except TypeError:
+        message = (
+            f"data is a {type(data).__name__}. Accepted: a Dataset, a folder, a list of paths or images, an array "
+            "(N, H, W[, C]), a pandas frame, a .csv file."
+        )
+        raise ConfigurationError(message) from None
+    if not items:
+        message = "the list of images is empty. Give at least one image."
+        raise EmptyDatasetError(message)
+    if all(isinstance(item, str | Path) for item in items):
+        return Dataset.from_files(items, labels)
+    return Dataset.from_arrays(items, labels)
+
+
+def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
+    if _is_glob(path):
+        files = [file for file in sorted(glob.glob(str(path), recursive=True)) if Path(file).is_file()]
+        if not files:
+            message = f"no file matches {str(path)!r}. Check the pattern and the working directory."
+            raise EmptyDatasetError(message)
+        return Dataset.from_files(files, labels)
+    if Path(path).suffix.lower() == ".csv":
+        return Dataset.from_csv(path)
+    if labelled:
+        return Dataset.from_folder(path)
+    folder = Path(path)
+    if folder.is_file():
+        return Dataset.from_files([folder])
+    _sources.check_folder(folder)
+    ignored: dict[str, str] = {}
+    files = [str(file) for file in _sources.image_files(folder, folder, ignored)]
+    if not files:
+        message = f"there is no image in {str(folder)!r}. Accepted: {', '.join(sorted(_images.SUFFIXES))}."
+        raise EmptyDatasetError(message)
+    return Dataset(files, ids=files, ignored=ignored)

@@ -1,0 +1,142 @@
+"""From what people call labels to integer codes and class names.
+
+Codes are `int64 (N,)` into `classes` for one label an image, or a `uint8 (N, K)` indicator for several. A label comes
+back as it went in: names stay names, integers stay integers.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls._checks import did_you_mean, some
+from imgcls.errors import DataError
+
+Classes = tuple[str, ...] | tuple[int, ...]
+
+
+def encode(
+    labels: Any, *, count: int, classes: Sequence[Any] | None = None, multi_label: bool | None = None
+) -> tuple[NDArray[Any], Classes]:
+    """Encode the labels of `count` images.
+
+    Args:
+        labels: N names or integers; or (N, K) zeros and ones. Rows with exactly one 1 each are one-hot labels of one
+            class an image, unless `multi_label` is True.
+        count: How many images there are.
+        classes: Class names in order; labels are then names among them or integers into them.
+        multi_label: Whether a (N, K) array means several labels an image; None decides from the rows.
+
+    Returns:
+        Codes `int64 (N,)` or an indicator `uint8 (N, K)`, and the classes.
+
+    Raises:
+        DataError: A label is missing or of the wrong kind, or there are more or fewer labels than images.
+    """
+    array = labels if isinstance(labels, np.ndarray) else np.asarray(_listed(labels), dtype=object)
+    if len(array) != count:
+        message = f"there are {count:,} images and {len(array):,} labels. Give one label for each image."
+        raise DataError(message)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 2:
+        return _encode_indicator(array, classes, multi_label)
+    if array.ndim != 1:
+        message = f"labels have shape {array.shape}. Accepted: (N,) names or integers, or (N, K) zeros and ones."
+        raise DataError(message)
+    return _encode_single(array, classes)
+
+
+def check_classes(classes: Sequence[Any]) -> Classes:
+    """Check that `classes` are different names, or different integers."""
+    plain = [_plain(name) for name in classes]
+    if len(set(plain)) != len(plain):
+        twice = sorted({str(name) for name in plain if plain.count(name) > 1})
+        message = f"classes names {some(twice)} more than once. Give each class one name."
+        raise DataError(message)
+    if all(isinstance(name, str) for name in plain):
+        return tuple(str(name) for name in plain)
+    if all(isinstance(name, int) for name in plain):
+        return tuple(int(name) for name in plain)
+    message = f"classes are {some(plain)}. Accepted: names, or whole numbers, not both."
+    raise DataError(message)
+
+
+def _listed(labels: Any) -> list[Any]:
+    return labels.tolist() if hasattr(labels, "tolist") else list(labels)
+
+
+def _plain(label: Any) -> str | int | None:
+    """Return a label as str or int; None when it is missing or of another kind."""
+    if isinstance(label, str):
+        return str(label)
+    if isinstance(label, Integral | np.bool_):
+        return int(label)
+    if isinstance(label, Real) and float(label).is_integer():
+        return int(label)
+    return None
+
+
+def _encode_single(array: NDArray[Any], classes: Sequence[Any] | None) -> tuple[NDArray[Any], Classes]:
+    if array.dtype.kind in "iub":  # the common case, a million times faster than the loop below
+        values, codes = np.unique(array, return_inverse=True)
+        plain: list[Any] = [int(value) for value in values]
+    else:
+        labels = [_plain(label) for label in array.tolist()]
+        wrong = [index for index, label in enumerate(labels) if label is None]
+        if wrong:
+            found = array.tolist()[wrong[0]]
+            message = (
+                f"{len(wrong):,} of {len(labels):,} labels are missing or no label, first at position {wrong[0]}: "
+                f"{found!r}. Accepted: names or whole numbers. Label these images or leave them out."
+            )
+            raise DataError(message)
+        if {type(label) for label in labels} == {str, int}:
+            strange = next(label for label in labels if isinstance(label, int))
+            message = f"labels mix names and numbers, for example {strange!r}. Use one kind, such as str(label)."
+            raise DataError(message)
+        plain = sorted(set(labels))  # type: ignore[type-var]  # all str or all int, as checked above
+        position = {label: code for code, label in enumerate(plain)}
+        codes = np.array([position[label] for label in labels], dtype=np.int64)
+    if classes is None:
+        return codes.reshape(-1).astype(np.int64), check_classes(plain)
+    names = check_classes(classes)
+    return np.array([_find(value, names) for value in plain], dtype=np.int64)[codes].reshape(-1), names
+
+
+def _find(value: Any, classes: Classes) -> int:
+    if value in classes:
+        return classes.index(value)
+    if isinstance(value, int) and isinstance(classes[0], str) and 0 <= value < len(classes):
+        return value
+    if isinstance(value, str):
+        hint = did_you_mean(value, [str(name) for name in classes])
+        message = f"label {value!r} is not one of the {len(classes)} classes.{hint} The classes are {some(classes)}."
+    else:
+        message = f"label {value!r} is not one of the classes {some(classes)} nor a position from 0 to {len(classes) - 1}."
+    raise DataError(message)
+
+
+def _encode_indicator(
+    array: NDArray[Any], classes: Sequence[Any] | None, multi_label: bool | None
+) -> tuple[NDArray[Any], Classes]:
+    try:
+        numbers = array.astype(np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array([[np.nan]])
+    if not np.isin(numbers, (0.0, 1.0)).all():
+        message = f"labels of shape {array.shape} are not all 0 or 1. Accepted: (N,) labels, or (N, K) zeros and ones."
+        raise DataError(message)
+    names = check_classes(classes if classes is not None else range(array.shape[1]))
+    if len(names) != array.shape[1]:
+        message = f"labels have {array.shape[1]} columns and classes {len(names)} names. Give one name for each column."
+        raise DataError(message)
+    one_hot = bool((numbers.sum(axis=1) == 1).all())
+    if multi_label or (multi_label is None and not one_hot):
+        return numbers.astype(np.uint8), names
+    if not one_hot:
+        message = "multi_label=False, but some images have no label or several. Give one label for each image."
+        raise DataError(message)
+    return numbers.argmax(axis=1).astype(np.int64), names

@@ -1,0 +1,44 @@
+"""The exceptions of imgcls. Each message names the file or argument, the cause and the fix.
+
+```
+ImgclsError
+├── ConfigurationError      an argument is wrong                      (also ValueError)
+├── DataError               images or labels cannot be used           (also ValueError)
+│   ├── EmptyDatasetError       there are no images
+│   └── UnreadableImageError    a file or array is not an image we read
+├── BundleError             a model file cannot be used
+│   └── TamperedBundleError     its bytes are not the ones that were saved
+└── NotFittedError          predict before fit                        (also scikit-learn's)
+```
+
+`NotFittedError` stands in `imgcls.classifier`, because its other parent is scikit-learn's and this file imports
+nothing.
+"""
+
+
+class ImgclsError(Exception):
+    """The root: `except imgcls.ImgclsError` catches everything that imgcls raises on purpose."""
+
+
+class ConfigurationError(ImgclsError, ValueError):
+    """An argument is wrong; the message lists every problem found, what is accepted and the nearest name."""
+
+
+class DataError(ImgclsError, ValueError):
+    """Images or labels cannot be used as they are."""
+
+
+class EmptyDatasetError(DataError):
+    """There are no images where images were expected."""
+
+
+class UnreadableImageError(DataError):
+    """A file, byte string or array is not an image that imgcls reads."""
+
+
+class BundleError(ImgclsError):
+    """A model file is not a bundle, is of another version, or does not fit its own description."""
+
+
+class TamperedBundleError(BundleError):
+    """The bytes of a bundle are not the ones that were saved: truncated, damaged or altered."""

@@ -1,0 +1,93 @@
+"""Training curves and the confusion matrix."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_ANNOTATED_CLASSES = 30  # beyond this, numbers in cells cannot be read
+
+
+def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: "Axes | None" = None) -> "Axes":
+    """Draw a metric over epochs, for training and, where known, validation.
+
+    Args:
+        history: One list of E numbers for each name, such as "loss", "val_loss", "accuracy".
+        metric: The name to draw; `val_<metric>` is drawn beside it.
+        ax: Where to draw; None for a new figure.
+
+    Returns:
+        The Axes.
+
+    Example:
+        >>> from imgcls.plotting import curves
+        >>> curves({"loss": [0.9, 0.4], "val_loss": [1.0, 0.6]}).get_ylabel()
+        'loss'
+    """
+    ax = ax or _new_axes()
+    for name, label, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
+        if name in history:
+            values = np.asarray(history[name], dtype=float)
+            ax.plot(np.arange(1, len(values) + 1), values, style, marker="o", markersize=3, label=label)
+    ax.set(xlabel="epoch", ylabel=metric.replace("_", " "), title=metric.replace("_", " ").capitalize())
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def confusion_matrix(
+    counts: Any, classes: Sequence[Any], *, normalize: bool = False, ax: "Axes | None" = None
+) -> "Axes":
+    """Draw a confusion matrix: rows are the true classes, columns the predicted ones.
+
+    Args:
+        counts: `int (K, K)`; `counts[i, j]` images of class i were predicted as class j.
+        classes: K names.
+        normalize: Draw the share of each row instead of counts.
+        ax: Where to draw; None for a new figure that fits K classes.
+
+    Returns:
+        The Axes.
+
+    Example:
+        >>> from imgcls.plotting import confusion_matrix
+        >>> confusion_matrix([[5, 1], [0, 4]], ["cat", "dog"]).get_xlabel()
+        'predicted'
+    """
+    import seaborn as sns
+
+    counts = np.asarray(counts)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    side = min(4 + 0.38 * len(classes), 24)
+    ax = ax or _new_axes((side + 0.8, side))
+    names = [str(name) for name in classes]
+    sns.heatmap(
+        shares,  # colour is always the share of the true class, so that rare classes are seen
+        annot=(shares if normalize else counts) if len(names) <= _ANNOTATED_CLASSES else False,
+        fmt=".2f" if normalize else "d",
+        cmap="Blues",
+        vmin=0,
+        vmax=1,
+        square=True,
+        linewidths=0.5 if len(names) <= _ANNOTATED_CLASSES else 0,
+        cbar_kws={"label": "share of the true class", "shrink": 0.8},
+        xticklabels=names,
+        yticklabels=names,
+        ax=ax,
+    )
+    ax.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
+    longest = max(map(len, names))
+    ax.tick_params(axis="x", rotation=0 if longest * len(names) < side * 7 else 90)
+    ax.tick_params(axis="y", rotation=0)
+    return ax
+
+
+def _new_axes(size: tuple[float, float] = (6, 4)) -> "Axes":
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]

@@ -1,0 +1,159 @@
+"""`Prediction` for one image, `Predictions` for many."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import plotting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Reader = Callable[[], NDArray[np.uint8]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the classifier says about one image. Prints as "daisy 0.97".
+
+    Attributes:
+        label: The class, or with several labels an image a tuple of the classes with a probability of at least 0.5.
+        probability: The probability of the likeliest class.
+        probabilities: Each class with its probability, the likeliest first.
+        id: The name of the image.
+    """
+
+    label: Any
+    probability: float
+    probabilities: dict[Any, float]
+    id: str = ""
+    _read: Reader | None = field(default=None, repr=False, compare=False)
+
+    def show(self) -> NDArray[Any]:
+        """Draw the image with its predicted label and probability, and return the Axes (1,)."""
+        if self._read is None:
+            message = "this prediction has no image to show."
+            raise ValueError(message)
+        return plotting.image_grid([self._read()], [str(self)])
+
+    def __str__(self) -> str:
+        label = ", ".join(map(str, self.label)) or "none" if isinstance(self.label, tuple) else self.label
+        return f"{label} {self.probability:.2f}"
+
+
+@final
+class Predictions(Sequence[Prediction]):
+    """What the classifier says about N images.
+
+    Works wherever an array of labels is accepted: in NumPy, pandas and scikit-learn's metrics it is the array
+    `labels`. Indexed by an integer it gives a `Prediction`.
+
+    Args:
+        probabilities: `float32 (N, K)`.
+        classes: K classes.
+        ids: N names of the images.
+        multi_label: Whether an image may have several labels.
+        read: A function from a position to the image there; needed to show images.
+
+    Attributes:
+        probabilities: `float32 (N, K)`.
+        classes: K classes.
+        ids: N names.
+        labels: The likeliest class of each image `(N,)`; or with several labels an indicator `uint8 (N, K)`.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls import Predictions
+        >>> predictions = Predictions(np.array([[0.9, 0.1], [0.3, 0.7]]), classes=["cat", "dog"], ids=["a.jpg", "b.jpg"])
+        >>> predictions.labels
+        array(['cat', 'dog'], dtype='<U3')
+        >>> print(predictions[1])
+        dog 0.70
+        >>> [str(name) for name in np.asarray(predictions)]
+        ['cat', 'dog']
+    """
+
+    def __init__(
+        self,
+        probabilities: NDArray[Any],
+        *,
+        classes: Sequence[Any],
+        ids: Sequence[str],
+        multi_label: bool = False,
+        read: Callable[[int], NDArray[np.uint8]] | None = None,
+    ) -> None:
+        self.probabilities = np.asarray(probabilities)
+        self.classes = tuple(classes)
+        self.ids = tuple(ids)
+        self._multi_label = multi_label
+        self._read = read
+        if multi_label:
+            self.labels: NDArray[Any] = (self.probabilities >= 0.5).astype(np.uint8)
+        else:
+            self.labels = np.array(self.classes)[self.probabilities.argmax(axis=1)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 - NumPy's protocol
+        return np.array(self.labels, dtype=dtype, copy=copy)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return the `Prediction` at an integer; the `Predictions` of a slice, a boolean mask or positions."""
+        if isinstance(index, int | np.integer):
+            return self._one(range(len(self))[index])
+        chosen = np.arange(len(self))[index]
+        read = self._read
+        return Predictions(
+            self.probabilities[chosen],
+            classes=self.classes,
+            ids=[self.ids[position] for position in chosen],
+            multi_label=self._multi_label,
+            read=None if read is None else lambda position: read(int(chosen[position])),
+        )
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return (self._one(position) for position in range(len(self)))
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas frame: id, label, probability, and one column of probabilities for each class."""
+        import pandas as pd
+
+        head = {
+            "id": self.ids,
+            "label": [one.label for one in self],
+            "probability": self.probabilities.max(axis=1),
+        }
+        return pd.DataFrame(head).join(pd.DataFrame(self.probabilities, columns=[str(name) for name in self.classes]))
+
+    def show(self, n: int = 16) -> NDArray[Any]:
+        """Draw the first `n` images with their predicted labels and return the Axes (n,)."""
+        if self._read is None:
+            message = "these predictions have no images to show."
+            raise ValueError(message)
+        chosen = range(min(n, len(self)))
+        return plotting.image_grid([self._read(position) for position in chosen], [str(self[index]) for index in chosen])
+
+    def __repr__(self) -> str:
+        return f"Predictions({len(self):,} images, {len(self.classes)} classes)"
+
+    def _one(self, position: int) -> Prediction:
+        row = self.probabilities[position]
+        order = np.argsort(-row, kind="stable")
+        label = self.labels[position]
+        if self._multi_label:
+            label = tuple(self.classes[code] for code in np.flatnonzero(label))
+        else:
+            label = self.classes[order[0]]
+        read = self._read
+        return Prediction(
+            label,
+            float(row[order[0]]),
+            {self.classes[code]: float(row[code]) for code in order},
+            self.ids[position],
+            None if read is None else lambda: read(position),
+        )

@@ -1,0 +1,89 @@
+"""`History`: one row an epoch."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import plotting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@final
+class History(Mapping[str, list[float]]):
+    """What training measured: a mapping from a name to one number for each epoch.
+
+    Names: "loss", "accuracy", "learning_rate"; with validation data also "val_loss", "val_accuracy".
+
+    Args:
+        columns: Names with their numbers.
+        seconds: How long training took.
+        best_epoch: The epoch, from 1, whose weights the model has; None for the last.
+        interrupted: Whether Ctrl-C ended training early.
+
+    Example:
+        >>> from imgcls import History
+        >>> history = History({"loss": [0.9, 0.4]})
+        >>> history["loss"], history.epochs
+        ([0.9, 0.4], 2)
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, list[float]] | None = None,
+        *,
+        seconds: float = 0.0,
+        best_epoch: int | None = None,
+        interrupted: bool = False,
+    ) -> None:
+        self._columns = {name: list(values) for name, values in (columns or {}).items()}
+        self.seconds = seconds
+        self.best_epoch = best_epoch
+        self.interrupted = interrupted
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add the numbers of one epoch."""
+        for name, value in row.items():
+            self._columns.setdefault(name, []).append(float(value))
+
+    def last(self) -> str:
+        """Return the numbers of the last epoch as one line of text."""
+        return "  ".join(f"{name} {values[-1]:.4g}" for name, values in self._columns.items())
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        return len(self._columns.get("loss", []))
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a pandas frame with one row for each epoch, counted from 1."""
+        import pandas as pd
+
+        return pd.DataFrame(self._columns, index=pd.RangeIndex(1, self.epochs + 1, name="epoch"))
+
+    def plot(self) -> NDArray[Any]:
+        """Draw loss and accuracy over epochs side by side, and return both Axes."""
+        from matplotlib import pyplot as plt
+
+        axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")[1]
+        for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
+            plotting.curves(self._columns, metric, ax=ax)
+            if self.best_epoch is not None:
+                ax.axvline(self.best_epoch, color="gray", linewidth=1, linestyle=":", label="weights kept")
+                ax.legend()
+        return np.asarray(axes)
+
+    def __repr__(self) -> str:
+        return f"History({self.epochs} epochs in {self.seconds:.0f} s; last: {self.last()})"

@@ -1,0 +1,56 @@
+"""Progress: a live bar in a terminal or notebook, plain lines in a log, nothing with verbose=0. Always on stderr."""
+
+from types import TracebackType
+from typing import Any, Self, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from imgcls import _checks
+
+VERBOSE = ("auto", 0, 1, 2)
+
+
+@final
+class ProgressReport:
+    """Shows how far training is.
+
+    Args:
+        verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch; "auto" for a bar where one can be drawn,
+            else lines.
+    """
+
+    def __init__(self, verbose: Any = "auto") -> None:
+        _checks.refuse([_checks.unknown_name("verbose", verbose, VERBOSE)])
+        self._console = Console(stderr=True, quiet=verbose == 0, highlight=False, soft_wrap=True)
+        live = verbose == 1 or (verbose == "auto" and (self._console.is_terminal or self._console.is_jupyter))
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True, refresh_per_second=4) if live else None
+        self._task: Any = None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        """Start a bar for `total` things of a kind."""
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(what, total=total)
+
+    def done(self, count: int) -> None:
+        """Say that `count` things are done so far."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=count)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(line, markup=False)

@@ -1,0 +1,146 @@
+"""Defaults that train well untouched. Each automatic choice is a value with its reason."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks
+from imgcls.errors import ConfigurationError
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
+_PEAK_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.05, "rmsprop": 1e-3}
+_PIXELS_SEEN = 300_000 * 32 * 32  # about three minutes of small_cnn on two CPU cores
+
+
+class Choice(NamedTuple):
+    """A value that was chosen, and why."""
+
+    value: Any
+    reason: str
+
+
+def recipe(*, images: int, image_size: tuple[int, int], frozen: bool, validated: bool) -> dict[str, Choice]:
+    """Choose batch size, epochs, optimizer and patience.
+
+    Args:
+        images: N, the number of training images.
+        image_size: (height, width) in pixels.
+        frozen: Whether only the head is trained.
+        validated: Whether there are validation data.
+
+    Returns:
+        A `Choice` for each of "batch_size", "epochs", "optimizer" and "patience".
+
+    Example:
+        >>> from imgcls import trainer
+        >>> trainer.recipe(images=60_000, image_size=(28, 28), frozen=False, validated=False)["batch_size"].value
+        64
+    """
+    batch_size = 64 if images >= 8_000 else 32 if images >= 500 else 16
+    if frozen:
+        epochs = Choice(10, "a head on fixed features is learnt within 10 epochs")
+    else:
+        wanted = round(_PIXELS_SEEN / (image_size[0] * image_size[1] * images))
+        epochs = Choice(int(np.clip(wanted, 5, 40)), "enough to see some 300,000 images of 32 x 32 pixels, within 5 to 40")
+    patience = max(3, epochs.value // 4) if validated else None
+    return {
+        "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
+        "epochs": epochs,
+        "optimizer": Choice("adamw", "robust to the learning rate"),
+        "patience": Choice(
+            patience, "a quarter of the epochs without a better val_loss" if validated else "there are no validation data"
+        ),
+    }
+
+
+def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> tuple[Any, str]:
+    """Build a Keras optimizer.
+
+    Args:
+        name: "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", or a Keras optimizer, which is copied with
+            its settings and without its state.
+        learning_rate: A number, which stays constant; a Keras schedule; or "auto": a linear warm-up over the first
+            tenth of training to a peak, then a cosine to zero (Loshchilov and Hutter, arXiv 1608.03983).
+        steps: The number of steps that training will take.
+
+    Returns:
+        The optimizer, and the reason for its learning rate.
+
+    Raises:
+        ConfigurationError: The name is not known; or a rate is given beside a Keras optimizer, which has its own.
+
+    Example:
+        >>> from imgcls import trainer
+        >>> trainer.optimizer("sgd", 0.1, steps=100)[0].get_config()["nesterov"]
+        True
+    """
+    if isinstance(name, keras.optimizers.Optimizer):
+        if not isinstance(learning_rate, str):
+            message = f"learning_rate={learning_rate!r} is given beside {type(name).__name__}, which has its own. Leave it out."
+            raise ConfigurationError(message)
+        return type(name).from_config(name.get_config()), "it belongs to the optimizer you gave"
+    _checks.refuse([_checks.unknown_name("optimizer", name, OPTIMIZERS)])
+    reason = "you gave it"
+    if isinstance(learning_rate, str):
+        _checks.refuse([_checks.unknown_name("learning_rate", learning_rate, ("auto",))])
+        peak, warmup = _PEAK_RATES[name], max(1, steps // 10)
+        learning_rate = keras.optimizers.schedules.CosineDecay(
+            peak / 25, decay_steps=max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
+        )
+        reason = f"warm-up to {peak:g} over {warmup} steps, then a cosine to 0: no rate to tune"
+    elif not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+        _checks.refuse([_checks.not_positive("learning_rate", learning_rate)])
+    kinds = {
+        "adam": lambda: keras.optimizers.Adam(learning_rate),
+        "adamw": lambda: keras.optimizers.AdamW(learning_rate, weight_decay=0.01),
+        "sgd": lambda: keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        "rmsprop": lambda: keras.optimizers.RMSprop(learning_rate),
+    }
+    return kinds[name](), reason
+
+
+def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, ...]) -> NDArray[np.float32]:
+    """Return the weight of each image.
+
+    Args:
+        class_weight: None; "balanced", as in scikit-learn: N / (K * count of the class); or {class: weight}, where a
+            class left out weighs 1.
+        labels: `int64 (N,)` codes.
+        classes: K classes.
+
+    Returns:
+        `float32 (N,)`.
+
+    Raises:
+        ConfigurationError: A class is not known, a weight is negative, or images have several labels.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls import trainer
+        >>> trainer.class_weights("balanced", np.array([0, 0, 0, 1]), ("cat", "dog")).round(2).tolist()
+        [0.6700000166893005, 0.6700000166893005, 0.6700000166893005, 2.0]
+    """
+    if class_weight is None:
+        return np.ones(len(labels), np.float32)
+    if labels.ndim == 2:
+        message = "class_weight needs one label an image, and these images have several. Use sample_weight."
+        raise ConfigurationError(message)
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        counts = np.bincount(labels, minlength=len(classes))
+        weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    elif isinstance(class_weight, Mapping):
+        unknown = [name for name in class_weight if name not in classes]
+        if unknown or any(value < 0 for value in class_weight.values()):
+            message = (
+                f"class_weight={dict(class_weight)!r} names an unknown class or a weight below 0. "
+                f"Accepted: {{class: weight}} with classes among {_checks.some(classes, most=10)}."
+            )
+            raise ConfigurationError(message)
+        weights = np.array([class_weight.get(name, 1.0) for name in classes])
+    else:
+        message = f"class_weight={class_weight!r} is not accepted. Accepted: None, 'balanced' or {{class: weight}}."
+        raise ConfigurationError(message)
+    return weights[labels].astype(np.float32)

@@ -1,0 +1,171 @@
+"""The loop. `keras.Model.fit` keeps no data position and runs on one machine; this one is ours, and short."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _backend, _checks
+from imgcls.datasets import Batches, Dataset
+from imgcls.errors import ConfigurationError, DataError
+from imgcls.trainer._history import History
+from imgcls.trainer._objective import Objective, objective
+from imgcls.trainer._progress import ProgressReport
+from imgcls.trainer._recipe import class_weights
+from imgcls.trainer._recipe import optimizer as named_optimizer
+
+
+def train(
+    model: Any,
+    data: Dataset,
+    *,
+    validation_data: Dataset | None = None,
+    optimizer: Any = "adamw",
+    learning_rate: Any = "auto",
+    loss: Any = "auto",
+    epochs: int = 10,
+    batch_size: int = 32,
+    augmentation: Any = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    patience: int | None = None,
+    callbacks: Sequence[Any] = (),
+    seed: int = 0,
+    verbose: Any = "auto",
+) -> History:
+    """Train a Keras model in place.
+
+    Args:
+        model: A `keras.Model` from pixels 0-255 `(N, H, W, C)` to probabilities `(N, K)`.
+        data: The training images; they are resized to the model's input.
+        validation_data: Images to measure every epoch on; never trained on.
+        optimizer: "adam", "adamw", "sgd", "rmsprop", or a Keras optimizer.
+        learning_rate: A number, a Keras schedule, or "auto": warm-up, then a cosine to zero.
+        loss: "auto" for the cross-entropy that fits the labels; or any Keras loss or its name.
+        epochs: How often every image is seen.
+        batch_size: Images in a step, at most.
+        augmentation: A `keras.Layer` from float32 images 0-255 to the same; it runs in the training step only.
+        class_weight: None, "balanced", or {class: weight}.
+        sample_weight: N weights, which multiply those of the classes.
+        patience: Stop after so many epochs without a lower `val_loss`, and keep the weights of the best epoch; None
+            trains to the end and keeps the last.
+        callbacks: Keras callbacks.
+        seed: Another seed, another order of images.
+        verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
+
+    Returns:
+        The `History`. After Ctrl-C it is returned too, with `interrupted` set, and the model keeps what it has learnt.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted; the message lists all of them.
+        DataError: Images cannot be read, or labels do not fit the model.
+
+    Example:
+        >>> from imgcls import Dataset, architectures, trainer
+        >>> digits = Dataset.builtin("digits")
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+        >>> history = trainer.train(model, digits, epochs=2, verbose=0)
+        >>> history.epochs, history["loss"][1] < history["loss"][0]
+        (2, True)
+    """
+    _checks.refuse(
+        [
+            _checks.not_whole("epochs", epochs),
+            _checks.not_whole("batch_size", batch_size),
+            _checks.not_whole("patience", patience, names=("None",)),
+            _checks.not_whole("seed", seed, least=0),
+            "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
+        ]
+    )
+    if data.labels is None or (validation_data is not None and validation_data.labels is None):
+        message = "data without labels cannot be trained on. Give labels."
+        raise DataError(message)
+    goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
+    if model.output_shape[1:] != (goal.outputs,):
+        message = f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
+        raise ConfigurationError(message)
+    weights = class_weights(class_weight, data.labels, data.classes) * _sample_weights(sample_weight, len(data))
+    with ProgressReport(verbose) as progress:
+        training = _batches(model, data, batch_size, "training", progress)
+        validation = validation_data and _batches(model, validation_data, batch_size, "validation", progress)
+        engine, _ = named_optimizer(optimizer, learning_rate, steps=epochs * len(training))
+        model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
+        stopping = [] if patience is None else [_early_stopping(patience)]
+        watchers = keras.callbacks.CallbackList(
+            [*callbacks, *stopping], model=model, epochs=epochs, steps=len(training), verbose=0
+        )
+        step = _backend.TrainingStep(
+            model, engine, goal, augmentation=augmentation, one_label=goal.head == "softmax", targets=goal.spec()
+        )
+        measure = _validator(model, validation, goal) if validation else dict
+        targets = goal.targets(data.labels)
+
+        def run_epoch(epoch: int) -> dict[str, float]:
+            watchers.on_epoch_begin(epoch)
+            progress.begin(f"epoch {epoch + 1}/{epochs}", len(training))
+            for index, batch in enumerate(training.shuffled(seed=seed, epoch=epoch)):
+                watchers.on_train_batch_begin(index)
+                step(batch.images, targets[batch.positions], weights[batch.positions])
+                watchers.on_train_batch_end(index, step.means() if callbacks else {})  # fetching means costs a wait
+                progress.done(index + 1)
+            row = {**step.means(reset=True), **measure(), "learning_rate": float(engine.learning_rate)}
+            watchers.on_epoch_end(epoch, row)
+            return row
+
+        history, start = History(), time.perf_counter()
+        model.stop_training = False
+        watchers.on_train_begin()
+        try:
+            while history.epochs < epochs and not model.stop_training:
+                history.append(run_epoch(history.epochs))
+                history.seconds = time.perf_counter() - start
+                progress.say(f"epoch {history.epochs}/{epochs}  {history.last()}  {history.seconds:.0f} s")
+        except KeyboardInterrupt:
+            history.interrupted = True
+            progress.say(f"interrupted after {history.epochs} epochs; the model keeps what it has learnt")
+        watchers.on_train_end()
+    if stopping and history.epochs:
+        history.best_epoch = int(np.argmin(history["val_loss"])) + 1
+    return history
+
+
+def infer(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], batches: Batches) -> NDArray[np.float32]:
+    """Return a compiled model's outputs for all images, in the order of the dataset."""
+    return np.concatenate([run(batch.images) for batch in batches.in_order()])
+
+
+def _batches(model: Any, dataset: Dataset, batch_size: int, what: str, progress: ProgressReport) -> Batches:
+    height, width, channels = model.input_shape[1:]
+    progress.begin(f"reading {what} images", len(dataset))
+    return Batches(
+        dataset, image_size=(height, width), channels=channels, batch_size=batch_size, on_progress=progress.done
+    )
+
+
+def _validator(model: Any, batches: Batches, goal: Objective) -> Callable[[], dict[str, float]]:
+    run, labels = _backend.compiled(model), batches.dataset.labels
+    targets = goal.targets(np.asarray(labels))
+
+    def measure() -> dict[str, float]:
+        outputs = infer(run, batches)
+        loss = goal(targets, outputs, np.ones(len(outputs), np.float32))
+        return {"val_loss": float(loss), "val_accuracy": goal.accuracy(targets, outputs)}
+
+    return measure
+
+
+def _early_stopping(patience: int) -> Any:
+    return keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True)
+
+
+def _sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
+    if weights is None:
+        return np.ones(count, np.float32)
+    array = np.asarray(weights, np.float32)
+    if array.shape != (count,) or not np.isfinite(array).all() or (array < 0).any():
+        message = f"sample_weight has shape {array.shape}. Accepted: {count:,} finite numbers of at least 0, one an image."
+        raise ConfigurationError(message)
+    return array

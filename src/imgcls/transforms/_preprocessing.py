@@ -1,0 +1,111 @@
+"""From pixels 0-255 to what a network likes. These layers stand at the front of the saved model."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks
+
+NORMALIZATIONS = ("standard", "unit", "symmetric")
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in the decoder
+
+
+@final
+@keras.saving.register_keras_serializable(package="imgcls")
+class Grayscale(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no types
+    """Colour to grayscale by ITU-R BT.601 luma: `(N, H, W, 3)` to `(N, H, W, 1)`, same range.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls.transforms import Grayscale
+        >>> float(Grayscale()(np.full((1, 1, 1, 3), 200.0))[0, 0, 0, 0])
+        200.0
+    """
+
+    def call(self, images: Any) -> Any:
+        """Return the luma of `images`."""
+        return keras.ops.sum(images * keras.ops.cast(_LUMA, images.dtype), axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape with one channel."""
+        return (*input_shape[:-1], 1)
+
+
+@final
+@keras.saving.register_keras_serializable(package="imgcls")
+class RGBToBGR(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no types
+    """Reverse the channels, for networks that were trained on OpenCV's order.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls.transforms import RGBToBGR
+        >>> RGBToBGR()(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)).numpy().ravel().tolist()
+        [3.0, 2.0, 1.0]
+    """
+
+    def call(self, images: Any) -> Any:
+        """Return `images` with their channels reversed."""
+        return keras.ops.flip(images, axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return `input_shape`."""
+        return input_shape
+
+
+def preprocessing(
+    *, grayscale: bool = False, mean: Sequence[float] = (0.0,), std: Sequence[float] = (255.0,)
+) -> list[Any]:
+    """Return the layers that stand at the front of a model: (images - mean) / std, in grayscale where asked.
+
+    Args:
+        grayscale: Convert RGB to grayscale first.
+        mean: One number, or one for each channel, in pixels 0-255.
+        std: The same; the default divides by 255.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls.transforms import preprocessing
+        >>> (scale,) = preprocessing(mean=[127.5], std=[127.5])
+        >>> float(scale(np.full((1, 2, 2, 1), 255.0))[0, 0, 0, 0])
+        1.0
+    """
+    scale = [1 / one for one in std]
+    offset = [-one / divisor for one, divisor in zip(mean, std, strict=True)]
+    layers: list[Any] = [Grayscale(name="grayscale")] if grayscale else []
+    return [*layers, keras.layers.Rescaling(scale, offset, name="normalization")]
+
+
+def normalization(name: str, images: NDArray[np.uint8], *, grayscale: bool = False) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation to normalise by, in pixels 0-255.
+
+    Args:
+        name: "standard" (mean 0 and deviation 1 over the training images, by channel), "unit" (to [0, 1]) or
+            "symmetric" (to [-1, 1]).
+        images: `uint8 (N, H, W, C)` training images; some hundred are enough.
+        grayscale: Whether the model converts RGB to grayscale first.
+
+    Returns:
+        Mean and standard deviation, one number for each channel.
+
+    Raises:
+        ConfigurationError: The name is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from imgcls.transforms import normalization
+        >>> normalization("standard", np.array([0, 100], np.uint8).reshape(2, 1, 1, 1))
+        ([50.0], [50.0])
+    """
+    _checks.refuse([_checks.unknown_name("normalization", name, NORMALIZATIONS)])
+    if name == "unit":
+        return [0.0], [255.0]
+    if name == "symmetric":
+        return [127.5], [127.5]
+    pixels = images.astype(np.float64)
+    if grayscale:
+        pixels = pixels @ np.array(_LUMA)[:, None]
+    mean, std = pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2))
+    return mean.tolist(), np.maximum(std, 1.0).tolist()  # a constant channel would divide by 0
