@@ -42,7 +42,17 @@ _HOMES = {
     "imgcls.trainer": ("History",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_ROOMS = ("architectures", "bundle", "datasets", "errors", "metrics", "plotting", "predictions", "trainer", "transforms")
+_ROOMS = (
+    "architectures",
+    "bundle",
+    "datasets",
+    "errors",
+    "metrics",
+    "plotting",
+    "predictions",
+    "trainer",
+    "transforms",
+)
 
 __all__ = [
     "BundleError",

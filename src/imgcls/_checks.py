@@ -5,8 +5,9 @@ A check returns a sentence, or None when all is well; `refuse` raises one error 
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
 
 from imgcls.errors import ConfigurationError
 
@@ -17,18 +18,19 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
-def unknown_name(argument: str, value: Any, names: Sequence[str]) -> str | None:
+def unknown_name(argument: str, value: Any, names: Sequence[Any]) -> str | None:
     """Check that `value` is one of `names`."""
     if value in names:
         return None
-    return f"{argument}={value!r} is not known.{did_you_mean(str(value), names)} Accepted: {', '.join(names)}."
+    words = [str(name) for name in names]
+    return f"{argument}={value!r} is not known.{did_you_mean(str(value), words)} Accepted: {', '.join(words)}."
 
 
 def not_whole(argument: str, value: Any, *, least: int = 1, names: Sequence[str] = ()) -> str | None:
     """Check that `value` is a whole number of at least `least`, or one of the words in `names`."""
     if (isinstance(value, str) and value in names) or (value is None and "None" in names):
         return None
-    if isinstance(value, Integral) and not isinstance(value, bool) and value >= least:
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
         return None
     words = "".join(f", or {name if name == 'None' else repr(name)}" for name in names)
     return f"{argument}={value!r} is not accepted. Accepted: a whole number of at least {least}{words}."
@@ -36,14 +38,14 @@ def not_whole(argument: str, value: Any, *, least: int = 1, names: Sequence[str]
 
 def not_fraction(argument: str, value: Any) -> str | None:
     """Check that `value` is a number in [0, 1)."""
-    if isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < 1:
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 <= value < 1:
         return None
     return f"{argument}={value!r} is not accepted. Accepted: a number from 0 to below 1."
 
 
 def not_positive(argument: str, value: Any) -> str | None:
     """Check that `value` is a number above 0."""
-    if isinstance(value, Real) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and value > 0:
         return None
     return f"{argument}={value!r} is not accepted. Accepted: a number above 0."
 

@@ -15,7 +15,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,16 +66,19 @@ def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray
         raise BundleError(message) from error
     named = {f"{index:04d}": np.ascontiguousarray(array) for index, array in enumerate(arrays)}
     sealed = _seal({"classifier.json": text, "weights.safetensors": safetensors.numpy.save(named)})
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(sealed)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        message = f"{str(path)!r} cannot be written: {error}. Free the place, or save somewhere else."
+        raise BundleError(message) from error
+    finally:
+        temporary.unlink(missing_ok=True)
     return path
 
 
@@ -114,6 +116,17 @@ def load(path: str | Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
     except (zipfile.BadZipFile, ValueError, KeyError, RecursionError, safetensors.SafetensorError) as error:
         message = f"{str(path)!r} is sealed but not a bundle: {error}. Get the file from where it was saved."
         raise BundleError(message) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut; Windows cannot open folders and needs no such step."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _seal(parts: dict[str, bytes]) -> bytes:

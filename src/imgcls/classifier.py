@@ -146,7 +146,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._check_arguments(verbose)
         training, validation, sample_weight = self._divide(as_dataset(data, y), validation_data, sample_weight)
         if len(training.classes) < 2 and not training.multi_label:
-            message = f"all {len(training):,} images are of one class, {training.classes[0]!r}. Give at least two classes."
+            message = (
+                f"all {len(training):,} images are of one class, {training.classes[0]!r}. Give at least two classes."
+            )
             raise DataError(message)
         goal = trainer.objective(self.loss, num_classes=len(training.classes), multi_label=training.multi_label)
         choices: dict[str, Choice] = {}
@@ -294,7 +296,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             history = description["history"]
             model = architectures.build(kind, **description["blueprint"])
             architectures.set_weights(model, arrays)
-            classifier = cls(**{**description["parameters"], **({"architecture": architecture} if architecture else {})})
+            classifier = cls(
+                **{**description["parameters"], **({"architecture": architecture} if architecture else {})}
+            )
             classifier._learn(
                 model,
                 tuple(description["classes"]),
@@ -339,16 +343,16 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     ) -> None:
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
-        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None  # compiled when first used
 
     def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
         height, width, channels = self._blueprint_["input_shape"]
         batches = Batches(
             dataset, image_size=(height, width), channels=channels, batch_size=_PREDICT_BATCH, in_memory_bytes=0
         )
-        if getattr(self, "_run", None) is None:
-            self._run = _backend.compiled(self.model_)
-        return trainer.probabilities(trainer.infer(self._run, batches), len(self.classes_))
+        run = getattr(self, "_run", None) or _backend.compiled(self.model_)
+        self._run = run
+        return trainer.probabilities(trainer.infer(run, batches), len(self.classes_))
 
     def _predictions(self, dataset: Dataset) -> Predictions:
         return Predictions(
@@ -410,7 +414,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return choices["weights"].value if "weights" in choices else self.weights
 
     def _blueprint(self, training: Dataset, goal: trainer.Objective, choices: dict[str, Choice]) -> dict[str, Any]:
-        """Decide everything that the graph of the model depends on: what `architectures.build` needs to build it again."""
+        """Decide all that the graph depends on: what `architectures.build` needs to build it again."""
 
         def pick(name: str, automatic: Callable[[], tuple[Any, str]]) -> Any:
             return _pick(self, name, choices, automatic)
@@ -422,12 +426,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         row = architectures.describe(kind) if isinstance(kind, str) else None
         backbone = row if row is not None and row.builder is not None else None
         size = pick("image_size", lambda: _choose_size(row, side))
-        height, width = (size, size) if isinstance(size, int | np.integer) else size
+        height, width = (int(side) for side in ((size, size) if isinstance(size, int | np.integer) else size))
         gray_images = all(image.shape[2] == 1 for image in sample)
         channels = 1 if gray_images and self.color != "rgb" and backbone is None else 3
         weights = pick("weights", lambda: _choose_weights(row))
         blueprint = {
-            "input_shape": (int(height), int(width), channels),
+            "input_shape": (height, width, channels),
             "num_classes": goal.outputs,
             "head": goal.head,
             "pooling": self.pooling,
@@ -437,7 +441,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             "seed": self.seed,
         }
         if backbone is not None and self.normalization != "auto":
-            message = f"normalization={self.normalization!r} does not go with {kind!r}, which brings its own. Leave it out."
+            message = (
+                f"normalization={self.normalization!r} does not go with {kind!r}, which brings its own. Leave it out."
+            )
             raise ConfigurationError(message)
         if backbone is None:
             name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
@@ -456,7 +462,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         height, width, channels = blueprint["input_shape"]
         frozen = not blueprint["fine_tune"]
         automatic = trainer.recipe(
-            images=len(training), image_size=(height, width), frozen=frozen, validated=validation is not None
+            images=len(training),
+            image_size=(height, width),
+            frozen=frozen,
+            validated=validation is not None,
+            epochs=self.epochs,
         )
         settings = {
             name: _pick(self, name, choices, lambda name=name: automatic[name])  # type: ignore[misc]
@@ -547,7 +557,8 @@ def _choose_fine_tune(weights: Any) -> tuple[bool, str]:
 
 def _spread(dataset: Dataset) -> list[int]:
     """Return at most `_SAMPLE` positions, evenly spread."""
-    return np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)).tolist()
+    positions = np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)
+    return [int(position) for position in np.unique(positions)]
 
 
 def _sample(dataset: Dataset) -> list[NDArray[np.uint8]]:

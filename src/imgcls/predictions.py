@@ -68,7 +68,8 @@ class Predictions(Sequence[Prediction]):
     Example:
         >>> import numpy as np
         >>> from imgcls import Predictions
-        >>> predictions = Predictions(np.array([[0.9, 0.1], [0.3, 0.7]]), classes=["cat", "dog"], ids=["a.jpg", "b.jpg"])
+        >>> probabilities = np.array([[0.9, 0.1], [0.3, 0.7]])
+        >>> predictions = Predictions(probabilities, classes=["cat", "dog"], ids=["a.jpg", "b.jpg"])
         >>> predictions.labels
         array(['cat', 'dog'], dtype='<U3')
         >>> print(predictions[1])
@@ -96,7 +97,7 @@ class Predictions(Sequence[Prediction]):
         else:
             self.labels = np.array(self.classes)[self.probabilities.argmax(axis=1)]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 - NumPy's protocol
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.labels, dtype=dtype, copy=copy)
 
     def __len__(self) -> int:
@@ -136,7 +137,9 @@ class Predictions(Sequence[Prediction]):
             message = "these predictions have no images to show."
             raise ValueError(message)
         chosen = range(min(n, len(self)))
-        return plotting.image_grid([self._read(position) for position in chosen], [str(self[index]) for index in chosen])
+        return plotting.image_grid(
+            [self._read(position) for position in chosen], [str(self[index]) for index in chosen]
+        )
 
     def __repr__(self) -> str:
         return f"Predictions({len(self):,} images, {len(self.classes)} classes)"

@@ -5,4 +5,14 @@ from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import set_weights
 
-__all__ = ["POOLINGS", "Architecture", "build", "choose", "describe", "names", "set_weights", "small_cnn", "small_resnet"]
+__all__ = [
+    "POOLINGS",
+    "Architecture",
+    "build",
+    "choose",
+    "describe",
+    "names",
+    "set_weights",
+    "small_cnn",
+    "small_resnet",
+]

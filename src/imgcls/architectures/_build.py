@@ -17,7 +17,10 @@ from imgcls.errors import ConfigurationError
 
 POOLINGS = ("average", "max", "flatten")
 HEADS = ("softmax", "sigmoid")
-_OWN: dict[str, Callable[[tuple[int, int, int]], Any]] = {"small_cnn": _cnn.small_cnn, "small_resnet": _cnn.small_resnet}
+_OWN: dict[str, Callable[[tuple[int, int, int]], Any]] = {
+    "small_cnn": _cnn.small_cnn,
+    "small_resnet": _cnn.small_resnet,
+}
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 

@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 
-def small_cnn(input_shape: tuple[int, int, int], *, filters: Sequence[int] = (32, 64, 128)) -> Any:
+def small_cnn(input_shape: tuple[int, int, int], *, filters: Sequence[int] = (16, 32, 64)) -> Any:
     """Build the textbook CNN: blocks of Conv2D 3x3, MaxPooling2D, BatchNormalization and ReLU.
 
     Pooling comes before normalisation and ReLU: the same function class for a quarter of the element-wise work
@@ -18,12 +18,12 @@ def small_cnn(input_shape: tuple[int, int, int], *, filters: Sequence[int] = (32
         filters: The width of each block.
 
     Returns:
-        A `keras.Model` from `float32 (N, H, W, C)` to a feature map `(N, H / 8, W / 8, 128)` with three blocks.
+        A `keras.Model` from `float32 (N, H, W, C)` to a feature map `(N, H / 8, W / 8, 64)` with three blocks.
 
     Example:
         >>> from imgcls.architectures import small_cnn
         >>> small_cnn((32, 32, 3)).output.shape
-        (None, 4, 4, 128)
+        (None, 4, 4, 64)
     """
     inputs = keras.Input(input_shape, name="images")
     x = inputs

@@ -33,7 +33,9 @@ class Architecture:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _rows(family: str, scaling: str, source: str, *members: tuple[str, str, int], least_size: int = 32) -> list[Architecture]:
+def _rows(
+    family: str, scaling: str, source: str, *members: tuple[str, str, int], least_size: int = 32
+) -> list[Architecture]:
     return [
         Architecture(name, f"{family} ({source})", size, least_size, builder=builder, scaling=scaling)
         for name, builder, size in members
@@ -46,11 +48,21 @@ _ROWS = [
     Architecture("small_resnet", "a residual network of four blocks (He et al., CVPR 2016)", None, 8, False),
     *_rows("MobileNet", "tf", "Howard et al., arXiv 1704.04861", ("mobilenet", "MobileNet", 224)),
     Architecture(
-        "mobilenet_025", "MobileNet, a quarter of its width", 128, builder="MobileNet", scaling="tf", options={"alpha": 0.25}
+        "mobilenet_025",
+        "MobileNet, a quarter of its width",
+        128,
+        builder="MobileNet",
+        scaling="tf",
+        options={"alpha": 0.25},
     ),
     *_rows("MobileNetV2", "tf", "Sandler et al., CVPR 2018", ("mobilenet_v2", "MobileNetV2", 224)),
     Architecture(
-        "mobilenet_v2_035", "MobileNetV2, 0.35 of its width", 224, builder="MobileNetV2", scaling="tf", options={"alpha": 0.35}
+        "mobilenet_v2_035",
+        "MobileNetV2, 0.35 of its width",
+        224,
+        builder="MobileNetV2",
+        scaling="tf",
+        options={"alpha": 0.35},
     ),
     *_rows(
         "MobileNetV3",
@@ -96,15 +108,26 @@ _ROWS = [
         "ConvNeXt",
         "inside",
         "Liu et al., CVPR 2022",
-        *((f"convnext_{size.lower()}", f"ConvNeXt{size}", 224) for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+        *(
+            (f"convnext_{size.lower()}", f"ConvNeXt{size}", 224)
+            for size in ("Tiny", "Small", "Base", "Large", "XLarge")
+        ),
     ),
     *_rows("Xception", "tf", "Chollet, CVPR 2017", ("xception", "Xception", 299), least_size=71),
     *_rows("Inception", "tf", "Szegedy et al., CVPR 2016", ("inception_v3", "InceptionV3", 299), least_size=75),
     *_rows(
-        "Inception-ResNet", "tf", "Szegedy et al., AAAI 2017", ("inception_resnet_v2", "InceptionResNetV2", 299), least_size=75
+        "Inception-ResNet",
+        "tf",
+        "Szegedy et al., AAAI 2017",
+        ("inception_resnet_v2", "InceptionResNetV2", 299),
+        least_size=75,
     ),
     *_rows(
-        "NASNet", "tf", "Zoph et al., CVPR 2018", ("nasnet_mobile", "NASNetMobile", 224), ("nasnet_large", "NASNetLarge", 331)
+        "NASNet",
+        "tf",
+        "Zoph et al., CVPR 2018",
+        ("nasnet_mobile", "NASNetMobile", 224),
+        ("nasnet_large", "NASNetLarge", 331),
     ),
     *_rows("VGG", "caffe", "Simonyan and Zisserman, ICLR 2015", ("vgg16", "VGG16", 224), ("vgg19", "VGG19", 224)),
 ]

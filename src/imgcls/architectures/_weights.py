@@ -29,7 +29,9 @@ def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
     """
     shapes, given = [tuple(weight.shape) for weight in model.weights], [array.shape for array in arrays]
     if shapes != given:
-        different = next((index for index, pair in enumerate(zip(shapes, given, strict=False)) if pair[0] != pair[1]), None)
+        different = next(
+            (index for index, pair in enumerate(zip(shapes, given, strict=False)) if pair[0] != pair[1]), None
+        )
         where = "" if different is None else f"; the first difference is {given[different]} for {shapes[different]}"
         message = f"the model has {len(shapes)} weight arrays and {len(given)} are given{where}."
         raise DataError(message)
@@ -56,7 +58,9 @@ def load_pretrained(backbone: Any, row: Architecture, weights: str | Path) -> No
 
 def _load_imagenet(backbone: Any, row: Architecture) -> None:
     if row.builder is None:
-        message = f"there are no 'imagenet' weights for {row.name!r}. Accepted: weights=None, or the path of an .h5 file."
+        message = (
+            f"there are no 'imagenet' weights for {row.name!r}. Accepted: weights=None, or the path of an .h5 file."
+        )
         raise ConfigurationError(message)
     try:
         donor = getattr(keras.applications, row.builder)(
@@ -75,7 +79,9 @@ def _load_h5(backbone: Any, row: Architecture, path: Path) -> None:
     import h5py
 
     if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
-        message = f"weights={str(path)!r} is not accepted. Accepted: 'imagenet', None, or an .h5 file as Keras publishes."
+        message = (
+            f"weights={str(path)!r} is not accepted. Accepted: 'imagenet', None, or an .h5 file as Keras publishes."
+        )
         raise ConfigurationError(message)
     if not path.is_file():
         message = f"weights file {str(path)!r} does not exist. Check the path and the working directory."
@@ -93,7 +99,7 @@ def _load_h5(backbone: Any, row: Architecture, path: Path) -> None:
         if expected != found:
             message = (
                 f"weights file {str(path)!r} does not fit {row.name!r}: layer {layer.name!r} needs arrays {expected} "
-                f"and the file has {found or 'none'}. Check that file and architecture are of the same family and width."
+                f"and the file has {found or 'none'}. File and architecture must be of one family and width."
             )
             raise DataError(message)
         if arrays:

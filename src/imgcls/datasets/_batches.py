@@ -1,5 +1,6 @@
 """Batches of equal-sized images: a pure function of (seed, epoch, step), decoded ahead by threads."""
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -65,7 +66,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches in a pass."""
-        return -(-len(self.dataset) // self.batch_size)
+        return math.ceil(len(self.dataset) / self.batch_size)
 
     def shuffled(self, *, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every image once, in an order that follows from `seed` and `epoch` alone."""
@@ -85,9 +86,9 @@ class Batches:
 
     def _streamed(self, chosen: list[NDArray[np.int64]]) -> Iterator[Batch]:
         with ThreadPoolExecutor(_THREADS) as pool:
-            ahead = [pool.submit(self._decode, int(position)) for position in chosen[0]]
-            for positions, following in zip(chosen, [*chosen[1:], []], strict=True):
-                ready, ahead = ahead, [pool.submit(self._decode, int(position)) for position in following]
+            ahead = [pool.submit(self._decode, position) for position in chosen[0].tolist()]
+            for positions, following in zip(chosen, [*chosen[1:], chosen[0][:0]], strict=True):
+                ready, ahead = ahead, [pool.submit(self._decode, position) for position in following.tolist()]
                 yield Batch(np.stack([image.result() for image in ready]), positions)
 
     def _decode(self, position: int) -> NDUInt8:

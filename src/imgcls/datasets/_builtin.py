@@ -6,7 +6,7 @@ other, so that a foreign file cannot run code.
 
 import gzip
 import io
-import pickle  # noqa: S403 - only through _PlainUnpickler below
+import pickle
 import struct
 import tarfile
 import zipfile
@@ -65,7 +65,9 @@ def load(name: str, path: Path | None) -> Loaded:
     train, test = _from_keras(name) if path is None else _from_disk(name, path)
     images, labels = np.concatenate([train[0], test[0]]), np.concatenate([train[1], test[1]])
     parts = ["train"] * len(train[1]) + ["test"] * len(test[1])
-    ids = [f"train/{index:05d}" for index in range(len(train[1]))] + [f"test/{index:05d}" for index in range(len(test[1]))]
+    ids = [f"train/{index:05d}" for index in range(len(train[1]))] + [
+        f"test/{index:05d}" for index in range(len(test[1]))
+    ]
     if labels.min() < 0 or labels.max() >= len(_CLASSES[name]):
         message = f"{str(path)!r} has labels from {labels.min()} to {labels.max()}: it is not {name}."
         raise DataError(message)
@@ -77,7 +79,9 @@ def _digits() -> Loaded:
 
     digits = load_digits()
     images = (digits.images * 255 / 16).round().astype(np.uint8)  # scikit-learn's range is 0 to 16
-    return Loaded(images, digits.target.astype(np.int64), _DIGITS, None, [f"{index:04d}" for index in range(len(images))])
+    return Loaded(
+        images, digits.target.astype(np.int64), _DIGITS, None, [f"{index:04d}" for index in range(len(images))]
+    )
 
 
 def _from_keras(name: str) -> tuple[_Half, _Half]:
@@ -132,7 +136,9 @@ def _idx(folder: Path, stem: str) -> NDArray[np.uint8]:
     files = [folder / f"{name}{ending}" for name in names for ending in (".gz", "")]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        message = f"{str(folder)!r} has no {files[0].name}. Accepted: a folder with the four IDX files, or an .npz file."
+        message = (
+            f"{str(folder)!r} has no {files[0].name}. Accepted: a folder with the four IDX files, or an .npz file."
+        )
         raise DataError(message)
     data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     zeros, kind, axes = struct.unpack(">HBB", data[:4])

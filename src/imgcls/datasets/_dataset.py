@@ -201,7 +201,7 @@ class Dataset:
             labels,
             classes=columns if several else classes,
             ids=names,
-            groups=frame[group].to_numpy() if group else None,
+            groups=frame[group].tolist() if group else None,
             multi_label=True if several else None,
         )
 
@@ -216,7 +216,7 @@ class Dataset:
         classes: Sequence[Any] | None = None,
         group: str | None = None,
     ) -> "Dataset":
-        """Read a CSV file with one row for each image; paths are relative to the CSV file's folder, or to `root`.
+        r"""Read a CSV file with one row for each image; paths are relative to the CSV file's folder, or to `root`.
 
         The other arguments are those of `from_frame`. Only an empty cell is a missing label: a class may be called
         "NA" or "None".
@@ -225,7 +225,7 @@ class Dataset:
             >>> import pathlib
             >>> from imgcls.datasets import write_png
             >>> write_png(Dataset.builtin("digits")[3].image, "three.png")
-            >>> _ = pathlib.Path("labels.csv").write_text("image,label\\nthree.png,three\\n")
+            >>> _ = pathlib.Path("labels.csv").write_text("image,label\nthree.png,three\n")
             >>> Dataset.from_csv("labels.csv")
             Dataset(1 image, 1 class: 'three')
         """
@@ -332,7 +332,9 @@ class Dataset:
         """Count the images of each class, in the order of `classes`."""
         if self.labels is None:
             return {}
-        per_class = self.labels.sum(axis=0) if self.multi_label else np.bincount(self.labels, minlength=len(self.classes))
+        per_class = (
+            self.labels.sum(axis=0) if self.multi_label else np.bincount(self.labels, minlength=len(self.classes))
+        )
         return dict(zip(self.classes, map(int, per_class), strict=True))
 
     def to_frame(self) -> "pd.DataFrame":
@@ -384,14 +386,14 @@ class Dataset:
             return tuple(self.subset(name) for name in ("train", "validation", "test") if name in self.parts)
         shares = _split.check_fractions(fractions)
         strata = [0] * len(self) if self.labels is None else [row.tobytes() for row in self.labels]
-        groups = self.groups if groups is None else groups
-        if groups is not None and len(groups) != len(self):
-            message = f"there are {len(self):,} images and {len(groups):,} groups. Give one for each image."
+        units = self.groups if groups is None else groups
+        if units is not None and len(units) != len(self):
+            message = f"there are {len(self):,} images and {len(units):,} groups. Give one for each image."
             raise DataError(message)
-        chosen = _split.stratified(strata, self.ids, shares, seed=seed, groups=groups)
+        chosen = _split.stratified(strata, self.ids, shares, seed=seed, groups=units)
         if not all(len(part) for part in chosen):
-            units = "images" if groups is None else "groups"
-            message = f"{len(self):,} images do not fill {len(shares)} parts. Give fewer parts or more {units}."
+            kind = "images" if units is None else "groups"
+            message = f"{len(self):,} images do not fill {len(shares)} parts. Give fewer parts or more {kind}."
             raise EmptyDatasetError(message)
         return tuple(self._take(part) for part in chosen)
 
@@ -441,7 +443,12 @@ class Dataset:
 
     def _take(self, chosen: NDArray[np.int64]) -> "Dataset":
         taken = object.__new__(Dataset)
-        taken._images, taken._at, taken.classes, taken.ignored = self._images, self._at[chosen], self.classes, self.ignored
+        taken._images, taken._at, taken.classes, taken.ignored = (
+            self._images,
+            self._at[chosen],
+            self.classes,
+            self.ignored,
+        )
         taken.ids = tuple(self.ids[index] for index in chosen)
         taken.labels = None if self.labels is None else self.labels[chosen]
         taken.groups = None if self.groups is None else self.groups[chosen]

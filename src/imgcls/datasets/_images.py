@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - these two register their formats
 
 from imgcls.errors import UnreadableImageError
 
 _ARRAY = "uint8 array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"}
 )
@@ -131,7 +131,7 @@ def _from_file(file: Any, channels: int | None, name: str) -> UInt8:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 cause = f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}"
-                raise UnreadableImageError(_refusal(name, cause))  # noqa: TRY301 - the file must be closed
+                raise UnreadableImageError(_refusal(name, cause))
             return _upright(image, channels, name)
     except FileNotFoundError:
         message = f"{name!r} does not exist. Check the path, and the working directory if the path is relative."

@@ -5,7 +5,6 @@ back as it went in: names stay names, integers stay integers.
 """
 
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -59,7 +58,7 @@ def check_classes(classes: Sequence[Any]) -> Classes:
     if all(isinstance(name, str) for name in plain):
         return tuple(str(name) for name in plain)
     if all(isinstance(name, int) for name in plain):
-        return tuple(int(name) for name in plain)
+        return tuple(int(str(name)) for name in plain)
     message = f"classes are {some(plain)}. Accepted: names, or whole numbers, not both."
     raise DataError(message)
 
@@ -72,9 +71,9 @@ def _plain(label: Any) -> str | int | None:
     """Return a label as str or int; None when it is missing or of another kind."""
     if isinstance(label, str):
         return str(label)
-    if isinstance(label, Integral | np.bool_):
+    if isinstance(label, int | np.integer | np.bool_):
         return int(label)
-    if isinstance(label, Real) and float(label).is_integer():
+    if isinstance(label, float | np.floating) and float(label).is_integer():
         return int(label)
     return None
 
@@ -97,7 +96,7 @@ def _encode_single(array: NDArray[Any], classes: Sequence[Any] | None) -> tuple[
             strange = next(label for label in labels if isinstance(label, int))
             message = f"labels mix names and numbers, for example {strange!r}. Use one kind, such as str(label)."
             raise DataError(message)
-        plain = sorted(set(labels))  # type: ignore[type-var]  # all str or all int, as checked above
+        plain = sorted(set(labels))
         position = {label: code for code, label in enumerate(plain)}
         codes = np.array([position[label] for label in labels], dtype=np.int64)
     if classes is None:
@@ -115,7 +114,9 @@ def _find(value: Any, classes: Classes) -> int:
         hint = did_you_mean(value, [str(name) for name in classes])
         message = f"label {value!r} is not one of the {len(classes)} classes.{hint} The classes are {some(classes)}."
     else:
-        message = f"label {value!r} is not one of the classes {some(classes)} nor a position from 0 to {len(classes) - 1}."
+        message = (
+            f"label {value!r} is not one of the classes {some(classes)} nor a position from 0 to {len(classes) - 1}."
+        )
     raise DataError(message)
 
 

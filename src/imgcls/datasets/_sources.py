@@ -139,7 +139,7 @@ def read_csv(path: Path) -> "pd.DataFrame":
         raise DataError(message) from error
 
 
-def check_arrays(images: Any) -> Sequence[Any]:
+def check_arrays(images: Any) -> Any:
     """Check images in memory: one uint8 array (N, H, W[, C]), or a list of images of any size."""
     if not isinstance(images, np.ndarray):
         items = list(images)
@@ -170,7 +170,9 @@ def _visible_folders(folder: Path, root: Path, found: Found) -> list[Path]:
             folders.append(path)
         else:
             is_image = path.suffix.lower() in _images.SUFFIXES
-            found.ignored[_relative(path, root)] = "an image outside the class folders" if is_image else "not an image file"
+            found.ignored[_relative(path, root)] = (
+                "an image outside the class folders" if is_image else "not an image file"
+            )
     return folders
 
 

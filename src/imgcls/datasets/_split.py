@@ -59,7 +59,7 @@ def stratified(
         total = sum(len(members) for _, members in dealt)
         missing = [fraction * total for fraction in fractions]
         for turn, (_, members) in enumerate(dealt):
-            candidates = range(len(parts))
+            candidates = list(range(len(parts)))
             if turn < len(parts) <= len(dealt):
                 candidates = [part for part in candidates if missing[part] == fractions[part] * total]
             part = max(candidates, key=missing.__getitem__)

@@ -65,7 +65,7 @@ class Evaluation(Mapping[str, float]):
         expected = (len(self.y_true), len(self.classes))
         if self.probabilities.shape != expected or len(self.ids) != len(self.y_true) or not len(self.y_true):
             message = (
-                f"{len(self.y_true):,} labels of {len(self.classes)} classes go with probabilities of shape {expected}, "
+                f"{len(self.y_true):,} labels of {len(self.classes)} classes go with probabilities {expected}, "
                 f"not {self.probabilities.shape}, and as many ids, not {len(self.ids):,}."
             )
             raise DataError(message)
@@ -90,9 +90,9 @@ class Evaluation(Mapping[str, float]):
         """The cross-entropy of each image `(N,)`, in nats; with several labels, the mean over classes."""
         clipped = np.clip(self.probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
         if self.multi_label:
-            each: NDArray[np.float64] = -np.log(np.where(self.y_true == 1, clipped, 1 - clipped))
-            return each.mean(axis=1)
-        return -np.log(clipped[np.arange(len(clipped)), self.y_true])
+            right = np.where(self.y_true == 1, clipped, 1 - clipped)
+            return np.asarray(-np.log(right).mean(axis=1))
+        return np.asarray(-np.log(clipped[np.arange(len(clipped)), self.y_true]))
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
@@ -100,8 +100,8 @@ class Evaluation(Mapping[str, float]):
         from sklearn import metrics
 
         if self.multi_label:
-            return metrics.multilabel_confusion_matrix(self.y_true, self.y_pred)
-        return metrics.confusion_matrix(self.y_true, self.y_pred, labels=range(len(self.classes)))
+            return np.asarray(metrics.multilabel_confusion_matrix(self.y_true, self.y_pred))
+        return np.asarray(metrics.confusion_matrix(self.y_true, self.y_pred, labels=range(len(self.classes))))
 
     @cached_property
     def per_class(self) -> dict[Any, dict[str, float]]:

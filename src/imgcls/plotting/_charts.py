@@ -27,13 +27,15 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
         >>> curves({"loss": [0.9, 0.4], "val_loss": [1.0, 0.6]}).get_ylabel()
         'loss'
     """
+    from matplotlib.ticker import MaxNLocator
+
     ax = ax or _new_axes()
     for name, label, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
         if name in history:
             values = np.asarray(history[name], dtype=float)
             ax.plot(np.arange(1, len(values) + 1), values, style, marker="o", markersize=3, label=label)
     ax.set(xlabel="epoch", ylabel=metric.replace("_", " "), title=metric.replace("_", " ").capitalize())
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.3)
     ax.legend()
     return ax

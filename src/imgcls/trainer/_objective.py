@@ -42,8 +42,8 @@ class Objective:
         if self.sparse:
             return labels.astype(np.int64)
         if self.outputs == 1:
-            return labels.astype(np.float32)[:, None]
-        return np.eye(self.num_classes, dtype=np.float32)[labels]
+            return labels.astype(np.float32).reshape(-1, 1)
+        return np.asarray(np.eye(self.num_classes)[labels], np.float32)
 
     def spec(self) -> tuple[tuple[int, ...], str]:
         """Return shape and dtype of one target."""

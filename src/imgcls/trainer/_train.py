@@ -85,7 +85,9 @@ def train(
         raise DataError(message)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
     if model.output_shape[1:] != (goal.outputs,):
-        message = f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
+        message = (
+            f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
+        )
         raise ConfigurationError(message)
     weights = class_weights(class_weight, data.labels, data.classes) * _sample_weights(sample_weight, len(data))
     with ProgressReport(verbose) as progress:
@@ -166,6 +168,8 @@ def _sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
         return np.ones(count, np.float32)
     array = np.asarray(weights, np.float32)
     if array.shape != (count,) or not np.isfinite(array).all() or (array < 0).any():
-        message = f"sample_weight has shape {array.shape}. Accepted: {count:,} finite numbers of at least 0, one an image."
+        message = (
+            f"sample_weight has shape {array.shape}. Accepted: {count:,} finite numbers of at least 0, one an image."
+        )
         raise ConfigurationError(message)
     return array

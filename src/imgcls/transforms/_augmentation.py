@@ -161,7 +161,7 @@ class RandomWarp(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes n
         self.fill_mode, self.seed = fill_mode, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: Any, training: bool = True) -> Any:  # noqa: FBT001, FBT002 - Keras' signature
+    def call(self, images: Any, training: bool = True) -> Any:
         """Return the warped images `(N, H, W, C)`; the same images outside training."""
         if not training:
             return images
@@ -233,7 +233,7 @@ class RandomTone(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes n
         self.contrast, self.brightness, self.seed = contrast, brightness, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images: Any, training: bool = True) -> Any:  # noqa: FBT001, FBT002 - Keras' signature
+    def call(self, images: Any, training: bool = True) -> Any:
         """Return the images `(N, H, W, C)` in another tone; the same images outside training."""
         if not training:
             return images

@@ -1,0 +1,5 @@
+"""`python -m imgcls` is `imgcls`."""
+
+from imgcls.cli import main
+
+main()

@@ -1,0 +1,334 @@
+"""The command line: one verb per job. Every flag is a Python argument of the same name.
+
+Results go to stdout (as JSON with `--json`), progress to stderr. Exit codes: 0 done, 1 refused or failed with a message
+of ours, 2 wrong usage, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from imgcls import __version__
+from imgcls.errors import ConfigurationError, ImgclsError
+
+if TYPE_CHECKING:
+    from imgcls.classifier import ImageClassifier
+    from imgcls.datasets import Dataset
+    from imgcls.metrics import Evaluation
+
+app = typer.Typer(
+    name="imgcls",
+    help="Turn labelled images into a classifier you can trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+_Verbose = Annotated[str, typer.Option(help="Progress on stderr: 0 nothing, 1 a live bar, 2 a line an epoch, or auto.")]
+_Model = Annotated[Path, typer.Argument(help="A bundle that `imgcls train` or ImageClassifier.save wrote.")]
+
+
+def main() -> None:
+    """Run the command line; turn refusals into one message on stderr and exit code 1."""
+    try:
+        app()
+    except ImgclsError as error:
+        typer.secho(f"imgcls: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("imgcls: interrupted", err=True)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False
+) -> None:
+    """Turn labelled images into a classifier you can trust."""
+    if show_version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write into.")] = Path("imgcls-demo"),
+    *,
+    epochs: Annotated[int, typer.Option(help="How often every image is seen.")] = 20,
+    seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
+    json_: _Json = False,
+    verbose: _Verbose = "auto",
+) -> None:
+    """Train on 1,797 handwritten digits, without network: see everything work in a minute.
+
+    Writes the digits as PNG files in class folders, trains from that folder, evaluates on images never seen, and
+    leaves the model and its pictures in one folder.
+    """
+    start = time.perf_counter()
+    with _tensorflow_started():
+        from imgcls.classifier import ImageClassifier, train
+        from imgcls.datasets import Dataset
+
+    images = output / "images"
+    _write_digits(images)
+    data = Dataset.from_folder(images)
+    typer.echo(f"wrote {len(data):,} PNG files in {len(data.classes)} class folders to {images}", err=True)
+    classifier = train(data, ImageClassifier("small_cnn", epochs=epochs, seed=seed), verbose=_level(verbose))
+    bundle = classifier.save(output / "digits.imgcls")
+    pictures = _pictures(classifier, images, output)
+    seconds = time.perf_counter() - start
+    if json_:
+        _print_json(_summary(classifier.evaluation_) | {"seconds": round(seconds, 1), "output": str(output)})
+        return
+    typer.echo(str(classifier.evaluation_))
+    typer.echo(f"accuracy {classifier.evaluation_.accuracy:.1%} on images never seen, after {seconds:.0f} s. Look at:")
+    for path in (bundle, *pictures):
+        typer.echo(f"  {path}")
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("model.imgcls"),
+    *,
+    architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
+    weights: Annotated[str, typer.Option(help="imagenet, the path of an .h5 file, none, or auto.")] = "auto",
+    image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
+    augmentation: Annotated[str, typer.Option(help="light, standard, strong, overhead, none, or auto.")] = "auto",
+    epochs: Annotated[str, typer.Option(help="How often every image is seen, or auto.")] = "auto",
+    class_weight: Annotated[str, typer.Option(help="balanced or none.")] = "none",
+    seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
+    json_: _Json = False,
+    verbose: _Verbose = "auto",
+) -> None:
+    """Train on a folder, evaluate on images never seen, save a bundle.
+
+    Example: imgcls train photos/ -o photos.imgcls
+    """
+    with _tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+        from imgcls.classifier import train as train_classifier
+    _check_parent(output)
+    classifier = ImageClassifier(
+        architecture,
+        weights=_none(weights),
+        image_size=_whole("image_size", image_size),
+        augmentation=_none(augmentation),
+        epochs=_whole("epochs", epochs),
+        class_weight=_none(class_weight),
+        seed=seed,
+    )
+    classifier = train_classifier(_dataset(data), classifier, verbose=_level(verbose))
+    classifier.save(output)
+    if json_:
+        _print_json(_summary(classifier.evaluation_) | {"output": str(output)})
+        return
+    typer.echo(str(classifier.evaluation_))
+    typer.echo(f"saved {output}")
+
+
+@app.command()
+def evaluate(
+    model: _Model,
+    data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
+    *,
+    json_: _Json = False,
+) -> None:
+    """Measure a model on labelled images.
+
+    Example: imgcls evaluate photos.imgcls more-photos/
+    """
+    with _tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    evaluation = ImageClassifier.load(model).evaluate(_dataset(data))
+    typer.echo(evaluation.to_json() if json_ else str(evaluation))
+
+
+@app.command()
+def predict(
+    model: _Model,
+    images: Annotated[list[str], typer.Argument(help="Image files or folders.")],
+    *,
+    json_: _Json = False,
+) -> None:
+    """Say what is in new images: one line an image.
+
+    Example: imgcls predict photos.imgcls new.jpg
+    """
+    with _tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+        from imgcls.datasets import as_dataset
+    classifier = ImageClassifier.load(model)
+    for path in images:
+        for one in classifier.predict(as_dataset(path, labelled=False)):
+            if json_:
+                probabilities = {str(name): round(value, 6) for name, value in one.probabilities.items()}
+                label = list(one.label) if isinstance(one.label, tuple) else one.label
+                _print_json({"id": one.id, "label": label, "probabilities": probabilities})
+            else:
+                typer.echo(f"{one.id}: {one}")
+
+
+@app.command()
+def info(model: _Model, *, json_: _Json = False) -> None:
+    """Say what a model file holds. Checks its hashes; starts no TensorFlow."""
+    from imgcls import bundle
+
+    description, arrays = bundle.load(model)
+    facts = {
+        "written by imgcls": description.get("imgcls"),
+        "architecture": description.get("architecture") or "your own",
+        "classes": description.get("classes"),
+        "input (height, width, channels)": description.get("blueprint", {}).get("input_shape"),
+        "parameters": int(sum(array.size for array in arrays)),
+        "epochs": len(description.get("history", {}).get("columns", {}).get("loss", [])),
+        "choices": {name: f"{value}: {reason}" for name, (value, reason) in description.get("choices", {}).items()},
+    }
+    _print_facts(facts, json_=json_)
+
+
+@app.command()
+def doctor(*, json_: _Json = False) -> None:
+    """Say what this machine has: versions, devices, memory, disk."""
+    with _tensorflow_started():
+        from imgcls import _backend
+    import platform
+    import shutil
+    from importlib.metadata import version as installed
+
+    names = ("keras", "numpy", "pillow", "scikit-learn", "matplotlib", "seaborn", "safetensors")
+    facts: dict[str, Any] = {
+        "imgcls": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "free disk (GiB)": round(shutil.disk_usage(".").free / 2**30, 1),
+        **_backend.devices(),
+        **{name: installed(name) for name in names},
+    }
+    if not facts["GPUs"]:
+        facts["GPU"] = 'none seen by TensorFlow. With an NVIDIA GPU on Linux: pip install "imgcls[gpu]"'
+    _print_facts(facts, json_=json_)
+
+
+# --- inside --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _tensorflow_started() -> Iterator[None]:
+    """Start TensorFlow without its start-up noise, which C++ code writes to the process's stderr.
+
+    What was held back is shown if starting fails. IMGCLS_TENSORFLOW_LOG=1 shows everything.
+    """
+    if os.environ.get("IMGCLS_TENSORFLOW_LOG") == "1" or "tensorflow" in sys.modules:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import matplotlib as mpl
+
+    mpl.use("Agg")  # files are written, no window is opened
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as noise:
+        stderr = os.dup(2)
+        os.dup2(noise.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            noise.seek(0)
+            os.write(stderr, noise.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _dataset(path: Path) -> "Dataset":
+    from imgcls.datasets import as_dataset
+
+    dataset = as_dataset(path)
+    if dataset.ignored:
+        first, reason = next(iter(dataset.ignored.items()))
+        more = f" and {len(dataset.ignored) - 1:,} more" * (len(dataset.ignored) > 1)
+        typer.echo(f"ignored {first} ({reason}){more}", err=True)
+    return dataset
+
+
+def _write_digits(folder: Path) -> None:
+    from imgcls.datasets import Dataset, write_png
+
+    for sample in Dataset.builtin("digits"):
+        target = folder / sample.label / f"{sample.id}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_png(sample.image, target)
+
+
+def _pictures(classifier: "ImageClassifier", images: Path, output: Path) -> list[Path]:
+    evaluation: Evaluation = classifier.evaluation_
+    spread = range(0, len(evaluation.ids), max(1, len(evaluation.ids) // 40))
+    drawn = {
+        "curves.png": classifier.history_.plot()[0],
+        "confusion.png": evaluation.plot(),
+        "predictions.png": evaluation.show(spread)[0],
+        "new-image.png": classifier.predict(images / evaluation.ids[0]).show()[0],
+    }
+    paths = []
+    for name, axes in drawn.items():
+        paths.append(output / name)
+        axes.figure.savefig(paths[-1], dpi=120)
+    return paths
+
+
+def _summary(evaluation: "Evaluation") -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(evaluation.to_json())
+    return summary
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _print_facts(facts: dict[str, Any], *, json_: bool) -> None:
+    if json_:
+        _print_json(facts)
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        lines = [f"{key} = {one}" for key, one in value.items()] if isinstance(value, dict) else [_words(value)]
+        for index, line in enumerate(lines):
+            typer.echo(f"{'' if index else name:<{width}}  {line}")
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+
+
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
+        message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
+        raise ConfigurationError(message)
+
+
+def _none(text: str) -> str | None:
+    return None if text.lower() == "none" else text
+
+
+def _whole(argument: str, text: str) -> int | str:
+    if text == "auto" or not text.isdecimal():
+        if text != "auto":
+            message = f"{argument}={text!r} is not accepted. Accepted: a whole number, or 'auto'."
+            raise ConfigurationError(message)
+        return text
+    return int(text)
+
+
+def _level(verbose: str) -> int | str:
+    return int(verbose) if verbose.isdecimal() else verbose
