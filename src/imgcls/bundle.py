@@ -30,6 +30,8 @@ from imgcls.errors import BundleError, TamperedBundleError
 FORMAT = 1
 _MEMBERS = ("manifest.json", "classifier.json", "weights.safetensors")
 _SEAL_BYTES = 64  # a sha256 in hexadecimal
+# What a damaged archive, text or array raises; RuntimeError is zipfile's for encryption, and json's for deep nesting.
+_FAULTS = (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, EOFError, OSError, safetensors.SafetensorError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same classifier gives the same bytes, whenever it is saved
 
 
@@ -64,7 +66,7 @@ def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray
     except (TypeError, ValueError) as error:
         message = f"the description cannot be written as strict JSON: {error}."
         raise BundleError(message) from error
-    named = {f"{index:04d}": np.ascontiguousarray(array) for index, array in enumerate(arrays)}
+    named = {f"{index:04d}": np.asarray(array, order="C") for index, array in enumerate(arrays)}
     sealed = _seal({"classifier.json": text, "weights.safetensors": safetensors.numpy.save(named)})
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -113,7 +115,7 @@ def load(path: str | Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         description = _strict_json(members["classifier.json"])
         arrays = safetensors.numpy.load(members["weights.safetensors"])
         return description, [arrays[f"{index:04d}"] for index in range(len(arrays))]
-    except (zipfile.BadZipFile, ValueError, KeyError, RecursionError, safetensors.SafetensorError) as error:
+    except _FAULTS as error:
         message = f"{str(path)!r} is sealed but not a bundle: {error}. Get the file from where it was saved."
         raise BundleError(message) from error
 

@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import base, exceptions
 
-from imgcls import __version__, _backend, _checks, architectures, bundle, trainer, transforms
-from imgcls.datasets import Batches, Dataset, as_dataset, is_one_image, resize
-from imgcls.errors import BundleError, ConfigurationError, DataError, ImgclsError
+from imgcls import __version__, _backend, architectures, bundle, trainer
+from imgcls.datasets import Batches, Dataset, as_dataset, is_one_image
+from imgcls.errors import BundleError, DataError, ImgclsError
 from imgcls.metrics import Evaluation
 from imgcls.predictions import Prediction, Predictions
 from imgcls.trainer import Choice, History
 
-_COLORS = ("auto", "rgb", "grayscale")
 _PREDICT_BATCH = 32
-_SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
-_LARGEST_AUTO_SIZE = 128  # pixels; a CNN trained from scratch on a laptop gains little beyond
 
 
 class NotFittedError(ImgclsError, exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn publishes no types
@@ -143,34 +140,24 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             DataError: Images cannot be read, labels are missing, or there is one class only.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
         """
-        self._check_arguments(verbose)
-        training, validation, sample_weight = self._divide(as_dataset(data, y), validation_data, sample_weight)
-        if len(training.classes) < 2 and not training.multi_label:
-            message = (
-                f"all {len(training):,} images are of one class, {training.classes[0]!r}. Give at least two classes."
-            )
-            raise DataError(message)
-        goal = trainer.objective(self.loss, num_classes=len(training.classes), multi_label=training.multi_label)
-        choices: dict[str, Choice] = {}
-        blueprint = self._blueprint(training, goal, choices)
-        settings = self._settings(training, validation, blueprint, choices)
+        arguments = self.get_params(deep=False)
+        trainer.check_arguments(arguments, verbose)
+        training, validation, sample_weight = _learn_from(as_dataset(data, y), validation_data, sample_weight)
+        plan = trainer.plan(arguments, training, validation)
         report = trainer.ProgressReport(verbose)
-        for name, choice in choices.items():
+        for name, choice in plan.choices.items():
             report.say(f"{name} = {choice.value}: {choice.reason}")
-        model = architectures.build(self._architecture(choices), **blueprint, weights=self._weights(choices))
+        model = plan.build()
         history = trainer.train(
             model,
             training,
             validation_data=validation,
-            loss=self.loss,
-            class_weight=self.class_weight,
             sample_weight=sample_weight,
             callbacks=callbacks,
-            seed=self.seed,
             verbose=verbose,
-            **settings,
+            **plan.settings,
         )
-        self._learn(model, training.classes, training.multi_label, history, choices, blueprint)
+        self._learn(model, training.classes, training.multi_label, history, plan.choices, plan.blueprint)
         if history.interrupted:
             raise KeyboardInterrupt
         return self
@@ -258,7 +245,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             "python": platform.python_version(),
             "classes": self.classes_.tolist(),
             "multi_label": self._multi_label,
-            "architecture": self._architecture(self.choices_) if "architecture" in parameters else None,
+            "architecture": self._architecture_name(),
             "blueprint": self._blueprint_,
             "parameters": parameters,
             "choices": {name: [choice.value, choice.reason] for name, choice in self.choices_.items()},
@@ -294,7 +281,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 )
                 raise BundleError(message)
             history = description["history"]
-            model = architectures.build(kind, **description["blueprint"])
+            model = architectures.build(kind, **description["blueprint"], weights=None)  # a file names no other file
             architectures.set_weights(model, arrays)
             classifier = cls(
                 **{**description["parameters"], **({"architecture": architecture} if architecture else {})}
@@ -318,6 +305,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
+        tags.input_tags.positive_only = True
         tags.classifier_tags.multi_label = True
         return tags
 
@@ -331,6 +319,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         if not hasattr(self, "model_"):
             message = "this ImageClassifier is not fitted yet. Call fit(data) first, or ImageClassifier.load(path)."
             raise NotFittedError(message)
+
+    def _architecture_name(self) -> str | None:
+        """Return the name that the model can be built from; None for an architecture of the user's own."""
+        chosen = self.choices_["architecture"].value if "architecture" in self.choices_ else self.architecture
+        return chosen if isinstance(chosen, str) else None
 
     def _learn(
         self,
@@ -362,127 +355,6 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             multi_label=self._multi_label,
             read=dataset.read,
         )
-
-    def _check_arguments(self, verbose: Any) -> None:
-        auto = ("auto",)
-        size = self.image_size
-        sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
-        own = not isinstance(self.architecture, str)
-        named_augmentation = self.augmentation is None or not isinstance(self.augmentation, str)
-        _checks.refuse(
-            [
-                None
-                if own
-                else _checks.unknown_name("architecture", self.architecture, (*auto, *architectures.names())),
-                *(_checks.not_whole("image_size", side, names=auto) for side in sides),
-                _checks.unknown_name("color", self.color, _COLORS),
-                _checks.unknown_name("normalization", self.normalization, (*auto, *transforms.NORMALIZATIONS, None)),
-                None
-                if named_augmentation
-                else _checks.unknown_name("augmentation", self.augmentation, (*auto, *transforms.names())),
-                _checks.unknown_name("pooling", self.pooling, architectures.POOLINGS),
-                _checks.not_fraction("dropout", self.dropout),
-                _checks.unknown_name("fine_tune", self.fine_tune, (*auto, True, False)),
-                _checks.not_whole("epochs", self.epochs, names=auto),
-                _checks.not_whole("batch_size", self.batch_size, names=auto),
-                _checks.not_whole("patience", self.patience, names=("auto", "None")),
-                _checks.not_whole("seed", self.seed, least=0),
-                _checks.unknown_name("verbose", verbose, trainer.VERBOSE),
-            ]
-        )
-
-    def _divide(
-        self, dataset: Dataset, validation_data: Any, sample_weight: Any
-    ) -> tuple[Dataset, Dataset | None, Any]:
-        """Return what to learn from, what to validate on, and the weights of the former."""
-        validation = None
-        if validation_data is not None:
-            pair = isinstance(validation_data, tuple) and len(validation_data) == 2
-            validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
-        if dataset.parts is not None and len(set(dataset.parts.tolist())) > 1:
-            if validation is None and "validation" in dataset.parts:
-                validation = dataset.subset("validation")
-            if sample_weight is not None:
-                sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
-            dataset = dataset.subset("train")
-        return dataset, None if validation is None else validation.align(dataset.classes), sample_weight
-
-    def _architecture(self, choices: dict[str, Choice]) -> Any:
-        return choices["architecture"].value if "architecture" in choices else self.architecture
-
-    def _weights(self, choices: dict[str, Choice]) -> Any:
-        return choices["weights"].value if "weights" in choices else self.weights
-
-    def _blueprint(self, training: Dataset, goal: trainer.Objective, choices: dict[str, Choice]) -> dict[str, Any]:
-        """Decide all that the graph depends on: what `architectures.build` needs to build it again."""
-
-        def pick(name: str, automatic: Callable[[], tuple[Any, str]]) -> Any:
-            return _pick(self, name, choices, automatic)
-
-        sample = _sample(training)
-        side = int(np.median([min(image.shape[:2]) for image in sample]))
-        own_size = min(side, _LARGEST_AUTO_SIZE)
-        kind = pick("architecture", lambda: architectures.choose((own_size, own_size)))
-        row = architectures.describe(kind) if isinstance(kind, str) else None
-        backbone = row if row is not None and row.builder is not None else None
-        size = pick("image_size", lambda: _choose_size(row, side))
-        height, width = (int(side) for side in ((size, size) if isinstance(size, int | np.integer) else size))
-        gray_images = all(image.shape[2] == 1 for image in sample)
-        channels = 1 if gray_images and self.color != "rgb" and backbone is None else 3
-        weights = pick("weights", lambda: _choose_weights(row))
-        blueprint = {
-            "input_shape": (height, width, channels),
-            "num_classes": goal.outputs,
-            "head": goal.head,
-            "pooling": self.pooling,
-            "dropout": self.dropout,
-            "fine_tune": pick("fine_tune", lambda: _choose_fine_tune(weights)),
-            "grayscale": self.color == "grayscale" and channels == 3,
-            "seed": self.seed,
-        }
-        if backbone is not None and self.normalization != "auto":
-            message = (
-                f"normalization={self.normalization!r} does not go with {kind!r}, which brings its own. Leave it out."
-            )
-            raise ConfigurationError(message)
-        if backbone is None:
-            name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
-            pixels = np.stack(
-                [resize(training.read(index, channels=channels), (height, width)) for index in _spread(training)]
-            )
-            grayscale = bool(blueprint["grayscale"])
-            mean, std = ([0.0], [1.0]) if name is None else transforms.normalization(name, pixels, grayscale=grayscale)
-            blueprint |= {"mean": mean, "std": std}
-        return blueprint
-
-    def _settings(
-        self, training: Dataset, validation: Dataset | None, blueprint: dict[str, Any], choices: dict[str, Choice]
-    ) -> dict[str, Any]:
-        """Decide everything that only training depends on."""
-        height, width, channels = blueprint["input_shape"]
-        frozen = not blueprint["fine_tune"]
-        automatic = trainer.recipe(
-            images=len(training),
-            image_size=(height, width),
-            frozen=frozen,
-            validated=validation is not None,
-            epochs=self.epochs,
-        )
-        settings = {
-            name: _pick(self, name, choices, lambda name=name: automatic[name])  # type: ignore[misc]
-            for name in ("optimizer", "batch_size", "epochs", "patience")
-        }
-        policy = _pick(
-            self,
-            "augmentation",
-            choices,
-            lambda: transforms.choose(channels=channels, image_size=(height, width), frozen=frozen),
-        )
-        return {
-            **settings,
-            "learning_rate": self.learning_rate,
-            "augmentation": transforms.augmentation(policy, seed=self.seed),
-        }
 
 
 def train(data: Any, classifier: ImageClassifier | None = None, *, verbose: Any = "auto") -> ImageClassifier:
@@ -524,45 +396,24 @@ def divide(dataset: Dataset, *, seed: int = 0) -> tuple[Dataset, Dataset, Datase
     return training, validation, test
 
 
-def _pick(
-    classifier: ImageClassifier, name: str, choices: dict[str, Choice], automatic: Callable[[], tuple[Any, str]]
-) -> Any:
-    """Return an argument, or where it is "auto" the automatic value, noted in `choices` with its reason."""
-    value = getattr(classifier, name)
-    if isinstance(value, str) and value == "auto":
-        choices[name] = Choice(*automatic())
-        return choices[name].value
-    return value
-
-
-def _choose_size(row: architectures.Architecture | None, side: int) -> tuple[int, str]:
-    if row is not None and row.image_size is not None:
-        return row.image_size, f"{row.name} was designed for it"
-    least = 16
-    size = int(np.clip(side, least, _LARGEST_AUTO_SIZE))
-    return size, f"the median image has {side} pixels on its shorter side; within {least} to {_LARGEST_AUTO_SIZE}"
-
-
-def _choose_weights(row: architectures.Architecture | None) -> tuple[str | None, str]:
-    if row is not None and row.pretrained:
-        return "imagenet", "few images go further with features learnt from many"
-    return None, "there are none for this architecture"
-
-
-def _choose_fine_tune(weights: Any) -> tuple[bool, str]:
-    if weights is None:
-        return True, "random weights must be trained"
-    return False, "the weights are pretrained: only the new head is trained"
-
-
-def _spread(dataset: Dataset) -> list[int]:
-    """Return at most `_SAMPLE` positions, evenly spread."""
-    positions = np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)
-    return [int(position) for position in np.unique(positions)]
-
-
-def _sample(dataset: Dataset) -> list[NDArray[np.uint8]]:
-    return [dataset.read(index) for index in _spread(dataset)]
+def _learn_from(
+    dataset: Dataset, validation_data: Any, sample_weight: Any
+) -> tuple[Dataset, Dataset | None, NDArray[Any] | None]:
+    """Return what to learn from, what to validate on, and the weights of the former."""
+    validation = None
+    if validation_data is not None:
+        pair = isinstance(validation_data, tuple) and len(validation_data) == 2
+        validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
+    if dataset.parts is not None and len(set(dataset.parts.tolist())) > 1:
+        if validation is None and "validation" in dataset.parts:
+            validation = dataset.subset("validation")
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
+        dataset = dataset.subset("train")
+    if len(dataset.classes) < 2 and not dataset.multi_label:
+        message = f"all {len(dataset):,} images are of one class, {dataset.classes[0]!r}. Give at least two classes."
+        raise DataError(message)
+    return dataset, None if validation is None else validation.align(dataset.classes), sample_weight
 
 
 def _is_plain(value: Any) -> bool:

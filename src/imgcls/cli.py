@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgcls import __version__
-from imgcls.errors import ConfigurationError, ImgclsError
+from imgcls.errors import ConfigurationError, ImgclsError, UnreadableImageError
 
 if TYPE_CHECKING:
     from imgcls.classifier import ImageClassifier
     from imgcls.datasets import Dataset
     from imgcls.metrics import Evaluation
+    from imgcls.predictions import Prediction
 
 app = typer.Typer(
     name="imgcls",
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_CHUNK = 256  # images answered at a time
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 _Verbose = Annotated[str, typer.Option(help="Progress on stderr: 0 nothing, 1 a live bar, 2 a line an epoch, or auto.")]
@@ -42,7 +45,7 @@ def main() -> None:
     try:
         app()
     except ImgclsError as error:
-        typer.secho(f"imgcls: {error}", fg="red", err=True)
+        _complain(error)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("imgcls: interrupted", err=True)
@@ -162,20 +165,28 @@ def predict(
 ) -> None:
     """Say what is in new images: one line an image.
 
+    Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
+
     Example: imgcls predict photos.imgcls new.jpg
     """
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
         from imgcls.datasets import as_dataset
     classifier = ImageClassifier.load(model)
+    refused = False
     for path in images:
-        for one in classifier.predict(as_dataset(path, labelled=False)):
-            if json_:
+        for one in _answers(classifier, as_dataset(path, labelled=False)):
+            if isinstance(one, ImgclsError):
+                refused = True
+                _complain(one)
+            elif json_:
                 probabilities = {str(name): round(value, 6) for name, value in one.probabilities.items()}
                 label = list(one.label) if isinstance(one.label, tuple) else one.label
                 _print_json({"id": one.id, "label": label, "probabilities": probabilities})
             else:
                 typer.echo(f"{one.id}: {one}")
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -249,6 +260,24 @@ def _tensorflow_started() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _complain(error: ImgclsError) -> None:
+    typer.secho(f"imgcls: {error}", fg="red", err=True)
+
+
+def _answers(classifier: "ImageClassifier", dataset: "Dataset") -> "Iterator[Prediction | ImgclsError]":
+    """Yield a prediction for each image, or the error of one that cannot be read; the others are answered."""
+    for start in range(0, len(dataset), _CHUNK):
+        chunk = dataset[start : start + _CHUNK]
+        try:
+            yield from classifier.predict(chunk)
+        except UnreadableImageError as error:
+            if len(chunk) == 1:
+                yield error
+            else:
+                for index in range(len(chunk)):
+                    yield from _answers(classifier, chunk[index : index + 1])
 
 
 def _dataset(path: Path) -> "Dataset":

@@ -129,7 +129,8 @@ class Predictions(Sequence[Prediction]):
             "label": [one.label for one in self],
             "probability": self.probabilities.max(axis=1),
         }
-        return pd.DataFrame(head).join(pd.DataFrame(self.probabilities, columns=[str(name) for name in self.classes]))
+        columns = [str(name) for name in self.classes]
+        return pd.concat([pd.DataFrame(head), pd.DataFrame(self.probabilities, columns=columns)], axis=1)
 
     def show(self, n: int = 16) -> NDArray[Any]:
         """Draw the first `n` images with their predicted labels and return the Axes (n,)."""

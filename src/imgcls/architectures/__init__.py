@@ -1,6 +1,7 @@
 """Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
 
-from imgcls.architectures._build import POOLINGS, build, choose
+from imgcls.architectures._build import POOLINGS, build
+from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import set_weights
@@ -9,7 +10,10 @@ __all__ = [
     "POOLINGS",
     "Architecture",
     "build",
-    "choose",
+    "choose_architecture",
+    "choose_fine_tune",
+    "choose_image_size",
+    "choose_weights",
     "describe",
     "names",
     "set_weights",

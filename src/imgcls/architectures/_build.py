@@ -102,13 +102,6 @@ def build(
         return keras.Model(inputs, layers.Dense(num_classes, activation=head, name="head")(x), name="classifier")
 
 
-def choose(image_size: tuple[int, int]) -> tuple[str, str]:
-    """Choose an architecture for images of a size; return its name and the reason."""
-    if max(image_size) <= 64:
-        return "small_cnn", "images of at most 64 pixels need no deep network"
-    return "small_resnet", "images above 64 pixels need depth, and no pretrained weights are named"
-
-
 def _chain(x: Any, stages: Sequence[Any]) -> Any:
     for layer in stages:
         x = layer(x)

@@ -96,22 +96,22 @@ class Batches:
 
     def _decode_all(self, on_progress: Callable[[int], None] | None) -> NDUInt8:
         kept = np.empty((len(self.dataset), *self.image_size, self.channels), np.uint8)
-        refused: list[UnreadableImageError] = []
+        refused: dict[int, UnreadableImageError] = {}
 
         def decode(position: int) -> None:
             try:
                 kept[position] = self._decode(position)
             except UnreadableImageError as error:
-                refused.append(error)
+                refused[position] = error
 
         with ThreadPoolExecutor(_THREADS) as pool:
             for done, _ in enumerate(pool.map(decode, range(len(kept))), start=1):
                 if on_progress is not None:
                     on_progress(done)
         if len(refused) == 1:
-            raise refused[0]
+            raise next(iter(refused.values()))
         if refused:
-            causes = some([str(error) for error in refused])
+            causes = some([str(refused[position]) for position in sorted(refused)])  # threads end in any order
             message = f"{len(refused):,} of {len(kept):,} images cannot be read: {causes}"
             raise UnreadableImageError(message)
         return kept

@@ -1,7 +1,7 @@
 """Well-known sets: from scikit-learn, from files on disk, or through keras.datasets.
 
-CIFAR's python batches are pickles. They are read by an unpickler that knows three names of NumPy and refuses every
-other, so that a foreign file cannot run code.
+CIFAR's python batches are pickles. They are read by an unpickler that knows the four names they hold, puts harmless
+stand-ins in their place and refuses every other name, so that a foreign file cannot run code.
 """
 
 import gzip
@@ -107,14 +107,14 @@ def _from_disk(name: str, path: Path) -> tuple[_Half, _Half]:
         if path.suffix == ".npz":
             return _from_npz(path)
         return _from_cifar(name, path) if name.startswith("cifar") else _from_idx(path)
-    except (OSError, EOFError, ValueError, KeyError, struct.error, pickle.UnpicklingError, tarfile.TarError) as error:
-        if isinstance(error, DataError):
-            raise
-        cause = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        message = f"{str(path)!r} cannot be read as {name}: {cause}."
-        raise DataError(message) from error
+    except DataError:
+        raise
     except zipfile.BadZipFile as error:
         message = f"{str(path)!r} is not an .npz file: {error}."
+        raise DataError(message) from error
+    except Exception as error:  # damaged archives, arrays and pickles raise nearly anything
+        cause = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        message = f"{str(path)!r} cannot be read as {name}: {cause}."
         raise DataError(message) from error
 
 
@@ -192,31 +192,54 @@ def _cifar_binary(name: str, data: bytes) -> _Half:
 def _cifar_python(name: str, data: bytes) -> _Half:
     batch = _PlainUnpickler(io.BytesIO(data), encoding="bytes").load()
     labels = batch[b"labels" if name == "cifar10" else b"fine_labels"]
-    pixels = batch[b"data"]
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        message = "its images are not unsigned bytes"
-        raise ValueError(message)
-    return _cifar_images(pixels), np.asarray(labels, np.int64)
+    return _cifar_images(_array(batch[b"data"])), np.asarray(labels, np.int64)
+
+
+def _array(stand_in: Any) -> NDArray[np.uint8]:
+    if isinstance(stand_in, _StandIn) and isinstance(stand_in.state, tuple) and len(stand_in.state) == 5:
+        _, shape, dtype, fortran, data = stand_in.state
+        if isinstance(dtype, _StandIn) and dtype.arguments[:1] in {("u1",), (b"u1",)}:
+            return np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
+    message = "its images are not unsigned bytes"
+    raise ValueError(message)
 
 
 def _cifar_images(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
+class _StandIn:
+    """Takes what a pickle gives to an array or a dtype: damaged, it would reach into the memory of NumPy's own."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        message = f"it asks for the codec {encoding!r}, which no CIFAR batch contains"
+        raise pickle.UnpicklingError(message)
+    return text.encode("latin1")
+
+
 class _PlainUnpickler(pickle.Unpickler):
-    """Unpickles dicts, lists, numbers, bytes and NumPy arrays; refuses every other name."""
+    """Unpickles dicts, lists, numbers, bytes and, as stand-ins, NumPy arrays; refuses every other name."""
+
+    _KNOWN = {  # noqa: RUF012 - a table
+        ("numpy.core.multiarray", "_reconstruct"): _StandIn,
+        ("numpy._core.multiarray", "_reconstruct"): _StandIn,
+        ("numpy", "ndarray"): _StandIn,
+        ("numpy", "dtype"): _StandIn,
+        ("_codecs", "encode"): _latin1,  # how Python 3 writes bytes into old pickles
+    }
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if (module_name, global_name) in {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-        }:
-            return np.zeros(0).__reduce__()[0]
-        if (module_name, global_name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
-            return getattr(np, global_name)
-        if (module_name, global_name) == ("_codecs", "encode"):  # how Python 3 writes bytes into old pickles
-            import codecs
-
-            return codecs.encode
-        message = f"it asks for {module_name}.{global_name}, which no CIFAR batch contains"
-        raise pickle.UnpicklingError(message)
+        known = self._KNOWN.get((module_name, global_name))
+        if known is None:
+            message = f"it asks for {module_name}.{global_name}, which no CIFAR batch contains"
+            raise pickle.UnpicklingError(message)
+        return known

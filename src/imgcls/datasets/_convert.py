@@ -61,7 +61,8 @@ def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
         return _from_path(data, labels, labelled)
     if hasattr(data, "columns"):
         if not labelled and "label" not in data.columns:
-            return Dataset.from_files(data["image"].tolist())
+            _sources.check_columns(data, ["image"])
+            return Dataset.from_files(_sources.file_names(data["image"]))
         return Dataset.from_frame(data)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
         return Dataset.from_arrays(data, labels)

@@ -86,9 +86,9 @@ class Dataset:
         self.classes: _labels.Classes = () if classes is None else _labels.check_classes(classes)
         if labels is not None:
             self.labels, self.classes = _labels.encode(labels, count=count, classes=classes, multi_label=multi_label)
-            self.labels.flags.writeable = False
-        self.groups = None if groups is None else np.asarray(groups)
-        self.parts = None if parts is None else np.asarray(parts)
+            _freeze(self.labels)
+        self.groups = None if groups is None else _freeze(np.array(groups))
+        self.parts = None if parts is None else _freeze(np.array(parts))
         for name, given in (("ids", self.ids), ("groups", self.groups), ("parts", self.parts)):
             if given is not None and len(given) != count:
                 message = f"there are {count:,} images and {len(given):,} {name}. Give one for each image."
@@ -153,6 +153,7 @@ class Dataset:
             >>> Dataset.from_files(["three.png"], ["three"])[0].label
             'three'
         """
+        paths = paths if isinstance(paths, str | Path) else list(paths)  # `Path.glob` can be walked once
         files = _sources.existing(paths)
         if callable(labels):
             labels = [labels(path) for path in files]
@@ -193,7 +194,7 @@ class Dataset:
         several = not isinstance(label, str)
         columns = list(label) if several else [label]
         _sources.check_columns(frame, [image, *columns, *([group] if group else [])])
-        names = frame[image].astype(str).tolist()
+        names = _sources.file_names(frame[image])
         files = _sources.existing(names, root=root)
         labels = frame[columns].to_numpy() if several else frame[label].to_numpy()
         return cls(
@@ -322,7 +323,8 @@ class Dataset:
 
     def read(self, index: int, *, channels: int | None = None) -> NDArray[np.uint8]:
         """Decode the image at `index`: `uint8 (H, W, C)`; `channels` is 1, 3, or None for what the image is."""
-        return _images.read(self._images[self._at[index]], channels=channels, name=f"image {self.ids[index]!r}")
+        image = _images.read(self._images[self._at[index]], channels=channels, name=f"image {self.ids[index]!r}")
+        return _freeze(image.view())  # an array in memory may be the dataset's own
 
     def source(self, index: int) -> Any:
         """Return where the image at `index` comes from, not decoded: a path, bytes, a PIL image or an array."""
@@ -437,6 +439,7 @@ class Dataset:
         aligned.labels, aligned.classes = _labels.encode(
             labels, count=len(self), classes=classes, multi_label=self.multi_label
         )
+        _freeze(aligned.labels)
         return aligned
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -450,9 +453,9 @@ class Dataset:
             self.ignored,
         )
         taken.ids = tuple(self.ids[index] for index in chosen)
-        taken.labels = None if self.labels is None else self.labels[chosen]
-        taken.groups = None if self.groups is None else self.groups[chosen]
-        taken.parts = None if self.parts is None else self.parts[chosen]
+        taken.labels = None if self.labels is None else _freeze(self.labels[chosen])
+        taken.groups = None if self.groups is None else _freeze(self.groups[chosen])
+        taken.parts = None if self.parts is None else _freeze(self.parts[chosen])
         return taken
 
     def _label(self, index: int) -> Any:
@@ -460,3 +463,8 @@ class Dataset:
             return None
         label = self.labels[index]
         return tuple(self.classes[code] for code in np.flatnonzero(label)) if self.multi_label else self.classes[label]
+
+
+def _freeze(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array

@@ -19,7 +19,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin, WebPImagePlugin  # noqa: F401 - these two register their formats
+from PIL import (
+    Image,
+    ImageOps,
+    TiffImagePlugin,  # noqa: F401 - registers its format
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401 - registers its format
+)
 
 from imgcls.errors import UnreadableImageError
 
@@ -32,7 +38,14 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 89_478_485  # Pillow's own warning level: one such RGB image takes 256 MiB
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})
-_PILLOW_ERRORS = (OSError, ValueError, TypeError, SyntaxError, Image.DecompressionBombError)
+_PILLOW_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,  # raised where warnings are errors
+)
 
 UInt8 = NDArray[np.uint8]
 
@@ -139,8 +152,14 @@ def _from_file(file: Any, channels: int | None, name: str) -> UInt8:
     except _PILLOW_ERRORS as error:
         if isinstance(error, UnreadableImageError):
             raise
-        cause = "it is empty" if _is_empty(file) else str(error).replace(repr(file), "it")
+        cause = "it is empty" if _is_empty(file) else _cause(error)
         raise UnreadableImageError(_refusal(name, cause)) from error
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):  # Pillow's words repeat the path, or an address in memory
+        return "its bytes are of no known image format"
+    return str(error).rstrip(".")
 
 
 def _is_empty(file: Any) -> bool:
@@ -157,6 +176,9 @@ def _refusal(name: str, cause: str) -> str:
 def _upright(image: Image.Image, channels: int | None, name: str) -> UInt8:
     try:
         image = ImageOps.exif_transpose(image)
+        if image.mode == "F":  # Pillow would clip it to 0-255, which makes 0.0-1.0 black
+            cause = "its pixels are floating-point numbers of unknown range"
+            raise UnreadableImageError(_refusal(name, cause))
         if image.mode.startswith("I"):  # 16-bit grayscale; Pillow's own convert() would clip it
             wide = np.asarray(image).astype(np.int64)
             image = Image.fromarray((wide.clip(0, 65535) // 257).astype(np.uint8))
@@ -169,5 +191,7 @@ def _upright(image: Image.Image, channels: int | None, name: str) -> UInt8:
             channels = 1 if image.mode in _GRAY_MODES else 3
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     except _PILLOW_ERRORS as error:
-        raise UnreadableImageError(_refusal(name, str(error))) from error
+        if isinstance(error, UnreadableImageError):
+            raise
+        raise UnreadableImageError(_refusal(name, _cause(error))) from error
     return pixels.reshape(*pixels.shape[:2], channels)

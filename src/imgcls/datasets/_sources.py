@@ -24,6 +24,7 @@ _PART_NAMES = {
     "test": "test",
     "testing": "test",
 }
+_LOOSE = "an image outside the class folders"
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
 
 
@@ -43,12 +44,14 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
     """List the images below `folder` with class sub-folders, or with parts that hold class sub-folders."""
     check_folder(folder)
     found = Found()
+    seen: list[str] = []
     children = _visible_folders(folder, folder, found)
     divided = len(children) > 1 and all(child.name.lower() in _PART_NAMES for child in children)
     if divided:
         found.parts = []
     for top in children if divided else [folder]:
         for class_folder in _visible_folders(top, folder, found) if divided else children:
+            seen.append(class_folder.name)
             if classes is not None and class_folder.name not in classes:
                 found.ignored[_relative(class_folder, folder)] = "not one of the classes asked for"
                 continue
@@ -60,12 +63,12 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
             found.ids += [_relative(path, folder) for path in images]
             if found.parts is not None:
                 found.parts += [_PART_NAMES[top.name.lower()]] * len(images)
-    if not found.paths:
-        _refuse_empty(folder, children)
+    if not found.paths and classes is None:
+        _refuse_empty(folder, children, found)
     found.classes = list(classes) if classes is not None else sorted(set(found.labels))
     missing = [name for name in found.classes if name not in found.labels]
     if missing:
-        message = f"{str(folder)!r} has no images of {some(missing)}.{did_you_mean(missing[0], found.labels)}"
+        message = f"{str(folder)!r} has no images of {some(missing)}.{did_you_mean(missing[0], seen)}"
         raise DataError(message)
     return found
 
@@ -111,6 +114,18 @@ def existing(paths: Any, *, root: str | Path | None = None) -> list[Path]:
         message = f"{len(missing):,} of {len(files):,} files do not exist in {place}: {some(missing)}. Check the paths."
         raise DataError(message)
     return files
+
+
+def file_names(column: "pd.Series[Any]") -> list[str]:
+    """Return the paths in a column as text; refuse missing ones."""
+    missing = np.flatnonzero(column.isna().to_numpy())
+    if missing.size:
+        message = (
+            f"{missing.size:,} of {len(column):,} rows name no image in column {str(column.name)!r}, "
+            f"first at position {missing[0]}. Fill in the path or leave the row out."
+        )
+        raise DataError(message)
+    return [str(name) for name in column]
 
 
 def check_columns(frame: "pd.DataFrame", columns: Iterable[str]) -> None:
@@ -170,9 +185,7 @@ def _visible_folders(folder: Path, root: Path, found: Found) -> list[Path]:
             folders.append(path)
         else:
             is_image = path.suffix.lower() in _images.SUFFIXES
-            found.ignored[_relative(path, root)] = (
-                "an image outside the class folders" if is_image else "not an image file"
-            )
+            found.ignored[_relative(path, root)] = _LOOSE if is_image else "not an image file"
     return folders
 
 
@@ -180,8 +193,8 @@ def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _refuse_empty(folder: Path, children: list[Path]) -> None:
-    loose = sum(path.suffix.lower() in _images.SUFFIXES for path in folder.iterdir())
+def _refuse_empty(folder: Path, children: list[Path], found: Found) -> None:
+    loose = sum(reason == _LOOSE for reason in found.ignored.values())
     if loose:
         message = f"the {loose:,} images of {str(folder)!r} lie outside class sub-folders. {_LAYOUT}"
         raise DataError(message)

@@ -1,7 +1,7 @@
 """Stratified splits that are decided by what an image is called, never by where it stands in a list."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -51,8 +51,10 @@ def stratified(
     by_stratum: dict[Hashable, list[tuple[bytes, list[int]]]] = defaultdict(list)
     for unit, members in units.items():
         name = ids[members[0]] if groups is None else unit
+        counts = Counter(strata[member] for member in members)
+        stratum = max(counts, key=lambda one: (counts[one], str(one)))  # the commonest, whatever the order
         order = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
-        by_stratum[strata[members[0]]].append((order, members))
+        by_stratum[stratum].append((order, members))
     parts: list[list[int]] = [[] for _ in fractions]
     for dealt in by_stratum.values():
         dealt.sort(key=lambda unit: unit[0])

@@ -69,6 +69,14 @@ class Evaluation(Mapping[str, float]):
                 f"not {self.probabilities.shape}, and as many ids, not {len(self.ids):,}."
             )
             raise DataError(message)
+        codes = self.y_true if self.y_true.dtype.kind in "iub" else np.array([-1])
+        shape, most = ((len(self.classes),), 1) if self.multi_label else ((), len(self.classes) - 1)
+        if self.y_true.shape[1:] != shape or codes.min() < 0 or codes.max() > most:
+            message = (
+                f"y_true has dtype {self.y_true.dtype} and shape {self.y_true.shape}. Accepted: (N,) whole numbers "
+                f"from 0 to {len(self.classes) - 1}, or (N, {len(self.classes)}) zeros and ones."
+            )
+            raise DataError(message)
         if not np.isfinite(self.probabilities).all():
             message = "probabilities contain NaN or infinity. The model did not train: lower the learning rate."
             raise DataError(message)

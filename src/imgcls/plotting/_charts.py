@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgcls import _checks
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -22,6 +24,9 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
     Returns:
         The Axes.
 
+    Raises:
+        ConfigurationError: The history does not know the metric.
+
     Example:
         >>> from imgcls.plotting import curves
         >>> curves({"loss": [0.9, 0.4], "val_loss": [1.0, 0.6]}).get_ylabel()
@@ -29,6 +34,8 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
     """
     from matplotlib.ticker import MaxNLocator
 
+    if f"val_{metric}" not in history:
+        _checks.refuse([_checks.unknown_name("metric", metric, tuple(history))])
     ax = ax or _new_axes()
     for name, label, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
         if name in history:
@@ -78,10 +85,13 @@ def confusion_matrix(
         square=True,
         linewidths=0.5 if len(names) <= _ANNOTATED_CLASSES else 0,
         cbar_kws={"label": "share of the true class", "shrink": 0.8},
-        xticklabels=names,
-        yticklabels=names,
+        xticklabels=False,
+        yticklabels=False,
         ax=ax,
     )
+    places = np.arange(len(names)) + 0.5
+    ax.set_xticks(places, names, parse_math=False)  # a class may be called "$5 and $10"
+    ax.set_yticks(places, names, parse_math=False)
     ax.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
     longest = max(map(len, names))
     ax.tick_params(axis="x", rotation=0 if longest * len(names) < side * 7 else 90)

@@ -44,6 +44,8 @@ def image_grid(
     if ax is not None and len(images) != 1:
         message = f"ax takes one image and there are {len(images)}. Leave ax out for a grid."
         raise ValueError(message)
+    if not len(images):
+        return np.empty(0, dtype=object)  # such as the wrong ones where none is wrong
     if ax is not None:
         axes = np.array([ax])
     else:

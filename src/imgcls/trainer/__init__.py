@@ -2,6 +2,7 @@
 
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective, probabilities
+from imgcls.trainer._plan import Plan, check_arguments, plan
 from imgcls.trainer._progress import VERBOSE, ProgressReport
 from imgcls.trainer._recipe import Choice, class_weights, optimizer, recipe
 from imgcls.trainer._train import infer, train
@@ -11,11 +12,14 @@ __all__ = [
     "Choice",
     "History",
     "Objective",
+    "Plan",
     "ProgressReport",
+    "check_arguments",
     "class_weights",
     "infer",
     "objective",
     "optimizer",
+    "plan",
     "probabilities",
     "recipe",
     "train",

@@ -22,7 +22,8 @@ class ProgressReport:
 
     def __init__(self, verbose: Any = "auto") -> None:
         _checks.refuse([_checks.unknown_name("verbose", verbose, VERBOSE)])
-        self._console = Console(stderr=True, quiet=verbose == 0, highlight=False, soft_wrap=True)
+        forced = True if verbose == 1 else None
+        self._console = Console(stderr=True, quiet=verbose == 0, force_terminal=forced, highlight=False, soft_wrap=True)
         live = verbose == 1 or (verbose == "auto" and (self._console.is_terminal or self._console.is_jupyter))
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, refresh_per_second=4) if live else None

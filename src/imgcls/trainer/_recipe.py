@@ -35,7 +35,7 @@ def recipe(
         epochs: A number that is given already, or "auto".
 
     Returns:
-        A `Choice` for each of "batch_size", "epochs", "optimizer" and "patience".
+        A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience".
 
     Example:
         >>> from imgcls import trainer
@@ -56,6 +56,7 @@ def recipe(
         "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
         "epochs": length,
         "optimizer": Choice("adamw", "robust to the learning rate"),
+        "learning_rate": Choice("auto", "up to a peak over a tenth of the steps, then a cosine to 0: none to tune"),
         "patience": Choice(
             patience,
             "a quarter of the epochs without a better val_loss" if validated else "there are no validation data",
@@ -63,7 +64,7 @@ def recipe(
     }
 
 
-def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> tuple[Any, str]:
+def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> Any:
     """Build a Keras optimizer.
 
     Args:
@@ -74,14 +75,14 @@ def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> tuple[An
         steps: The number of steps that training will take.
 
     Returns:
-        The optimizer, and the reason for its learning rate.
+        A `keras.optimizers.Optimizer`.
 
     Raises:
         ConfigurationError: The name is not known; or a rate is given beside a Keras optimizer, which has its own.
 
     Example:
         >>> from imgcls import trainer
-        >>> trainer.optimizer("sgd", 0.1, steps=100)[0].get_config()["nesterov"]
+        >>> trainer.optimizer("sgd", 0.1, steps=100).get_config()["nesterov"]
         True
     """
     if isinstance(name, keras.optimizers.Optimizer):
@@ -91,16 +92,14 @@ def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> tuple[An
                 "Leave it out."
             )
             raise ConfigurationError(message)
-        return type(name).from_config(name.get_config()), "it belongs to the optimizer you gave"
+        return type(name).from_config(name.get_config())
     _checks.refuse([_checks.unknown_name("optimizer", name, OPTIMIZERS)])
-    reason = "you gave it"
     if isinstance(learning_rate, str):
         _checks.refuse([_checks.unknown_name("learning_rate", learning_rate, ("auto",))])
         peak, warmup = _PEAK_RATES[name], max(1, steps // 10)
         learning_rate = keras.optimizers.schedules.CosineDecay(
             peak / 25, decay_steps=max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
         )
-        reason = f"warm-up to {peak:g} over {warmup} steps, then a cosine to 0: no rate to tune"
     elif not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
         _checks.refuse([_checks.not_positive("learning_rate", learning_rate)])
     kinds = {
@@ -109,7 +108,7 @@ def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> tuple[An
         "sgd": lambda: keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
         "rmsprop": lambda: keras.optimizers.RMSprop(learning_rate),
     }
-    return kinds[name](), reason
+    return kinds[name]()
 
 
 def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, ...]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """The loop. `keras.Model.fit` keeps no data position and runs on one machine; this one is ours, and short."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -90,10 +91,11 @@ def train(
         )
         raise ConfigurationError(message)
     weights = class_weights(class_weight, data.labels, data.classes) * _sample_weights(sample_weight, len(data))
+    engine = named_optimizer(optimizer, learning_rate, steps=epochs * math.ceil(len(data) / batch_size))
+
     with ProgressReport(verbose) as progress:
         training = _batches(model, data, batch_size, "training", progress)
         validation = validation_data and _batches(model, validation_data, batch_size, "validation", progress)
-        engine, _ = named_optimizer(optimizer, learning_rate, steps=epochs * len(training))
         model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
         stopping = [] if patience is None else [_early_stopping(patience)]
         watchers = keras.callbacks.CallbackList(
@@ -104,6 +106,7 @@ def train(
         )
         measure = _validator(model, validation, goal) if validation else dict
         targets = goal.targets(data.labels)
+        per_batch = any(_watches_batches(callback) for callback in callbacks)
 
         def run_epoch(epoch: int) -> dict[str, float]:
             watchers.on_epoch_begin(epoch)
@@ -111,7 +114,7 @@ def train(
             for index, batch in enumerate(training.shuffled(seed=seed, epoch=epoch)):
                 watchers.on_train_batch_begin(index)
                 step(batch.images, targets[batch.positions], weights[batch.positions])
-                watchers.on_train_batch_end(index, step.means() if callbacks else {})  # fetching means costs a wait
+                watchers.on_train_batch_end(index, step.means() if per_batch else {})  # fetching costs a wait
                 progress.done(index + 1)
             row = {**step.means(reset=True), **measure(), "learning_rate": float(engine.learning_rate)}
             watchers.on_epoch_end(epoch, row)
@@ -157,6 +160,13 @@ def _validator(model: Any, batches: Batches, goal: Objective) -> Callable[[], di
         return {"val_loss": float(loss), "val_accuracy": goal.accuracy(targets, outputs)}
 
     return measure
+
+
+def _watches_batches(callback: Any) -> bool:
+    """Say whether a callback looks at batches; `LambdaCallback` keeps its functions on the instance."""
+    names = ("on_batch_end", "on_train_batch_end")
+    plain = keras.callbacks.Callback
+    return any(getattr(type(callback), name) is not getattr(plain, name) or name in vars(callback) for name in names)
 
 
 def _early_stopping(patience: int) -> Any:

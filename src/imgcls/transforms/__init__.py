@@ -1,6 +1,6 @@
 """Preprocessing, which is part of the saved model, and augmentation, which never is."""
 
-from imgcls.transforms._augmentation import RandomTone, RandomWarp, augmentation, choose, describe, names
+from imgcls.transforms._augmentation import RandomTone, RandomWarp, augmentation, choose_augmentation, describe, names
 from imgcls.transforms._preprocessing import NORMALIZATIONS, Grayscale, RGBToBGR, normalization, preprocessing
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "RandomTone",
     "RandomWarp",
     "augmentation",
-    "choose",
+    "choose_augmentation",
     "describe",
     "names",
     "normalization",

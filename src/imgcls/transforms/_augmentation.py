@@ -71,7 +71,7 @@ def describe(name: str) -> str:
     return _POLICIES[name].summary
 
 
-def choose(*, channels: int, image_size: tuple[int, int], frozen: bool) -> tuple[str | None, str]:
+def choose_augmentation(*, channels: int, image_size: tuple[int, int], frozen: bool) -> tuple[str | None, str]:
     """Choose a policy for training images; return its name, or None, and the reason."""
     if frozen:
         return None, "only the new head is trained: it has too few parameters to memorise the images"

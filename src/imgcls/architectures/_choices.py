@@ -1,0 +1,62 @@
+"""Automatic choices about the network: each a function that returns a value and its reason."""
+
+from typing import Any
+
+import numpy as np
+
+from imgcls.architectures._table import Architecture
+
+_LEAST_SIZE, _LARGEST_SIZE = 16, 128  # pixels; a CNN trained from scratch on a laptop gains little beyond
+
+
+def choose_architecture(side: int) -> tuple[str, str]:
+    """Choose an architecture for images whose shorter side has `side` pixels.
+
+    Example:
+        >>> from imgcls import architectures
+        >>> architectures.choose_architecture(28)
+        ('small_cnn', 'images of at most 64 pixels need no deep network')
+    """
+    if side <= 64:
+        return "small_cnn", "images of at most 64 pixels need no deep network"
+    return "small_resnet", "images above 64 pixels need depth, and no pretrained weights are named"
+
+
+def choose_image_size(row: Architecture | None, side: int) -> tuple[int, str]:
+    """Choose the input size for an architecture (None: the user's own) and images with `side` pixels.
+
+    Example:
+        >>> from imgcls import architectures
+        >>> architectures.choose_image_size(architectures.describe("mobilenet_v2"), 500)
+        (224, 'mobilenet_v2 was designed for it')
+    """
+    if row is not None and row.image_size is not None:
+        return row.image_size, f"{row.name} was designed for it"
+    size = int(np.clip(side, _LEAST_SIZE, _LARGEST_SIZE))
+    return size, f"the median image has {side} pixels on its shorter side; within {_LEAST_SIZE} to {_LARGEST_SIZE}"
+
+
+def choose_weights(row: Architecture | None) -> tuple[str | None, str]:
+    """Choose the weights to start from.
+
+    Example:
+        >>> from imgcls import architectures
+        >>> architectures.choose_weights(architectures.describe("small_cnn"))
+        (None, 'there are no pretrained ones for this architecture')
+    """
+    if row is not None and row.pretrained:
+        return "imagenet", "few images go further with features learnt from many"
+    return None, "there are no pretrained ones for this architecture"
+
+
+def choose_fine_tune(weights: Any) -> tuple[bool, str]:
+    """Choose whether the backbone is trained too.
+
+    Example:
+        >>> from imgcls import architectures
+        >>> architectures.choose_fine_tune(None)
+        (True, 'random weights must be trained')
+    """
+    if weights is None:
+        return True, "random weights must be trained"
+    return False, "the weights are pretrained: only the new head is trained"

@@ -1,0 +1,172 @@
+"""The plan: everything that is decided before training, each "auto" with its reason."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks, architectures, transforms
+from imgcls.datasets import Dataset, resize
+from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.trainer._objective import objective
+from imgcls.trainer._progress import VERBOSE
+from imgcls.trainer._recipe import OPTIMIZERS, Choice, recipe
+
+_COLORS = ("auto", "rgb", "grayscale")
+_SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be built and how it will be trained.
+
+    Attributes:
+        architecture: A name, a `keras.Model` or a function.
+        weights: What the backbone starts from.
+        blueprint: The other arguments of `architectures.build`: plain data, enough to build the graph again.
+        settings: Arguments of `train`.
+        choices: Each "auto" with its value and reason.
+    """
+
+    architecture: Any
+    weights: Any
+    blueprint: dict[str, Any]
+    settings: dict[str, Any]
+    choices: dict[str, Choice] = field(default_factory=dict)
+
+    def build(self) -> Any:
+        """Build the model."""
+        return architectures.build(self.architecture, **self.blueprint, weights=self.weights)
+
+
+def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
+    """Check the hyper-parameters of `ImageClassifier`, and refuse with every problem at once."""
+
+    def named(argument: str, names: tuple[Any, ...]) -> str | None:
+        return _checks.unknown_name(argument, arguments[argument], names)
+
+    def whole(argument: str, *names: str, least: int = 1) -> str | None:
+        return _checks.not_whole(argument, arguments[argument], least=least, names=names)
+
+    size = arguments["image_size"]
+    sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
+    _checks.refuse(
+        [
+            named("architecture", ("auto", *architectures.names()))
+            if isinstance(arguments["architecture"], str)
+            else None,
+            *(_checks.not_whole("image_size", side, names=("auto",)) for side in sides),
+            named("color", _COLORS),
+            named("normalization", ("auto", *transforms.NORMALIZATIONS, None)),
+            named("augmentation", ("auto", *transforms.names()))
+            if isinstance(arguments["augmentation"], str)
+            else None,
+            named("optimizer", ("auto", *OPTIMIZERS)) if isinstance(arguments["optimizer"], str) else None,
+            named("pooling", architectures.POOLINGS),
+            _checks.not_fraction("dropout", arguments["dropout"]),
+            named("fine_tune", ("auto", True, False)),
+            whole("epochs", "auto"),
+            whole("batch_size", "auto"),
+            whole("patience", "auto", "None"),
+            whole("seed", least=0),
+            _checks.unknown_name("verbose", verbose, VERBOSE),
+        ]
+    )
+
+
+def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | None) -> Plan:
+    """Decide what the hyper-parameters of `ImageClassifier` leave to us.
+
+    Args:
+        arguments: The hyper-parameters by name.
+        training: The images to learn from.
+        validation: The images to validate on, or None.
+
+    Raises:
+        ConfigurationError: Two arguments do not go together.
+    """
+    choices: dict[str, Choice] = {}
+
+    def pick(name: str, automatic: Callable[[], tuple[Any, str]]) -> Any:
+        """Return an argument, or where it is "auto" the automatic value, noted with its reason."""
+        value = arguments[name]
+        if isinstance(value, str) and value == "auto":
+            choices[name] = Choice(*automatic())
+            return choices[name].value
+        return value
+
+    look = _readable(training)
+    sample = [training.read(index) for index in look]
+    side = int(np.median([min(image.shape[:2]) for image in sample]))
+    kind = pick("architecture", lambda: architectures.choose_architecture(side))
+    row = architectures.describe(kind) if isinstance(kind, str) else None
+    size = pick("image_size", lambda: architectures.choose_image_size(row, side))
+    height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
+    weights = pick("weights", lambda: architectures.choose_weights(row))
+    fine_tune = pick("fine_tune", lambda: architectures.choose_fine_tune(weights))
+    goal = objective(arguments["loss"], num_classes=len(training.classes), multi_label=training.multi_label)
+    brings_scaling = row is not None and row.builder is not None
+    gray = all(image.shape[2] == 1 for image in sample)
+    channels = 1 if gray and arguments["color"] != "rgb" and not brings_scaling else 3
+    grayscale = arguments["color"] == "grayscale" and channels == 3
+    blueprint = {
+        "input_shape": (height, width, channels),
+        "num_classes": goal.outputs,
+        "head": goal.head,
+        "pooling": arguments["pooling"],
+        "dropout": arguments["dropout"],
+        "fine_tune": fine_tune,
+        "grayscale": grayscale,
+        "seed": arguments["seed"],
+    }
+    if brings_scaling and arguments["normalization"] != "auto":
+        given = arguments["normalization"]
+        message = f"normalization={given!r} does not go with {kind!r}, which brings its own. Leave it out."
+        raise ConfigurationError(message)
+    if not brings_scaling:
+        name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
+        pixels = np.stack([resize(training.read(index, channels=channels), (height, width)) for index in look])
+        blueprint |= _mean_and_std(name, pixels, grayscale=grayscale)
+    automatic = recipe(
+        images=len(training),
+        image_size=(height, width),
+        frozen=not fine_tune,
+        validated=validation is not None,
+        epochs=arguments["epochs"],
+    )
+    settings = {
+        name: pick(name, lambda name=name: automatic[name])  # type: ignore[misc]
+        for name in ("optimizer", "learning_rate", "batch_size", "epochs", "patience")
+    }
+    policy = pick(
+        "augmentation",
+        lambda: transforms.choose_augmentation(channels=channels, image_size=(height, width), frozen=not fine_tune),
+    )
+    settings |= {
+        "augmentation": transforms.augmentation(policy, seed=arguments["seed"]),
+        **{name: arguments[name] for name in ("loss", "class_weight", "seed")},
+    }
+    return Plan(kind, weights, blueprint, settings, choices)
+
+
+def _mean_and_std(name: str | None, pixels: NDArray[np.uint8], *, grayscale: bool) -> dict[str, list[float]]:
+    mean, std = ([0.0], [1.0]) if name is None else transforms.normalization(name, pixels, grayscale=grayscale)
+    return {"mean": mean, "std": std}
+
+
+def _readable(dataset: Dataset) -> list[int]:
+    """Return at most `_SAMPLE` positions, evenly spread, of images that can be read."""
+    positions = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)).tolist()
+    readable = [position for position in positions if _reads(dataset, position)]
+    return readable or positions  # where none can be read, reading them says why
+
+
+def _reads(dataset: Dataset, position: int) -> bool:
+    try:
+        dataset.read(position)
+    except UnreadableImageError:  # `train` reads every image and names all of these at once
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""One road: what `fit`, `evaluate` and `predict` are given becomes a Dataset."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from imgcls.datasets import Dataset, as_dataset, is_one_image, read
+from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+
+ARRAY = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+
+
+@pytest.fixture
+def cats(photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    return sorted(photos.glob("cat/*.jpg"))
+
+
+def test_every_labelled_source_gives_the_same_dataset(photos, cats):
+    truth = Dataset.from_folder(photos)
+    frame = pd.DataFrame({"image": [str(photos / name) for name in truth.ids], "label": [one.label for one in truth]})
+    frame.to_csv(photos / "all.csv", index=False)
+    paths = frame["image"].tolist()
+    labels = frame["label"].tolist()
+    for data, y in (
+        (truth, None),
+        (str(photos), None),
+        (photos, None),
+        (frame, None),
+        (photos / "all.csv", None),
+        (paths, labels),
+        (map(Path, paths), np.array(labels)),
+        (np.array(paths), labels),
+        ([Path(path).read_bytes() for path in paths], labels),
+        ([Image.fromarray(read(path)) for path in paths], labels),
+        ([read(path) for path in paths], labels),
+        ("*/*.*", labels),
+    ):
+        dataset = as_dataset(data, y)
+        assert dataset.labels.tolist() == truth.labels.tolist()
+        assert dataset.classes == truth.classes
+        np.testing.assert_array_equal(dataset[11].image, truth[11].image)
+
+
+def test_without_labels_a_folder_may_hold_images_directly(photos, cats):
+    count = {"cat": 8, photos: 16, "cat/0.jpg": 1, "cat/*.jpg": 8, "**/*.png": 8}
+    for data, images in count.items():
+        dataset = as_dataset(data, labelled=False)
+        assert (len(dataset), dataset.labels) == (images, None)
+    assert as_dataset("cat", labelled=False).ids == tuple(f"cat/{index}.jpg" for index in range(8))
+    for data in (cats, ARRAY, list(ARRAY), pd.DataFrame({"image": map(str, cats)})):
+        assert as_dataset(data, labelled=False).labels is None
+
+
+NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
+
+
+@pytest.mark.parametrize(
+    ("data", "labels", "labelled", "kind", "words"),
+    [
+        (ARRAY, None, True, DataError, NO_LABELS),
+        ("cat/*.jpg", None, True, DataError, NO_LABELS),
+        (".", [0], True, DataError, "y is given, but str data carries its own labels. Leave y out."),
+        (
+            pd.DataFrame({"image": [], "label": []}),
+            [0],
+            True,
+            DataError,
+            "y is given, but DataFrame data carries its own labels. Leave y out.",
+        ),
+        (
+            3,
+            None,
+            True,
+            ConfigurationError,
+            "data is a int. Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), "
+            "a pandas frame, a .csv file.",
+        ),
+        ([], None, True, EmptyDatasetError, "the list of images is empty. Give at least one image."),
+        (
+            "no/*.jpg",
+            None,
+            False,
+            EmptyDatasetError,
+            "no file matches 'no/*.jpg'. Check the pattern and the working directory.",
+        ),
+        (
+            "nothing",
+            None,
+            False,
+            EmptyDatasetError,
+            "there is no image in 'nothing'. Accepted: .bmp, .dib, .gif, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, "
+            ".ppm, .tif, .tiff, .webp.",
+        ),
+        (
+            pd.DataFrame({"images": ["a"]}),
+            None,
+            False,
+            ConfigurationError,
+            "there is no column 'image'. Did you mean 'images'? The columns are images.",
+        ),
+        (
+            "cats",
+            None,
+            False,
+            DataError,
+            "folder 'cats' does not exist. Did you mean 'cat'? Check the path and the working directory.",
+        ),
+    ],
+)
+def test_what_holds_no_images_is_refused_in_words(cats, data, labels, labelled, kind, words):
+    Path("nothing").mkdir()
+    with pytest.raises(kind) as caught:
+        as_dataset(data, labels, labelled=labelled)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("data", "one"),
+    [
+        ("a.jpg", True),
+        (Path("a.jpg"), True),
+        (b"bytes", True),
+        (Image.new("L", (2, 2)), True),
+        (ARRAY[0], True),
+        (ARRAY[0, :, :, 0], True),
+        (ARRAY[0, :, :, :1], True),
+        ("cat", False),
+        ("cat/*.jpg", False),
+        ("labels.csv", False),
+        (ARRAY, False),
+        (ARRAY[..., 0][:, :, :4].repeat(2, axis=2), False),
+        (["a.jpg"], False),
+        (iter([]), False),
+    ],
+)
+def test_one_image_is_told_from_many(cats, data, one):
+    assert is_one_image(data) is one
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(cats):
+    Path("cat/0.jpg").rename("photo[1].jpg")
+    assert is_one_image("photo[1].jpg")
+    assert as_dataset("photo[1].jpg", labelled=False).ids == ("photo[1].jpg",)

@@ -1,0 +1,132 @@
+"""`Dataset`: indexing, aligning, counting, and nothing that changes under one's hands."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imgcls.datasets import Dataset, Sample
+from imgcls.errors import DataError, EmptyDatasetError
+
+IMAGES = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((4, 5), np.uint8)
+
+
+@pytest.fixture
+def data():
+    return Dataset.from_arrays(IMAGES.copy(), list("bacabb"), groups=list("xxyyzz"), ids=[f"i{n}" for n in range(6)])
+
+
+@pytest.mark.parametrize(
+    ("index", "positions"),
+    [
+        (slice(1, 3), [1, 2]),
+        (slice(None, None, -2), [5, 3, 1]),
+        ([4, 0, 4], [4, 0, 4]),
+        (np.array([-1]), [5]),
+        (np.array([True, False, True, False, False, False]), [0, 2]),
+        ([False, True, False, False, False, True], [1, 5]),
+        (range(2), [0, 1]),
+    ],
+)
+def test_an_index_of_many_gives_a_dataset_of_the_same_samples(data, index, positions):
+    chosen = data[index]
+    assert len(chosen) == len(positions)
+    assert chosen.ids == tuple(f"i{position}" for position in positions)
+    assert chosen.classes == data.classes
+    assert chosen.groups.tolist() == ["xxyyzz"[position] for position in positions]
+    for sample, position in zip(chosen, positions, strict=True):
+        assert (sample.label, sample.id) == ("bacabb"[position], f"i{position}")
+        assert (sample.image == position).all()
+    assert [sample.id for sample in chosen[::-1]] == [f"i{position}" for position in positions[::-1]]
+
+
+@pytest.mark.parametrize("index", [0, -6, np.int64(0)])
+def test_an_integer_gives_a_sample(data, index):
+    sample = data[index]
+    assert isinstance(sample, Sample)
+    assert (sample.label, sample.id, sample.image.shape) == ("b", "i0", (4, 5, 1))
+
+
+@pytest.mark.parametrize("index", [6, -7, [6], np.array([True])])
+def test_outside_is_an_index_error(data, index):
+    with pytest.raises(IndexError):
+        data[index]
+
+
+def test_nothing_chosen_is_refused_in_words(data):
+    with pytest.raises(EmptyDatasetError) as caught:
+        data[[False] * 6]
+    assert str(caught.value) == "none of the 6 images is chosen. Choose at least one."
+
+
+def test_nothing_changes_under_ones_hands(data):
+    views = (data, data[2:], data.align(["c", "b", "a"]), *data.split((0.5, 0.5)))
+    for view in views:
+        for array in (view.labels, view.groups, view[0].image):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
+    with pytest.raises(TypeError):
+        data.ignored["a"] = "b"
+    labels, groups = np.array([0, 1]), np.array(["p", "q"])
+    kept = Dataset.from_arrays(IMAGES[:2], labels, groups=groups)
+    labels[0], groups[0] = 1, "q"
+    assert (kept.labels.tolist(), kept.groups.tolist()) == ([0, 1], ["p", "q"])
+
+
+def test_counts_repr_and_frame(data):
+    assert data.counts() == {"a": 2, "b": 3, "c": 1}
+    assert data[:1].counts() == {"a": 0, "b": 1, "c": 0}
+    assert repr(data) == "Dataset(6 images, 3 classes: 'a', 'b', 'c')"
+    assert repr(Dataset.from_arrays(IMAGES[:1])) == "Dataset(1 image, no labels)"
+    assert repr(Dataset.from_arrays(IMAGES[:1], [4])) == "Dataset(1 image, 1 class: 4)"
+    expected = pd.DataFrame({"id": data.ids, "label": list("bacabb"), "group": list("xxyyzz")})
+    pd.testing.assert_frame_equal(data.to_frame(), expected)
+    several = Dataset.from_arrays(IMAGES[:2], [[1, 1], [0, 0]], classes=["red", "blue"])
+    assert several.counts() == {"red": 1, "blue": 1}
+    assert several.to_frame()["label"].tolist() == [("red", "blue"), ()]
+    assert repr(several) == "Dataset(2 images, 2 classes: 'red', 'blue', several labels an image)"
+    assert Dataset.from_arrays(IMAGES).counts() == {}
+
+
+def test_align_keeps_every_label(data):
+    aligned = data.align(["c", "d", "b", "a"])
+    assert [sample.label for sample in aligned] == [sample.label for sample in data]
+    assert aligned.labels.tolist() == [2, 3, 0, 3, 2, 2]
+    assert data.labels.tolist() == [1, 0, 2, 0, 1, 1]
+    assert data.align(["a", "b", "c"]) is data
+    several = Dataset.from_arrays(IMAGES[:2], [[1, 1], [0, 1]], classes=["red", "blue"]).align(["blue", "red"])
+    assert [sample.label for sample in several] == [("blue", "red"), ("blue",)]
+    positions = Dataset.from_arrays(IMAGES[:3], [2, 0, 2]).align(["x", "y", "z"])
+    assert [sample.label for sample in positions] == ["z", "x", "z"]
+
+
+def test_align_refuses_a_label_that_is_not_there(data):
+    with pytest.raises(DataError) as caught:
+        data.align(["a", "bb", "c"])
+    assert str(caught.value) == (
+        "label 'b' is not one of the 3 classes. Did you mean 'bb'? The classes are 'a', 'bb', 'c'."
+    )
+    several = Dataset.from_arrays(IMAGES[:2], [[1, 1], [0, 1]], classes=["red", "blue"])
+    with pytest.raises(DataError) as caught:
+        several.align(["red", "green"])
+    assert str(caught.value) == "the classes are 'red', 'blue' and not 'red', 'green'. Give the same columns."
+
+
+@pytest.mark.parametrize("name", ["ids", "groups"])
+def test_lengths_that_differ_are_refused_in_words(name):
+    with pytest.raises(DataError) as caught:
+        Dataset.from_arrays(IMAGES, **{name: ["a"]})
+    assert str(caught.value) == f"there are 6 images and 1 {name}. Give one for each image."
+
+
+def test_show_draws_images_and_labels(data):
+    axes = data.show(3)
+    assert [ax.get_title() for ax in axes] == ["b", "a", "c"]
+    np.testing.assert_array_equal(axes[2].get_images()[0].get_array(), IMAGES[2])
+    assert [ax.get_title() for ax in Dataset.from_arrays(IMAGES).show()] == [""] * 6
+
+
+def test_read_converts_channels_and_source_does_not_decode(data, photos):
+    assert data.read(3, channels=3).shape == (4, 5, 3)
+    folder = Dataset.from_folder(photos)
+    assert folder.source(9) == photos / "dog" / "1.png"
+    assert folder.read(9, channels=1).shape == (21, 26, 1)

@@ -1,0 +1,118 @@
+"""A label comes back as it went in; what is no label is refused."""
+
+import numpy as np
+import pytest
+
+from imgcls.datasets import Dataset
+from imgcls.errors import DataError
+
+
+def dataset(labels, **options):
+    return Dataset.from_arrays(np.zeros((len(labels), 4, 4), np.uint8), labels, **options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "codes"),
+    [
+        (["dog", "cat", "dog"], ("cat", "dog"), [1, 0, 1]),
+        ([7, 3, 3], (3, 7), [1, 0, 0]),
+        (np.array([7, 3, 3], np.uint8), (3, 7), [1, 0, 0]),
+        ([7.0, 3.0, np.float32(3)], (3, 7), [1, 0, 0]),
+        ([True, False, np.True_], (0, 1), [1, 0, 1]),
+        (np.array(["b", "a", "b"], dtype=object), ("a", "b"), [1, 0, 1]),
+        (np.array([[2], [1], [2]]), (1, 2), [1, 0, 1]),
+        ((name for name in ["b", "a", "b"]), ("a", "b"), [1, 0, 1]),
+        (["NA", "nan", ""], ("", "NA", "nan"), [1, 2, 0]),
+    ],
+)
+def test_labels_are_coded_in_sorted_order(labels, classes, codes):
+    data = Dataset.from_arrays(np.zeros((3, 4, 4), np.uint8), labels)
+    assert data.classes == classes
+    assert {type(name) for name in data.classes} == {type(classes[0])}
+    assert data.labels.dtype == np.int64
+    assert data.labels.tolist() == codes
+    assert [sample.label for sample in data] == [classes[code] for code in codes]
+
+
+def test_classes_give_the_order_and_integers_are_positions():
+    assert dataset(["cat", "dog"], classes=["dog", "cat", "owl"]).labels.tolist() == [1, 0]
+    assert dataset([1, 0], classes=["dog", "cat"]).labels.tolist() == [1, 0]
+    assert dataset([30, 10], classes=[30, 20, 10]).labels.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "multi_label", "expected"),
+    [
+        ([[0, 1], [1, 0]], None, [1, 0]),
+        ([[0.0, 1.0], [1.0, 0.0]], False, [1, 0]),
+        ([[0, 1], [1, 0]], True, [[0, 1], [1, 0]]),
+        ([[1, 1], [0, 0]], None, [[1, 1], [0, 0]]),
+        (np.array([[True, True], [False, True]]), None, [[1, 1], [0, 1]]),
+    ],
+)
+def test_one_hot_and_indicator_rows(rows, multi_label, expected):
+    data = dataset(rows, classes=["a", "b"], multi_label=multi_label)
+    assert data.labels.tolist() == expected
+    assert data.multi_label == isinstance(expected[0], list)
+    names = [tuple("ab"[code] for code in np.flatnonzero(row)) for row in np.asarray(rows)]
+    assert [sample.label for sample in data] == (names if data.multi_label else [name for (name,) in names])
+
+
+MISSING = "Accepted: names or whole numbers. Label these images or leave them out."
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "words"),
+    [
+        (["a", None], {}, f"1 of 2 labels are missing or no label, first at position 1: None. {MISSING}"),
+        (["a", np.nan], {}, f"1 of 2 labels are missing or no label, first at position 1: nan. {MISSING}"),
+        (np.array([np.nan, np.nan]), {}, f"2 of 2 labels are missing or no label, first at position 0: nan. {MISSING}"),
+        ([0.5, 1], {}, f"1 of 2 labels are missing or no label, first at position 0: 0.5. {MISSING}"),
+        (["a", 1], {}, "labels mix names and numbers, for example 1. Use one kind, such as str(label)."),
+        (
+            ["cat", "dgo"],
+            {"classes": ["cat", "dog"]},
+            "label 'dgo' is not one of the 2 classes. Did you mean 'dog'? The classes are 'cat', 'dog'.",
+        ),
+        (
+            [0, 2],
+            {"classes": ["cat", "dog"]},
+            "label 2 is not one of the classes 'cat', 'dog' nor a position from 0 to 1.",
+        ),
+        (
+            ["a", "b"],
+            {"classes": ["a", "b", "a"]},
+            "classes names 'a' more than once. Give each class one name.",
+        ),
+        (["a", "b"], {"classes": ["a", 1]}, "classes are 'a', 1. Accepted: names, or whole numbers, not both."),
+        (
+            [[0, 2], [1, 0]],
+            {},
+            "labels of shape (2, 2) are not all 0 or 1. Accepted: (N,) labels, or (N, K) zeros and ones.",
+        ),
+        (
+            [["a", "b"], ["c", "d"]],
+            {},
+            "labels of shape (2, 2) are not all 0 or 1. Accepted: (N,) labels, or (N, K) zeros and ones.",
+        ),
+        (
+            [[0, 1], [1, 0]],
+            {"classes": ["a", "b", "c"]},
+            "labels have 2 columns and classes 3 names. Give one name for each column.",
+        ),
+        (
+            [[1, 1], [1, 0]],
+            {"multi_label": False},
+            "multi_label=False, but some images have no label or several. Give one label for each image.",
+        ),
+        (
+            np.zeros((2, 2, 2), int),
+            {},
+            "labels have shape (2, 2, 2). Accepted: (N,) names or integers, or (N, K) zeros and ones.",
+        ),
+    ],
+)
+def test_wrong_labels_are_refused_in_words(labels, options, words):
+    with pytest.raises(DataError) as caught:
+        dataset(labels, **options)
+    assert str(caught.value) == words

@@ -1,0 +1,277 @@
+"""Folders, files, tables and arrays: what is found, what is ignored, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imgcls.datasets import Dataset, write_png
+from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+
+PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
+ENDINGS = ".bmp, .dib, .gif, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff, .webp"
+
+
+def plant(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_png(PIXELS, root / name)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Work in an empty folder, so that messages hold relative paths."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_classes(photos):
+    data = Dataset.from_folder(photos)
+    assert data.classes == ("cat", "dog")
+    assert data.ids == tuple(f"cat/{i}.jpg" for i in range(8)) + tuple(f"dog/{i}.png" for i in range(8))
+    assert data.labels.tolist() == [0] * 8 + [1] * 8
+    assert data.parts is None
+    assert data[9].image.shape == (21, 26, 3)
+
+
+def test_hidden_and_other_files_are_ignored_and_listed(here):
+    plant(here, "d/cat/1.png", "d/cat/deeper/2.png", "d/cat/.hidden.png", "d/.git/3.png", "d/__MACOSX/4.png", "d/5.png")
+    Path("d/cat/notes.txt").write_text("x")
+    Path("d/readme.md").write_text("x")
+    Path("d/empty").mkdir()
+    data = Dataset.from_folder("d")
+    assert data.ids == ("cat/1.png", "cat/deeper/2.png")
+    assert dict(data.ignored) == {
+        ".git": "hidden",
+        "5.png": "an image outside the class folders",
+        "__MACOSX": "hidden",
+        "cat/.hidden.png": "hidden",
+        "cat/notes.txt": "not an image file",
+        "empty": "a folder without images",
+        "readme.md": "not an image file",
+    }
+
+
+def test_a_link_back_up_is_not_followed(here):
+    plant(here, "d/cat/1.png")
+    Path("d/cat/loop").symlink_to(here / "d", target_is_directory=True)
+    assert Dataset.from_folder("d").ids == ("cat/1.png",)
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("train", "test"), ["train", "test"]),
+        (("Training", "valid", "testing"), ["train", "validation", "test"]),
+        (("train", "val", "test"), ["train", "validation", "test"]),
+    ],
+)
+def test_a_divided_folder(here, names, parts):
+    plant(here, *(f"d/{name}/{label}/1.png" for name in names for label in ("cat", "dog")))
+    data = Dataset.from_folder("d")
+    assert data.classes == ("cat", "dog")
+    split = data.split()
+    assert len(split) == len(parts)
+    for part, name in zip(split, parts, strict=True):
+        assert set(part.parts.tolist()) == {name}
+        assert part.labels.tolist() == [0, 1]
+    assert data.subset("test").ids == (f"{names[-1]}/cat/1.png", f"{names[-1]}/dog/1.png")
+    with pytest.raises(ConfigurationError) as caught:
+        data.subset("tset")
+    assert str(caught.value) == f"there is no part 'tset'. Accepted: {', '.join(sorted(parts))}."
+
+
+def test_classes_choose_folders_and_their_order(photos):
+    data = Dataset.from_folder(photos, classes=["dog", "cat"])
+    assert data.classes == ("dog", "cat")
+    assert data.labels.tolist() == [1] * 8 + [0] * 8
+    dogs = Dataset.from_folder(photos, classes=["dog"])
+    assert dogs.counts() == {"dog": 8}
+    assert dict(dogs.ignored) == {"cat": "not one of the classes asked for"}
+    for classes in (["dogs"], ["cat", "dogs"]):
+        with pytest.raises(DataError) as caught:
+            Dataset.from_folder(photos, classes=classes)
+        assert str(caught.value) == f"{str(photos)!r} has no images of 'dogs'. Did you mean 'dog'?"
+
+
+@pytest.mark.parametrize(
+    ("images", "folders", "kind", "words"),
+    [
+        ([], ["d"], EmptyDatasetError, f"folder 'd' is empty. {LAYOUT}"),
+        (
+            [],
+            ["d/a/deep", "d/b"],
+            EmptyDatasetError,
+            f"there is no image in 'd' nor in its 2 sub-folders. Accepted: {ENDINGS}. {LAYOUT}",
+        ),
+        (["d/1.png", "d/2.png"], [], DataError, f"the 2 images of 'd' lie outside class sub-folders. {LAYOUT}"),
+        (
+            ["d/train/1.png", "d/test/2.png"],
+            [],
+            DataError,
+            f"the 2 images of 'd' lie outside class sub-folders. {LAYOUT}",
+        ),
+        (
+            ["dd/cat/1.png"],
+            [],
+            DataError,
+            "folder 'd' does not exist. Did you mean 'dd'? Check the path and the working directory.",
+        ),
+        (["d"], [], DataError, f"'d' is a file. Accepted: a folder. {LAYOUT}"),
+    ],
+    ids=["empty", "folders of nothing", "loose", "loose parts", "missing", "a file"],
+)
+def test_a_folder_without_classes_is_refused_in_words(here, images, folders, kind, words):
+    for folder in folders:
+        Path(folder).mkdir(parents=True)
+    plant(here, *images)
+    with pytest.raises(kind) as caught:
+        Dataset.from_folder("d")
+    assert str(caught.value) == words
+
+
+# --- files and tables ------------------------------------------------------------------------------------------------
+
+
+def test_files_with_labels_from_a_list_a_function_or_nowhere(here):
+    plant(here, "cat/1.png", "dog/2.png")
+    names = ["cat/1.png", Path("dog/2.png")]
+    for paths, labels in ((names, ["cat", "dog"]), (iter(names), lambda path: path.parent.name)):
+        data = Dataset.from_files(paths, labels)
+        assert data.ids == ("cat/1.png", "dog/2.png")
+        assert [sample.label for sample in data] == ["cat", "dog"]
+    assert Dataset.from_files(names).labels is None
+
+
+@pytest.mark.parametrize(
+    ("paths", "kind", "words"),
+    [
+        (
+            "cat/1.png",
+            ConfigurationError,
+            "paths='cat/1.png' is one path. Accepted: a list of paths; for a folder use Dataset.from_folder.",
+        ),
+        ([], EmptyDatasetError, "the list of files is empty. Give at least one image file."),
+        (
+            ["cat/1.png", *"vwxyz"],
+            DataError,
+            "5 of 6 files do not exist in the working directory: 'v', 'w', 'x' and 2 more. Check the paths.",
+        ),
+    ],
+)
+def test_wrong_files_are_refused_in_words(here, paths, kind, words):
+    plant(here, "cat/1.png")
+    with pytest.raises(kind) as caught:
+        Dataset.from_files(paths)
+    assert str(caught.value) == words
+
+
+def test_a_frame_with_groups_and_a_root(here):
+    plant(here, "r/1.png", "r/2.png")
+    frame = pd.DataFrame({"file": ["1.png", "2.png"], "kind": [7, 3], "patient": ["p", "q"]}, index=[5, 5])
+    data = Dataset.from_frame(frame, image="file", label="kind", group="patient", root="r")
+    assert data.classes == (3, 7)
+    assert data.labels.tolist() == [1, 0]
+    assert data.groups.tolist() == ["p", "q"]
+    assert data.ids == ("1.png", "2.png")
+    assert data[0].label == 7
+
+
+def test_a_frame_of_several_labels(here):
+    plant(here, "1.png", "2.png")
+    frame = pd.DataFrame({"image": ["1.png", "2.png"], "red": [1, 0], "blue": [0, 1]})
+    data = Dataset.from_frame(frame, label=["red", "blue"])
+    assert data.multi_label
+    assert data.classes == ("red", "blue")
+    assert data[1].label == ("blue",)
+
+
+def test_in_csv_only_an_empty_cell_is_missing(here):
+    plant(here, "d/1.png", "d/2.png", "d/3.png")
+    Path("d/labels.csv").write_text("image,label\n1.png,NA\n2.png,None\n3.png,nan\n")
+    assert Dataset.from_csv("d/labels.csv").classes == ("NA", "None", "nan")
+
+
+CSV = {
+    "image,label\n1.png,cat\n1.png,\n": "1 of 2 labels are missing or no label, first at position 1: nan. "
+    "Accepted: names or whole numbers. Label these images or leave them out.",
+    "image,label\n1.png,cat\n,dog\n": "1 of 2 rows name no image in column 'image', first at position 1. "
+    "Fill in the path or leave the row out.",
+    "image,label\n2.png,cat\n": "1 of 1 files do not exist in '.': '2.png'. Check the paths.",
+    "image,lable\n1.png,cat\n": "there is no column 'label'. Did you mean 'lable'? The columns are image, lable.",
+    "image,label\n": "the table has no rows. Give at least one image.",
+    "": "'labels.csv' cannot be read as CSV: No columns to parse from file. "
+    "Accepted: UTF-8 text with a header line.",
+}
+
+
+@pytest.mark.parametrize("text", CSV)
+def test_a_wrong_table_is_refused_in_words(here, text):
+    plant(here, "1.png")
+    Path("labels.csv").write_text(text)
+    with pytest.raises((DataError, ConfigurationError)) as caught:
+        Dataset.from_csv("labels.csv")
+    assert str(caught.value) == CSV[text]
+
+
+def test_a_missing_csv_file_is_refused_in_words():
+    with pytest.raises(DataError) as caught:
+        Dataset.from_csv("no.csv")
+    assert str(caught.value) == "CSV file 'no.csv' does not exist. Check the path and the working directory."
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4), (2, 4, 4, 1), (2, 4, 4, 3), (2, 4, 4, 4)])
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, list])
+def test_arrays_of_whole_numbers(shape, kind):
+    images = np.full(shape, 255, np.uint8)
+    given = list(images) if kind is list else images.astype(kind)
+    image = Dataset.from_arrays(given, ["a", "b"])[1].image
+    assert image.shape == (4, 4, 1 if len(shape) == 3 or shape[3] == 1 else 3)
+    assert (image == 255).all()
+
+
+def test_arrays_of_different_sizes():
+    data = Dataset.from_arrays([np.zeros((2, 3), np.uint8), PIXELS], ids=["a", "b"])
+    assert [sample.image.shape for sample in data] == [(2, 3, 1), (4, 4, 3)]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (np.zeros((2, 4), np.uint8), None, "images have shape (2, 4). Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4."),
+        (
+            np.zeros((2, 4, 4, 2), np.uint8),
+            None,
+            "images have shape (2, 4, 4, 2). Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4.",
+        ),
+        (
+            np.full((2, 4, 4), 0.5),
+            None,
+            "the array of images has dtype float64 and values from 0.5 to 0.5. Accepted: dtype uint8, values 0 to "
+            "255. Convert: (images * 255).round().astype('uint8').",
+        ),
+        (
+            np.full((2, 4, 4), 256),
+            None,
+            "the array of images has dtype int64 and values from 256 to 256. Accepted: dtype uint8, values 0 to 255.",
+        ),
+        (
+            np.zeros((2, 4, 4), np.uint8),
+            ["a"],
+            "there are 2 images and 1 labels. Give one label for each image.",
+        ),
+        ([], None, "there are no images. Give at least one."),
+    ],
+)
+def test_wrong_arrays_are_refused_in_words(images, labels, words):
+    with pytest.raises(DataError) as caught:
+        Dataset.from_arrays(images, labels)
+    assert str(caught.value) == words

@@ -1,0 +1,211 @@
+"""Every figure of `Evaluation` against scikit-learn."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from imgcls.errors import DataError
+from imgcls.metrics import Evaluation
+
+CLASSES = ("ant", "bee", "cat", "dog")
+
+
+def single(seed, count=60, absent=None):
+    random = np.random.default_rng(seed)
+    y_true = random.integers(0, 4, count)
+    if absent is not None:
+        y_true[y_true == absent] = (absent + 1) % 4
+    probabilities = random.dirichlet(np.ones(4), count)
+    return y_true, probabilities
+
+
+def ties():
+    y_true, probabilities = single(5)
+    return y_true, np.round(probabilities * 2) / 4 + 0.01
+
+
+CASES = {
+    "random": single(0),
+    "a class absent from the truth": single(1, absent=2),
+    "a class never predicted": (single(2)[0], single(2)[1] * [1, 0.01, 1, 1]),
+    "few images": single(3, count=5),
+    "one image": single(4, count=1),
+    "ties": ties(),
+}
+
+
+@pytest.fixture(params=CASES, ids=CASES)
+def case(request):
+    y_true, probabilities = CASES[request.param]
+    return y_true, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def test_single_label_figures_are_scikit_learns(case):
+    y_true, probabilities = case
+    y_pred = probabilities.argmax(axis=1)
+    evaluation = Evaluation(y_true, probabilities, classes=CLASSES)
+    every = {"labels": range(4), "average": "macro", "zero_division": 0}
+    present = sorted(set(y_true.tolist()))  # balanced accuracy is about the classes that are there
+    expected = {
+        "accuracy": metrics.accuracy_score(y_true, y_pred),
+        "balanced_accuracy": metrics.recall_score(y_true, y_pred, labels=present, average="macro"),
+        "macro_precision": metrics.precision_score(y_true, y_pred, **every),
+        "macro_recall": metrics.recall_score(y_true, y_pred, **every),
+        "macro_f1": metrics.f1_score(y_true, y_pred, **every),
+        "log_loss": metrics.log_loss(y_true, probabilities, labels=range(4)),
+    }
+    assert dict(evaluation) == pytest.approx(expected, rel=1e-12)
+    assert {name: getattr(evaluation, name) for name in evaluation} == dict(evaluation)
+    np.testing.assert_array_equal(evaluation.confusion, metrics.confusion_matrix(y_true, y_pred, labels=range(4)))
+    rows = metrics.precision_recall_fscore_support(y_true, y_pred, labels=range(4), zero_division=0)
+    np.testing.assert_allclose(evaluation.to_frame().to_numpy(), np.transpose(rows))
+    assert evaluation.to_frame().index.tolist() == list(CLASSES)
+    report = metrics.classification_report(
+        y_true, y_pred, labels=range(4), target_names=CLASSES, digits=4, zero_division=0
+    )
+    assert evaluation.report(digits=4) == report
+
+
+def test_balanced_accuracy_is_scikit_learns_where_all_classes_are_predicted_and_true():
+    y_true, probabilities = single(0)
+    evaluation = Evaluation(y_true, probabilities, classes=CLASSES)
+    assert evaluation.balanced_accuracy == metrics.balanced_accuracy_score(y_true, probabilities.argmax(axis=1))
+
+
+def test_several_label_figures_are_scikit_learns():
+    random = np.random.default_rng(0)
+    y_true, probabilities = random.integers(0, 2, (50, 4)), random.random((50, 4))
+    y_true[:, 3] = 0
+    y_pred = probabilities >= 0.5
+    evaluation = Evaluation(y_true, probabilities, classes=CLASSES)
+    every = {"average": "macro", "zero_division": 0}
+    assert dict(evaluation) == pytest.approx(
+        {
+            "accuracy": metrics.accuracy_score(y_true, y_pred),
+            "balanced_accuracy": metrics.recall_score(y_true[:, :3], y_pred[:, :3], average="macro"),
+            "macro_precision": metrics.precision_score(y_true, y_pred, **every),
+            "macro_recall": metrics.recall_score(y_true, y_pred, **every),
+            "macro_f1": metrics.f1_score(y_true, y_pred, **every),
+            "log_loss": np.mean([metrics.log_loss(y_true[:, k], probabilities[:, k], labels=[0, 1]) for k in range(4)]),
+        },
+        rel=1e-12,
+    )
+    np.testing.assert_array_equal(evaluation.confusion, metrics.multilabel_confusion_matrix(y_true, y_pred))
+    report = metrics.classification_report(y_true, y_pred, target_names=CLASSES, digits=3, zero_division=0)
+    assert evaluation.report() == report
+    assert evaluation.most_confused() == []
+    assert evaluation.table["true"][0] == tuple(np.array(CLASSES)[y_true[0] == 1])
+    with pytest.raises(DataError) as caught:
+        evaluation.plot()
+    assert str(caught.value) == (
+        "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
+    )
+
+
+def test_a_sure_and_wrong_prediction_costs_16_nats_and_not_infinity():
+    evaluation = Evaluation(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), classes=["a", "b"])
+    np.testing.assert_allclose(evaluation.losses, [-np.log(1e-7), 0], atol=1e-6)
+
+
+def test_the_order_of_images_changes_nothing():
+    y_true, probabilities = single(7)
+    ids = [f"{index}.jpg" for index in range(60)]
+    order = np.random.default_rng(0).permutation(60)
+    first = Evaluation(y_true, probabilities, classes=CLASSES, ids=ids)
+    other = Evaluation(y_true[order], probabilities[order], classes=CLASSES, ids=[ids[index] for index in order])
+    np.testing.assert_array_equal(first.confusion, other.confusion)
+    assert dict(other) == pytest.approx(dict(first), rel=1e-12)
+    by_id = [evaluation.table.set_index("id").sort_index() for evaluation in (first, other)]
+    assert by_id[0].equals(by_id[1])
+
+
+def test_most_confused_and_top_losses_by_hand():
+    y_true = np.array([0, 0, 0, 0, 1, 1, 2, 3])
+    y_pred = np.array([1, 1, 0, 2, 2, 1, 2, 3])
+    probabilities = np.full((8, 4), 0.1) + 0.6 * np.eye(4)[y_pred]
+    probabilities[4] = [0.02, 0.03, 0.93, 0.02]
+    evaluation = Evaluation(y_true, probabilities, classes=CLASSES, ids=list("abcdefgh"))
+    assert evaluation.most_confused() == [("ant", "bee", 2), ("ant", "cat", 1), ("bee", "cat", 1)]
+    assert evaluation.most_confused(1) == [("ant", "bee", 2)]
+    worst = evaluation.top_losses(3)
+    assert worst["id"].tolist() == ["e", "a", "b"]
+    assert worst.iloc[0].drop("id").to_dict() == {
+        "true": "bee",
+        "predicted": "cat",
+        "probability": 0.93,
+        "loss": pytest.approx(-np.log(0.03)),
+    }
+
+
+def test_json_is_strict_and_whole():
+    y_true, probabilities = single(1, absent=2)
+    evaluation = Evaluation(y_true, probabilities.astype(np.float32), classes=[5, 6, 7, 8])
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    text = json.loads(evaluation.to_json(), parse_constant=refuse)
+    assert text["images"] == 60
+    assert text["accuracy"] == evaluation["accuracy"]
+    assert text["confusion"] == evaluation.confusion.tolist()
+    assert list(text["per_class"]) == ["5", "6", "7", "8"]
+    assert text["per_class"]["7"]["support"] == 0
+
+
+@pytest.mark.parametrize(
+    ("y_true", "probabilities", "ids", "words"),
+    [
+        ([0, 1], [[0.5, 0.5]], None, "2 labels of 2 classes go with probabilities (2, 2), not (1, 2), and as many ids, not 2."),
+        ([0], [[0.5, 0.5]], [], "1 labels of 2 classes go with probabilities (1, 2), not (1, 2), and as many ids, not 0."),
+        ([], np.zeros((0, 2)), [], "0 labels of 2 classes go with probabilities (0, 2), not (0, 2), and as many ids, not 0."),
+        (
+            [0],
+            [[np.nan, 1]],
+            None,
+            "probabilities contain NaN or infinity. The model did not train: lower the learning rate.",
+        ),
+        (
+            [0],
+            [[np.inf, 1]],
+            None,
+            "probabilities contain NaN or infinity. The model did not train: lower the learning rate.",
+        ),
+        *(
+            (
+                y_true,
+                [[0.5, 0.5]],
+                None,
+                f"y_true has dtype {np.asarray(y_true).dtype} and shape {np.shape(y_true)}. "
+                "Accepted: (N,) whole numbers from 0 to 1, or (N, 2) zeros and ones.",
+            )
+            for y_true in ([-1], [2], ["a"], [0.5], [[1]], [[0, 2]], [[[0, 1]]])
+        ),
+    ],
+)
+def test_wrong_input_is_refused_in_words(y_true, probabilities, ids, words):
+    with pytest.raises(DataError) as caught:
+        Evaluation(np.array(y_true), np.array(probabilities), classes=["a", "b"], ids=ids)
+    assert str(caught.value) == words
+
+
+def test_text_and_pictures():
+    y_true, probabilities = np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((4, 4, 1), np.uint8)
+    evaluation = Evaluation(y_true, probabilities, classes=["cat", "dog"], read=images.__getitem__)
+    assert repr(evaluation) == "Evaluation(3 images, accuracy 0.667, macro F1 0.667)"
+    assert str(evaluation).startswith("3 images, 2 classes\naccuracy 0.667   balanced accuracy 0.750   ")
+    assert evaluation.report() in str(evaluation)
+    assert [ax.get_title() for ax in evaluation.show()] == ["cat", "dog", "✗ dog → cat"]
+    (worst,) = evaluation.show_top_losses(1)
+    assert worst.get_title() == "✗ dog → cat"
+    assert (worst.get_images()[0].get_array() == 2).all()
+    assert len(evaluation.show([])) == 0
+    with pytest.raises(DataError) as caught:
+        Evaluation(y_true, probabilities, classes=["cat", "dog"]).show()
+    assert str(caught.value) == (
+        "this evaluation has no images to show. Make it by classifier.evaluate(data), or give read=."
+    )
+    ax = evaluation.plot(normalize=True)
+    assert [text.get_text() for text in ax.texts] == ["1.00", "0.00", "0.50", "0.50"]

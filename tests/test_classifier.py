@@ -1,0 +1,385 @@
+"""`ImageClassifier`: every kind of data in, labels out as they went in, and refusals word for word."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score
+
+import imgcls
+from imgcls import (
+    BundleError,
+    ConfigurationError,
+    DataError,
+    Dataset,
+    ImageClassifier,
+    NotFittedError,
+    Prediction,
+    Predictions,
+    UnreadableImageError,
+)
+
+CLASSES = ("blue", "red")
+
+
+def pictures(count=60, side=12, seed=0):
+    """Return (count, side, side, 3) noisy squares, blue and red in turn, and their names."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    images = generator.integers(0, 90, (count, side, side, 3))
+    images[labels == 1, ..., 0] += 140
+    images[labels == 0, ..., 2] += 140
+    return images.astype(np.uint8), np.array(CLASSES)[labels]
+
+
+def small(**arguments):
+    return ImageClassifier(
+        **{"architecture": "small_cnn", "image_size": 12, "epochs": 4, "augmentation": None, **arguments}
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return small().fit(*pictures(), verbose=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder of 40 PNG files in class folders, with things in it that are no images."""
+    root = tmp_path_factory.mktemp("photos")
+    for index, (image, label) in enumerate(zip(*pictures(40), strict=True)):
+        (root / label).mkdir(exist_ok=True)
+        Image.fromarray(image).save(root / label / f"{index:02}.png")
+    (root / ".hidden").mkdir()
+    (root / "red" / "notes.txt").write_text("not an image")
+    return root
+
+
+# --- data in ---------------------------------------------------------------------------------------------------------
+
+
+def test_learns_from_arrays(fitted):
+    images, labels = pictures(seed=1)
+    assert fitted.score(images, labels) > 0.9
+    assert fitted.classes_.tolist() == ["blue", "red"]
+    assert isinstance(fitted.model_, keras.Model)
+    assert fitted.history_.epochs == 4
+
+
+def test_learns_from_a_folder_a_frame_a_csv_and_a_list_of_paths(folder, tmp_path):
+    paths = sorted(str(path) for path in folder.glob("*/*.png"))
+    labels = [path.split("/")[-2] for path in paths]
+    frame = pd.DataFrame({"image": paths, "label": labels})
+    frame.to_csv(tmp_path / "labels.csv", index=False)
+    sources = [(folder,), (str(folder),), (frame,), (tmp_path / "labels.csv",), (paths, labels)]
+    expected = None
+    for source in sources:
+        classifier = small(epochs=1).fit(*source, verbose=0)
+        probabilities = classifier.predict_proba(paths)
+        expected = probabilities if expected is None else expected
+        np.testing.assert_array_equal(probabilities, expected)  # one road: the source does not matter
+        assert classifier.evaluate(*source).y_true.shape == (40,)
+
+
+def test_a_divided_tree_is_respected(tmp_path):
+    for part, seed in (("train", 0), ("val", 1), ("test", 2)):
+        for index, (image, label) in enumerate(zip(*pictures(20, seed=seed), strict=True)):
+            (tmp_path / part / label).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(tmp_path / part / label / f"{index}.png")
+    classifier = small(epochs=2).fit(tmp_path, verbose=0)
+    assert len(classifier.history_["val_loss"]) == 2
+    evaluation = classifier.evaluate(tmp_path)
+    assert {name.split("/")[0] for name in evaluation.ids} == {"test"}
+
+
+@pytest.mark.parametrize("labels", [[3, 7], ["b", "a"], [0, 1]])
+def test_labels_come_back_as_they_went_in(labels):
+    images, names = pictures(30)
+    y = np.array(labels)[(names == "red").astype(int)]
+    classifier = small().fit(images, y, verbose=0)
+    predicted = classifier.predict(images)
+    assert np.asarray(predicted).dtype.kind == y.dtype.kind
+    assert classifier.classes_.tolist() == sorted(labels)
+    assert accuracy_score(y, predicted) == classifier.score(images, y)
+
+
+def test_two_classes_by_one_sigmoid():
+    images, labels = pictures()
+    classifier = small(loss="binary_crossentropy").fit(images, labels, verbose=0)
+    assert classifier.model_.output_shape == (None, 1)
+    probabilities = classifier.predict_proba(images)
+    assert probabilities.shape == (60, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert classifier.score(images, labels) > 0.9
+
+
+def test_several_labels_an_image():
+    images, names = pictures(80)
+    y = np.stack([names == "red", np.arange(80) % 4 < 2], axis=1).astype(int)
+    images[y[:, 1] == 1, :6] = 255
+    data = Dataset.from_arrays(images, y, classes=["red", "white"])
+    classifier = small(epochs=12).fit(data, verbose=0)
+    assert classifier.evaluate(data).accuracy > 0.9
+    one = classifier.predict(images[1])
+    assert one.label == ("red", "white")
+    assert classifier.predict(images).labels.shape == (80, 2)
+
+
+def test_color_and_channels_follow_the_images():
+    gray = np.random.default_rng(0).integers(0, 256, (20, 12, 12), dtype=np.uint8)
+    y = np.arange(20) % 2
+    assert small(epochs=1).fit(gray, y, verbose=0).model_.input_shape == (None, 12, 12, 1)
+    assert small(epochs=1, color="rgb").fit(gray, y, verbose=0).model_.input_shape == (None, 12, 12, 3)
+    colored = small(epochs=1, color="grayscale").fit(*pictures(20), verbose=0)
+    assert colored.model_.input_shape == (None, 12, 12, 3)
+    assert colored.model_.get_layer("grayscale").output.shape == (None, 12, 12, 1)
+
+
+def test_a_keras_model_of_the_user_and_keras_callbacks(tmp_path):
+    layers = keras.layers
+    mine = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dropout(0.1),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    log = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
+    classifier = small(
+        architecture=mine, optimizer=keras.optimizers.Adam(0.003), loss=keras.losses.CategoricalCrossentropy()
+    )
+    classifier.fit(*pictures(), callbacks=[log], verbose=0)
+    assert classifier.score(*pictures(seed=3)) > 0.9
+    assert len(pd.read_csv(tmp_path / "log.csv")) == 4
+
+
+def test_backbones_take_gray_images_as_rgb():
+    gray = np.random.default_rng(0).integers(0, 256, (8, 20, 20), dtype=np.uint8)
+    classifier = ImageClassifier("mobilenet_025", weights=None, image_size=32, epochs=1).fit(
+        gray, np.arange(8) % 2, verbose=0
+    )
+    assert classifier.model_.input_shape == (None, 32, 32, 3)
+
+
+# --- automatic choices -----------------------------------------------------------------------------------------------
+
+
+def test_every_auto_is_noted_with_its_reason_and_printed_once(capsys):
+    classifier = ImageClassifier(epochs=1).fit(*pictures(20, side=20), verbose=2)
+    printed = capsys.readouterr().err
+    assert classifier.choices_["architecture"].value == "small_cnn"
+    assert classifier.choices_["image_size"].value == 20
+    assert "epochs" not in classifier.choices_
+    for name, (value, reason) in classifier.choices_.items():
+        assert printed.count(f"{name} = {value}: {reason}\n") == 1
+
+
+def test_silent_with_verbose_0(capsys):
+    small(epochs=1).fit(*pictures(20), verbose=0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_same_seed_same_probabilities():
+    images, labels = pictures()
+    first, second = (small(epochs=2, augmentation="standard").fit(images, labels, verbose=0) for _ in range(2))
+    np.testing.assert_array_equal(first.predict_proba(images), second.predict_proba(images))
+
+
+# --- predictions -----------------------------------------------------------------------------------------------------
+
+
+def test_one_image_of_every_kind_gives_the_same_prediction(fitted, folder):
+    path = folder / "red" / "01.png"
+    image = Image.open(path)
+    kinds = [path, str(path), path.read_bytes(), image, np.asarray(image)]
+    answers = [fitted.predict(kind) for kind in kinds]
+    assert all(isinstance(answer, Prediction) and answer.label == "red" for answer in answers)
+    assert len({answer.probability for answer in answers}) == 1
+
+
+def test_many_images_of_every_kind(fitted, folder):
+    paths = sorted(folder.glob("red/*.png"))
+    kinds = [paths, folder / "red", str(folder / "red" / "*.png"), [path.read_bytes() for path in paths]]
+    kinds.append(np.stack([np.asarray(Image.open(path)) for path in paths]))
+    kinds.append(Dataset.from_files(paths))
+    for kind in kinds:
+        answers = fitted.predict(kind)
+        assert isinstance(answers, Predictions)
+        np.testing.assert_array_equal(answers.probabilities, fitted.predict_proba(paths))
+
+
+def test_shuffled_data_cannot_misalign_the_confusion_matrix(fitted):
+    images, labels = pictures(seed=5)
+    order = np.random.default_rng(0).permutation(len(images))
+    straight, shuffled = fitted.evaluate(images, labels), fitted.evaluate(images[order], labels[order])
+    np.testing.assert_array_equal(straight.confusion, shuffled.confusion)
+
+
+def test_evaluation_on_some_of_the_classes_aligns_by_name(fitted):
+    images, labels = pictures(seed=5)
+    red = labels == "red"
+    evaluation = fitted.evaluate(images[red], labels[red])
+    assert evaluation.confusion[0].sum() == 0
+    assert evaluation.confusion[1].sum() == red.sum()
+
+
+def test_pictures_are_drawn(fitted):
+    images, labels = pictures(9)
+    (ax,) = fitted.predict(images[0]).show()
+    assert ax.get_title().startswith("blue ")
+    assert len(fitted.predict(images).show()) == 9
+    assert len(fitted.evaluate(images, labels).show_top_losses(4)) == 4
+
+
+def test_train_in_one_call_holds_out_a_test(folder):
+    classifier = imgcls.train(folder, small(), verbose=0)
+    assert len(classifier.evaluation_.ids) == 6  # 15 % of 40
+    assert classifier.evaluation_.accuracy > 0.9
+
+
+# --- bundles ---------------------------------------------------------------------------------------------------------
+
+
+def test_saved_and_loaded_is_the_same(fitted, tmp_path):
+    fitted.save(tmp_path / "model.imgcls")
+    loaded = ImageClassifier.load(tmp_path / "model.imgcls")
+    images, _ = pictures(seed=9)
+    np.testing.assert_array_equal(loaded.predict_proba(images), fitted.predict_proba(images))
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
+    assert dict(loaded.history_) == dict(fitted.history_)
+    assert loaded.choices_ == fitted.choices_
+    assert loaded.get_params() == fitted.get_params()
+
+
+def test_a_bundle_of_your_own_architecture_needs_it_again(tmp_path):
+    def mine(input_shape, num_classes):
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
+
+    images, labels = pictures(20)
+    classifier = small(architecture=mine, epochs=1).fit(images, labels, verbose=0)
+    path = classifier.save(tmp_path / "mine.imgcls")
+    with pytest.raises(BundleError) as refusal:
+        ImageClassifier.load(path)
+    assert str(refusal.value) == (
+        f"{str(path)!r} was made with an architecture of your own, and a bundle holds no code. "
+        "Give it again: ImageClassifier.load(path, architecture=...)."
+    )
+    loaded = ImageClassifier.load(path, architecture=mine)
+    np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
+
+
+def test_a_bundle_cannot_name_a_weights_file(fitted, tmp_path):
+    description, arrays = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
+    description["blueprint"]["weights"] = "/etc/passwd"
+    imgcls.bundle.save(tmp_path / "bad.imgcls", description, arrays)
+    with pytest.raises(BundleError, match="multiple values for keyword argument 'weights'"):
+        ImageClassifier.load(tmp_path / "bad.imgcls")
+
+
+@pytest.mark.parametrize("change", [{"classes": None}, {"blueprint": {}}, {"architecture": "unknown"}, {"history": []}])
+def test_a_sealed_bundle_that_makes_no_sense_is_refused(fitted, tmp_path, change):
+    description, arrays = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
+    imgcls.bundle.save(tmp_path / "bad.imgcls", {**description, **change}, arrays)
+    with pytest.raises(BundleError, match="does not describe a classifier that this imgcls can build"):
+        ImageClassifier.load(tmp_path / "bad.imgcls")
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use", ["evaluate", "predict", "predict_proba", "score"])
+def test_predict_before_fit(use):
+    with pytest.raises(NotFittedError) as refusal:
+        getattr(ImageClassifier(), use)(pictures(4)[0])
+    assert str(refusal.value) == (
+        "this ImageClassifier is not fitted yet. Call fit(data) first, or ImageClassifier.load(path)."
+    )
+
+
+def test_save_before_fit(tmp_path):
+    with pytest.raises(NotFittedError):
+        ImageClassifier().save(tmp_path / "model.imgcls")
+
+
+def test_one_class_only():
+    with pytest.raises(DataError) as refusal:
+        small().fit(pictures(6)[0], ["cat"] * 6)
+    assert str(refusal.value) == "all 6 images are of one class, 'cat'. Give at least two classes."
+
+
+def test_labels_and_images_of_different_length():
+    with pytest.raises(DataError) as refusal:
+        small().fit(pictures(6)[0], ["cat"] * 5)
+    assert str(refusal.value) == "there are 6 images and 5 labels. Give one label for each image."
+
+
+def test_no_labels():
+    with pytest.raises(DataError) as refusal:
+        small().fit(pictures(6)[0])
+    assert str(refusal.value) == (
+        "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
+    )
+
+
+def test_all_wrong_arguments_at_once():
+    classifier = ImageClassifier("small_cn", epochs=0, dropout=2, color="blue", augmentation="lite")
+    with pytest.raises(ConfigurationError) as refusal:
+        classifier.fit(*pictures(6))
+    lines = str(refusal.value).splitlines()
+    assert lines[0] == "5 arguments are wrong:"
+    assert lines[1].startswith(
+        "- architecture='small_cn' is not known. Did you mean 'small_cnn'? Accepted: auto, small_cnn, "
+    )
+    assert lines[2] == "- color='blue' is not known. Accepted: auto, rgb, grayscale."
+    assert lines[3] == (
+        "- augmentation='lite' is not known. Did you mean 'light'? Accepted: auto, light, standard, strong, overhead."
+    )
+    assert lines[4] == "- dropout=2 is not accepted. Accepted: a number from 0 to below 1."
+    assert lines[5] == "- epochs=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'."
+
+
+def test_normalization_beside_a_backbone():
+    with pytest.raises(ConfigurationError) as refusal:
+        ImageClassifier("mobilenet_v2", weights=None, normalization="unit").fit(*pictures(6))
+    assert str(refusal.value) == (
+        "normalization='unit' does not go with 'mobilenet_v2', which brings its own. Leave it out."
+    )
+
+
+def test_unknown_class_in_evaluation(fitted):
+    with pytest.raises(DataError) as refusal:
+        fitted.evaluate(pictures(2)[0], ["red", "rad"])
+    assert str(refusal.value) == (
+        "label 'rad' is not one of the 2 classes. Did you mean 'red'? The classes are 'blue', 'red'."
+    )
+
+
+def test_unreadable_files_stop_fit_before_training_and_are_all_named(folder, tmp_path):
+    broken = []
+    for name in ("a", "b"):
+        broken.append(tmp_path / f"{name}.png")
+        broken[-1].write_bytes((folder / "red" / "01.png").read_bytes()[:60])
+    paths = [*sorted(folder.glob("*/*.png")), *broken]
+    labels = [path.parent.name for path in paths[:-2]] + ["red", "blue"]
+    with pytest.raises(UnreadableImageError) as refusal:
+        small().fit(paths, labels, verbose=0)
+    assert all(str(path) in str(refusal.value) for path in broken)
+    assert str(refusal.value).startswith("2 of 42 images cannot be read: ")
+
+
+def test_ctrl_c_keeps_the_classifier_usable():
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    classifier = small(epochs=9)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*pictures(), callbacks=[Interrupt()], verbose=0)
+    assert classifier.history_.interrupted
+    assert classifier.score(*pictures(seed=1)) > 0.5

@@ -1,0 +1,127 @@
+"""The command line in this process: verbs, JSON, refusals."""
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from imgcls import Dataset, ImageClassifier, __version__, cli
+from imgcls.datasets import write_png
+
+RUN = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Return a folder of 60 digits in class folders."""
+    root = tmp_path_factory.mktemp("digits")
+    for sample in Dataset.builtin("digits")[:60]:
+        (root / sample.label).mkdir(exist_ok=True)
+        write_png(sample.image, root / sample.label / f"{sample.id}.png")
+    (root / "notes.txt").write_text("not an image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(photos, tmp_path_factory):
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=2).fit(photos, verbose=0)
+    return classifier.save(tmp_path_factory.mktemp("models") / "digits.imgcls")
+
+
+def run(*arguments):
+    result = RUN.invoke(cli.app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_version():
+    assert run("--version").stdout == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("verb", ["demo", "train", "evaluate", "predict", "info", "doctor"])
+def test_every_verb_has_help(verb):
+    assert "Usage:" in run(verb, "--help").stdout
+
+
+def test_train_evaluate_predict_info(photos, tmp_path):
+    path = tmp_path / "digits.imgcls"
+    options = ("--architecture", "small_cnn", "--image-size", 8, "--epochs", 1, "--verbose", 0)
+    trained = run("train", photos, "-o", path, *options, "--json")
+    summary = json.loads(trained.stdout)
+    assert summary["output"] == str(path)
+    assert 0 <= summary["accuracy"] <= 1
+    assert trained.stderr == "ignored notes.txt (not an image file)\n"
+
+    evaluated = json.loads(run("evaluate", path, photos, "--json").stdout)
+    assert evaluated["images"] == 60
+    assert "macro avg" in run("evaluate", path, photos).stdout
+
+    image = next(photos.glob("3/*.png"))
+    answer = json.loads(run("predict", path, image, "--json").stdout)
+    assert answer["id"] == str(image)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert answer["label"] == max(answer["probabilities"], key=answer["probabilities"].get)
+    assert len(run("predict", path, photos / "3", image).stdout.splitlines()) == len(list(photos.glob("3/*.png"))) + 1
+
+    facts = json.loads(run("info", path, "--json").stdout)
+    assert facts["architecture"] == "small_cnn"
+    assert facts["input (height, width, channels)"] == [8, 8, 1]
+    assert "small_cnn" in run("info", path).stdout
+
+
+def test_train_takes_a_csv(photos, tmp_path):
+    rows = [f"{path.relative_to(photos)},{path.parent.name}" for path in photos.glob("*/*.png")]
+    (tmp_path / "labels.csv").write_text("image,label\n" + "\n".join(rows) + "\n")
+    shutil.copytree(photos, tmp_path, dirs_exist_ok=True)
+    out = tmp_path / "m.imgcls"
+    run("train", tmp_path / "labels.csv", "-o", out, "--epochs", 1, "--image-size", 8, "--verbose", 0)
+    assert out.is_file()
+
+
+def test_doctor_reports_versions_and_devices():
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["imgcls"] == __version__
+    assert {"python", "tensorflow", "keras", "GPUs", "cores"} <= set(facts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["info", "missing.imgcls"],
+            "bundle 'missing.imgcls' does not exist. Check the path and the working directory.",
+        ),
+        (
+            ["train", "missing"],
+            "folder 'missing' does not exist. Check the path and the working directory.",
+        ),
+        (
+            ["train", ".", "-o", "nowhere/m.imgcls"],
+            "folder 'nowhere' does not exist. Make it, or name another output.",
+        ),
+        (["train", ".", "--epochs", "many"], "epochs='many' is not accepted. Accepted: a whole number, or 'auto'."),
+    ],
+)
+def test_refusals_are_one_message_on_stderr_and_exit_code_1(arguments, message, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["imgcls", *arguments])
+    with pytest.raises(SystemExit) as leaving:
+        cli.main()
+    assert leaving.value.code == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"imgcls: {message}\n"
+    assert captured.out == ""
+
+
+def test_one_unreadable_image_does_not_hide_the_others(model, photos, tmp_path, monkeypatch, capsys):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG broken")
+    image = next(photos.glob("3/*.png"))
+    monkeypatch.setattr("sys.argv", ["imgcls", "predict", str(model), str(broken), str(image)])
+    with pytest.raises(SystemExit) as leaving:
+        cli.main()
+    assert leaving.value.code == 1
+    captured = capsys.readouterr()
+    assert str(broken) in captured.err
+    assert captured.out.startswith(f"{image}: ")

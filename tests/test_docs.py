@@ -1,0 +1,311 @@
+"""Nothing is shown that is not executed; nothing public is undocumented; no link leads nowhere.
+
+Every Python block of README.md and docs/ runs, the blocks of one page in order and in one namespace. A block of text
+titled "prints" is compared with what the block before it printed, where `...` stands for anything. There is no marker
+that skips a block.
+"""
+
+import contextlib
+import doctest
+import importlib
+import io
+import pkgutil
+import re
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgcls
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
+MODULES = [
+    name
+    for _, name, _ in pkgutil.walk_packages(imgcls.__path__, "imgcls.")
+    if name != "imgcls.__main__"  # running it is the command line
+]
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    line: int
+    info: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page, also those inside lists."""
+    text = page.read_text(encoding="utf-8")
+    fence = r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$"
+    found = re.finditer(fence, text, re.DOTALL | re.MULTILINE)
+    return [Block(text.count("\n", 0, match.start("text")), match["info"].strip(), match["text"]) for match in found]
+
+
+def prose(page: Path) -> str:
+    """Return a page without its fenced blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def page_id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.fixture(scope="module")
+def given_files(tmp_path_factory):
+    """Make the few files that pages may rely on: tiny, and different enough to be told apart."""
+    folder = tmp_path_factory.mktemp("given")
+    random = np.random.default_rng(0)
+    colors = {"daisy": (235, 225, 120), "rose": (200, 40, 60), "tulip": (120, 60, 190)}
+
+    def draw(name, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.array(colors[name]) + random.normal(0, 25, (24, 32, 3))
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+
+    rows = ["image,label"]
+    for name in colors:
+        for index in range(16):
+            draw(name, folder / "flowers" / name / f"{index:02d}.png")
+            rows.append(f"flowers/{name}/{index:02d}.png,{name}")
+            part = "train" if index < 8 else "validation" if index < 12 else "test"
+            draw(name, folder / "divided" / part / name / f"{index:02d}.png")
+        draw(name, folder / "new" / f"{name}.jpg")
+    draw("daisy", folder / "new.jpg")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def workplace(given_files, tmp_path, monkeypatch):
+    """Work in a copy of the given files, draw without a window."""
+    import shutil
+
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.use("Agg")
+    shutil.copytree(given_files, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    plt.close("all")
+
+
+def write_weights(path):
+    """Write weights of `mobilenet_025` in the layout of the `.h5` files that Keras publishes."""
+    import h5py
+    import keras
+
+    keras.utils.set_random_seed(0)
+    backbone = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(32, 32, 3))
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [layer.name for layer in backbone.layers]
+        for layer in backbone.layers:
+            group = file.create_group(layer.name)
+            group.attrs["weight_names"] = [weight.path for weight in layer.weights]
+            for weight in layer.weights:
+                group.create_dataset(weight.path, data=np.asarray(weight))
+
+
+# --- blocks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(block.info == "python" for block in blocks(page))], ids=page_id
+)
+def test_blocks_run_and_print_what_the_page_says(page, workplace):
+    found = blocks(page)
+    if any("mobilenet_025.h5" in block.text for block in found):
+        write_weights(workplace / "mobilenet_025.h5")
+    namespace = {"__name__": "__main__"}
+    for block, following in pairwise([*found, Block(0, "", "")]):
+        if block.info != "python":
+            continue
+        code = compile("\n" * block.line + block.text, str(page), "exec")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, namespace)  # noqa: S102 - the point of this test
+        if following.info == 'text title="prints"':
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            same = doctest.OutputChecker().check_output(following.text, printed.getvalue(), flags)
+            assert same, f"{page.name}, line {block.line}: printed\n{printed.getvalue()}\nand not\n{following.text}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_blocks_are_of_a_known_kind(page):
+    """A misspelt fence would silently not run; a block that "prints" must follow one that runs."""
+    kinds = ["", *(block.info for block in blocks(page))]
+    assert set(kinds) <= {"", "python", "bash", "text", 'text title="prints"'}
+    assert "" not in kinds[1:]
+    assert all(one == "python" for one, two in pairwise(kinds) if two == 'text title="prints"')
+    assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks(page))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_commands_exist(page):
+    """Shell blocks are not run, but their verbs and flags are looked up."""
+    import typer.main
+
+    from imgcls.cli import app
+
+    verbs = typer.main.get_command(app).commands
+    for block in blocks(page):
+        lines = block.text.splitlines() if block.info == "bash" else []
+        for words in (line.split("#")[0].split() for line in lines):
+            if "imgcls" in words and words[-1] != "imgcls" and "install" not in words and "which" not in words:
+                verb = words[words.index("imgcls") + 1]
+                flags = {name for option in verbs[verb].params for name in option.opts} | {"--help", "-h"}
+                assert {word for word in words if word.startswith("-")} <= flags, f"{page.name}: {words}"
+
+
+def test_every_verb_and_flag_is_in_the_reference():
+    import typer.main
+
+    from imgcls.cli import app
+
+    text = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
+    for name, verb in typer.main.get_command(app).commands.items():
+        section = text.split(f"\n## {name}")[1].split("\n## ")[0]
+        flags = {flag for option in verb.params for flag in option.opts if flag.startswith("-")}
+        assert flags == set(re.findall(r"`(-[-a-z]+)`", section)), name
+
+
+# --- docstrings ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples_run(name, tmp_path, monkeypatch):
+    """Each in its own module only: what a package re-exports runs where it is defined."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(verbose=False)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+        runner.run(test, out=report.write)
+    plt.close("all")
+    assert not runner.failures, report.getvalue()
+
+
+def test_most_public_names_have_an_example():
+    """The collection above finds something: a finder that finds nothing would pass."""
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    examples = sum(len(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name), name))
+    assert examples > 60
+
+
+# --- completeness --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", imgcls.__all__)
+def test_reference_lists_the_door(name):
+    assert re.search(rf"\bimgcls\.{name}\b", (DOCS / "reference" / "index.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["architectures", "bundle", "datasets", "errors", "metrics", "plotting", "predictions", "trainer", "transforms"],
+)
+def test_reference_documents_every_name_of_a_room(room):
+    module = importlib.import_module(f"imgcls.{room}")
+    public = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    documented = re.findall(rf"^::: imgcls\.{room}\.(\w+)$", REFERENCE, re.MULTILINE)
+    assert set(public) <= set(documented)
+    assert len(documented) == len(set(documented))
+
+
+def test_reference_has_a_row_for_every_architecture_and_augmentation():
+    from imgcls import architectures, transforms
+
+    for room, page in ((architectures, "architectures.md"), (transforms, "transforms.md")):
+        text = (DOCS / "reference" / page).read_text(encoding="utf-8")
+        assert tuple(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == room.names()
+
+
+def test_floors_are_drawn_as_built():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    drawing = next(block for block in blocks(DOCS / "concepts" / "architecture.md") if block.info == "text")
+    assert drawing.text.splitlines() == contracts["contracts"][0]["layers"]
+
+
+def test_error_tree_is_the_one_in_the_code():
+    from imgcls import errors
+
+    drawing = blocks(DOCS / "reference" / "errors.md")[0].text
+    assert drawing in errors.__doc__
+
+
+# --- links ---------------------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page: its headings, and the names that the reference documents there."""
+    text = prose(page)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading.lower())).strip("-") for heading in headings}
+    return slugs | set(re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"], ids=page_id)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page.name}: {target} does not exist"
+        assert not anchor or anchor in anchors(file), f"{page.name}: {target} has no such heading"
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"[\w/-]+\.md$", text, re.MULTILINE)
+    assert sorted(named) == sorted(page.relative_to(DOCS).as_posix() for page in PAGES[1:])
+
+
+def test_pictures_are_small_and_used():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for picture in (DOCS / "images").iterdir():
+        assert picture.stat().st_size < 120_000, picture.name
+        assert picture.name in text, f"{picture.name} is on no page"
+
+
+# --- README --------------------------------------------------------------------------------------------------------
+
+
+def tree_paths(text: str) -> list[str]:
+    """Return the paths that a drawn tree names, below its first line."""
+    folders: list[str] = []
+    paths = []
+    for line in text.splitlines()[1:]:
+        match = re.fullmatch(r"(?P<indent>(?:[│ ] {3})*)[├└]── (?P<name>\S+)(?: .*)?", line)
+        assert match, f"this line is no branch of the tree: {line!r}"
+        folders = [*folders[: len(match["indent"]) // 4], match["name"].rstrip("/")]
+        paths.append("/".join(folders))
+    return paths
+
+
+def test_tree_paths():
+    tree = "imgcls/\n├── src/imgcls/   the package\n│   └── cli.py     verbs\n└── README.md     this\n"
+    assert tree_paths(tree) == ["src/imgcls", "src/imgcls/cli.py", "README.md"]
+
+
+def test_tree_in_readme_names_only_what_exists():
+    trees = [block.text for block in blocks(ROOT / "README.md") if block.text.startswith("imgcls/")]
+    assert len(trees) == 1
+    missing = [path for path in tree_paths(trees[0]) if not (ROOT / path).exists()]
+    assert not missing

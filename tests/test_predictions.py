@@ -1,0 +1,104 @@
+"""`Predictions` works wherever an array of labels is accepted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from imgcls.predictions import Prediction, Predictions
+
+PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.4, 0.2], [0.0, 1.0, 0.0]], np.float32)
+NAMES = ["cat", "dog", "owl"]
+IDS = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+
+
+def predictions(classes=NAMES, **options):
+    return Predictions(PROBABILITIES, classes=classes, ids=IDS, **options)
+
+
+@pytest.mark.parametrize("classes", [NAMES, [30, 10, 20]], ids=["names", "integers"])
+def test_it_is_an_array_of_labels(classes):
+    made = predictions(classes)
+    expected = [classes[code] for code in (0, 2, 0, 1)]
+    assert np.asarray(made).tolist() == made.labels.tolist() == np.array(made).tolist() == expected
+    assert np.asarray(made).dtype == np.array(classes).dtype
+    assert pd.Series(made).tolist() == expected
+    assert pd.DataFrame({"label": made})["label"].tolist() == expected
+    truth = [classes[code] for code in (0, 2, 1, 1)]
+    assert metrics.accuracy_score(truth, made) == 0.75
+    assert metrics.f1_score(truth, made, average="macro") == metrics.f1_score(truth, expected, average="macro")
+    np.testing.assert_array_equal(metrics.confusion_matrix(truth, made), metrics.confusion_matrix(truth, expected))
+
+
+def test_dtype_and_copy_are_numpys():
+    made = predictions([30, 10, 20])
+    assert np.asarray(made, dtype=float).tolist() == [30.0, 20.0, 30.0, 10.0]
+    np.array(made)[:] = 0
+    assert made.labels.tolist() == [30, 20, 30, 10]
+
+
+@pytest.mark.parametrize(
+    ("index", "positions"),
+    [
+        (slice(1, None), [1, 2, 3]),
+        ([3, 0], [3, 0]),
+        (np.array([True, False, False, True]), [0, 3]),
+        (slice(0, 0), []),
+    ],
+)
+def test_an_index_of_many_gives_predictions(index, positions):
+    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((2, 2, 1), np.uint8)
+    chosen = predictions(read=images.__getitem__)[index]
+    assert isinstance(chosen, Predictions)
+    assert len(chosen) == len(positions)
+    assert chosen.ids == tuple(IDS[position] for position in positions)
+    np.testing.assert_array_equal(chosen.probabilities, PROBABILITIES[positions])
+    drawn = [int(ax.get_images()[0].get_array()[0, 0]) for ax in chosen.show()]
+    assert drawn == positions
+    assert [int(one.show()[0].get_images()[0].get_array()[0, 0]) for one in chosen] == positions
+
+
+@pytest.mark.parametrize("index", [1, -3, np.int64(1)])
+def test_an_integer_gives_a_prediction(index):
+    one = predictions()[index]
+    assert isinstance(one, Prediction)
+    assert (one.label, one.id) == ("owl", "b.jpg")
+    assert one.probability == pytest.approx(0.6)
+    assert list(one.probabilities) == ["owl", "dog", "cat"]
+    assert str(one) == "owl 0.60"
+    with pytest.raises(IndexError):
+        predictions()[4]
+
+
+def test_integers_stay_integers():
+    one = predictions([30, 10, 20])[0]
+    assert type(one.label) is int
+    assert {type(name) for name in one.probabilities} == {int}
+
+
+def test_several_labels():
+    made = Predictions(np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.3]]), classes=NAMES, ids=["a", "b"], multi_label=True)
+    assert np.asarray(made).tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert [one.label for one in made] == [("cat", "dog"), ()]
+    assert [str(one) for one in made] == ["cat, dog 0.90", "none 0.30"]
+    assert metrics.accuracy_score([[1, 1, 0], [0, 1, 0]], made) == 0.5
+    assert made[1:].labels.tolist() == [[0, 0, 0]]
+
+
+def test_frame_and_repr():
+    frame = predictions().to_frame()
+    assert frame.columns.tolist() == ["id", "label", "probability", *NAMES]
+    assert frame["id"].tolist() == IDS
+    assert frame["label"].tolist() == ["cat", "owl", "cat", "dog"]
+    np.testing.assert_array_equal(frame[NAMES].to_numpy(), PROBABILITIES)
+    np.testing.assert_array_equal(frame["probability"], PROBABILITIES.max(axis=1))
+    assert repr(predictions()) == "Predictions(4 images, 3 classes)"
+    awkward = predictions(["id", "label", "probability"]).to_frame()
+    np.testing.assert_array_equal(awkward.iloc[:, 3:].to_numpy(), PROBABILITIES)
+
+
+def test_without_images_there_is_nothing_to_show():
+    with pytest.raises(ValueError, match=r"^these predictions have no images to show\.$"):
+        predictions().show()
+    with pytest.raises(ValueError, match=r"^this prediction has no image to show\.$"):
+        predictions()[0].show()
