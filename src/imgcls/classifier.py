@@ -177,7 +177,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """
         self._check_fitted()
         dataset = as_dataset(data, y)
-        if dataset.parts is not None and len(set(dataset.parts.tolist())) > 1:
+        if dataset.parts is not None and dataset.divided:
             dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
         dataset = dataset.align(self.classes_.tolist())
         if dataset.multi_label != self._multi_label:
@@ -239,7 +239,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             True
         """
         self._check_fitted()
-        parameters = {name: value for name, value in self.get_params(deep=False).items() if _is_plain(value)}
+        parameters = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in self.get_params(deep=False).items()
+            if _is_plain(value)
+        }
         description = {
             "imgcls": __version__,
             "python": platform.python_version(),
@@ -261,6 +265,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     @classmethod
     def load(cls, path: str | Path, *, architecture: Any = None) -> Self:
         """Read a classifier that `save` wrote. Nothing in the file is executed.
+
+        Arguments of the constructor that are no plain data (a Keras optimizer, loss or layer) come back as their
+        defaults; they matter only if you call `fit` again.
 
         Args:
             path: The file.
@@ -404,7 +411,7 @@ def _learn_from(
     if validation_data is not None:
         pair = isinstance(validation_data, tuple) and len(validation_data) == 2
         validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
-    if dataset.parts is not None and len(set(dataset.parts.tolist())) > 1:
+    if dataset.parts is not None and dataset.divided:
         if validation is None and "validation" in dataset.parts:
             validation = dataset.subset("validation")
         if sample_weight is not None:
@@ -417,7 +424,9 @@ def _learn_from(
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float | tuple | list | dict)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value)
+    return value is None or isinstance(value, str | int | float | tuple | list | Path)
 
 
 def _without_nan(value: Any) -> Any:

@@ -321,6 +321,11 @@ class Dataset:
         """Whether an image may have several labels."""
         return self.labels is not None and self.labels.ndim == 2
 
+    @property
+    def divided(self) -> bool:
+        """Whether the source is divided into at least two of "train", "validation" and "test"."""
+        return self.parts is not None and len(set(self.parts.tolist())) > 1
+
     def read(self, index: int, *, channels: int | None = None) -> NDArray[np.uint8]:
         """Decode the image at `index`: `uint8 (H, W, C)`; `channels` is 1, 3, or None for what the image is."""
         image = _images.read(self._images[self._at[index]], channels=channels, name=f"image {self.ids[index]!r}")
@@ -397,7 +402,7 @@ class Dataset:
             kind = "images" if units is None else "groups"
             message = f"{len(self):,} images do not fill {len(shares)} parts. Give fewer parts or more {kind}."
             raise EmptyDatasetError(message)
-        return tuple(self._take(part) for part in chosen)
+        return tuple(self._take(part, divided=False) for part in chosen)
 
     def subset(self, part: str) -> "Dataset":
         """Return the images that the source itself puts into `part`: "train", "validation" or "test".
@@ -410,7 +415,7 @@ class Dataset:
             has = f"Accepted: {', '.join(known)}." if known else "The source is not divided: use split((0.8, 0.2))."
             message = f"there is no part {part!r}. {has}"
             raise ConfigurationError(message)
-        return self._take(np.flatnonzero(self.parts == part))
+        return self._take(np.flatnonzero(self.parts == part), divided=False)
 
     def align(self, classes: Sequence[Any]) -> "Dataset":
         """Return the same images with labels coded in the order of `classes`.
@@ -444,7 +449,7 @@ class Dataset:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _take(self, chosen: NDArray[np.int64]) -> "Dataset":
+    def _take(self, chosen: NDArray[np.int64], *, divided: bool = True) -> "Dataset":
         taken = object.__new__(Dataset)
         taken._images, taken._at, taken.classes, taken.ignored = (
             self._images,
@@ -455,7 +460,7 @@ class Dataset:
         taken.ids = tuple(self.ids[index] for index in chosen)
         taken.labels = None if self.labels is None else _freeze(self.labels[chosen])
         taken.groups = None if self.groups is None else _freeze(self.groups[chosen])
-        taken.parts = None if self.parts is None else _freeze(self.parts[chosen])
+        taken.parts = _freeze(self.parts[chosen]) if divided and self.parts is not None else None
         return taken
 
     def _label(self, index: int) -> Any:

@@ -275,7 +275,9 @@ class Evaluation(Mapping[str, float]):
             true, predicted = self._names(self.y_true[index]), self._names(self.y_pred[index])
             wrong.append(true != predicted)
             titles.append(f"{true} → {predicted}" if wrong[-1] else f"{predicted}")
-        return plotting.image_grid([self._read(index) for index in chosen], titles, wrong=wrong)
+        axes = plotting.image_grid([self._read(index) for index in chosen], titles, wrong=wrong)
+        axes[0].figure.suptitle("predicted label; wrong ones in red: ✗ true → predicted", fontsize=10)
+        return axes
 
     def __str__(self) -> str:
         figures = "   ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in self.items())
