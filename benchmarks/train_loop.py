@@ -1,6 +1,6 @@
 """Our training loop against `keras.Model.fit`: same model, data, batch size, optimizer and loss, in one run.
 
-    python benchmarks/train_loop.py [--rounds 9] [--batch-size 32]
+    python benchmarks/train_loop.py [--rounds 15] [--batch-size 32]
 
 `fit` gets its best case: uint8 arrays in memory, XLA off (on a CPU it is slower with XLA), no validation, nothing
 printed. Both train `small_cnn` on 32x32 images without augmentation, one epoch a round, in turn, and both report loss
@@ -29,7 +29,7 @@ def fresh_model() -> keras.Model:
 def main() -> None:
     """Measure both in turn and print images a second and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=32)
     arguments = parser.parse_args()
     generator = np.random.default_rng(0)

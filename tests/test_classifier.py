@@ -93,6 +93,15 @@ def test_a_divided_tree_is_respected(tmp_path):
     assert {name.split("/")[0] for name in evaluation.ids} == {"test"}
 
 
+def test_a_divided_source_that_is_split_anew_forgets_its_parts():
+    images, labels = pictures(40)
+    data = Dataset(images, labels, parts=["train"] * 20 + ["test"] * 20)
+    train, test = data.split((0.75, 0.25))
+    classifier = small(epochs=1).fit(train, verbose=0)
+    assert len(classifier.evaluate(test).ids) == len(test) == 10
+    assert len(classifier.evaluate(data).ids) == 20
+
+
 @pytest.mark.parametrize("labels", [[3, 7], ["b", "a"], [0, 1]])
 def test_labels_come_back_as_they_went_in(labels):
     images, names = pictures(30)

@@ -41,7 +41,7 @@ def test_there_are_seven_steps():
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_script_runs(script, drawn, capsys):
     runpy.run_path(str(script), run_name="__main__")
-    assert capsys.readouterr().out
+    assert drawn or capsys.readouterr().out
     assert bool(drawn) == ("plt.show()" in script.read_text(encoding="utf-8"))
 
 

@@ -174,8 +174,10 @@ def test_a_model_of_the_user_is_copied_not_changed():
         ),
         (
             {"architecture": "mobilenet_v2"},
-            ("images of 8 x 8 pixels are too small for 'mobilenet_v2'. Accepted: image_size of at least 32; "
-            "it was made for 224."),
+            (
+                "images of 8 x 8 pixels are too small for 'mobilenet_v2'. Accepted: image_size of at least 32; "
+                "it was made for 224."
+            ),
         ),
         (
             {"architecture": "small_cnn", "weights": "imagenet"},
@@ -187,8 +189,10 @@ def test_a_model_of_the_user_is_copied_not_changed():
         ),
         (
             {"architecture": "small_cnn", "head": "tanh", "dropout": 1.5},
-            ("2 arguments are wrong:\n- head='tanh' is not known. Accepted: softmax, sigmoid.\n"
-            "- dropout=1.5 is not accepted. Accepted: a number from 0 to below 1."),
+            (
+                "2 arguments are wrong:\n- head='tanh' is not known. Accepted: softmax, sigmoid.\n"
+                "- dropout=1.5 is not accepted. Accepted: a number from 0 to below 1."
+            ),
         ),
     ],
 )

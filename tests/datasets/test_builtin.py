@@ -98,7 +98,9 @@ def test_every_damaged_gzip_is_refused_or_read(tmp_path, halves):
     whole = gzip.compress(idx(halves[1]))
     refused = 0
     for position in range(len(whole)):
-        (tmp_path / f"{STEMS[1]}.gz").write_bytes(bytes([*whole[:position], whole[position] ^ 255, *whole[position + 1 :]]))
+        (tmp_path / f"{STEMS[1]}.gz").write_bytes(
+            bytes([*whole[:position], whole[position] ^ 255, *whole[position + 1 :]])
+        )
         try:
             Dataset.builtin("mnist", path=tmp_path)
         except DataError:
@@ -113,8 +115,10 @@ def test_every_damaged_gzip_is_refused_or_read(tmp_path, halves):
             "minst",
             None,
             ConfigurationError,
-            "name='minst' is not known. Did you mean 'mnist'? "
-            "Accepted: digits, mnist, fashion_mnist, cifar10, cifar100.",
+            (
+                "name='minst' is not known. Did you mean 'mnist'? "
+                "Accepted: digits, mnist, fashion_mnist, cifar10, cifar100."
+            ),
         ),
         ("mnist", "no", DataError, "'no' does not exist. Check the path and the working directory."),
         (
@@ -127,10 +131,17 @@ def test_every_damaged_gzip_is_refused_or_read(tmp_path, halves):
             "cifar10",
             ".",
             DataError,
-            "'.' has no cifar10 batches. Accepted: a folder or .tar.gz with data_batch_1 to 5 and test_batch "
-            "(cifar10) or train and test (cifar100), python or .bin version.",
+            (
+                "'.' has no cifar10 batches. Accepted: a folder or .tar.gz with data_batch_1 to 5 and test_batch "
+                "(cifar10) or train and test (cifar100), python or .bin version."
+            ),
         ),
-        ("mnist", "text.npz", DataError, "'text.npz' cannot be read as mnist: This file contains pickled (object) data."),
+        (
+            "mnist",
+            "text.npz",
+            DataError,
+            "'text.npz' cannot be read as mnist: This file contains pickled (object) data.",
+        ),
         ("mnist", "half.npz", DataError, "'half.npz' cannot be read as mnist: it lacks"),
     ],
 )

@@ -76,8 +76,10 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             None,
             True,
             ConfigurationError,
-            "data is a int. Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), "
-            "a pandas frame, a .csv file.",
+            (
+                "data is a int. Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), "
+                "a pandas frame, a .csv file."
+            ),
         ),
         ([], None, True, EmptyDatasetError, "the list of images is empty. Give at least one image."),
         (
@@ -92,8 +94,10 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             None,
             False,
             EmptyDatasetError,
-            "there is no image in 'nothing'. Accepted: .bmp, .dib, .gif, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, "
-            ".ppm, .tif, .tiff, .webp.",
+            (
+                "there is no image in 'nothing'. Accepted: .bmp, .dib, .gif, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, "
+                ".ppm, .tif, .tiff, .webp."
+            ),
         ),
         (
             pd.DataFrame({"images": ["a"]}),

@@ -88,7 +88,7 @@ CASES = {  # name: (file, what the rules at the head of the decoder give, how fa
     ),
     "grayscale, one level transparent": (
         encoded(GRAY, transparency=int(GRAY[0, 0])),
-        np.where(GRAY == GRAY[0, 0], 255, GRAY)[..., None],
+        np.where(GRAY[0, 0] == GRAY, 255, GRAY)[..., None],
         0,
     ),
     "cmyk": (
@@ -193,23 +193,29 @@ UINT8 = "Accepted: dtype uint8, values 0 to 255."
 @pytest.mark.parametrize(
     ("item", "words"),
     [
-        (3, f"the image is a int. {SHAPES.replace('uint8', 'a path, the bytes of an image file, a PIL image, or a uint8')}"),
+        (
+            3,
+            f"the image is a int. {SHAPES.replace('uint8', 'a path, the bytes of an image file, a PIL image, or a uint8')}",
+        ),
         (np.zeros((2, 2, 2), np.uint8), f"the array has shape (2, 2, 2). {SHAPES}"),
         (np.zeros((0, 2), np.uint8), f"the array has shape (0, 2). {SHAPES}"),
         (
             np.array([[0, 0.5]]),
-            f"the array has dtype float64 and values from 0 to 0.5. {UINT8} "
-            "Convert: (images * 255).round().astype('uint8').",
+            (
+                f"the array has dtype float64 and values from 0 to 0.5. {UINT8} "
+                "Convert: (images * 255).round().astype('uint8')."
+            ),
         ),
         (
             np.array([[-1, 0.5]]),
-            f"the array has dtype float64 and values from -1 to 0.5. {UINT8} "
-            "Convert: ((images + 1) * 127.5).round().astype('uint8').",
+            (
+                f"the array has dtype float64 and values from -1 to 0.5. {UINT8} "
+                "Convert: ((images + 1) * 127.5).round().astype('uint8')."
+            ),
         ),
         (
             np.array([[0, 254.6]], np.float32),
-            f"the array has dtype float32 and values from 0 to 254.6. {UINT8} "
-            "Convert: images.round().astype('uint8').",
+            f"the array has dtype float32 and values from 0 to 254.6. {UINT8} Convert: images.round().astype('uint8').",
         ),
         (
             np.array([[np.nan, 1]]),

@@ -75,10 +75,12 @@ def test_a_divided_folder(here, names, parts):
     plant(here, *(f"d/{name}/{label}/1.png" for name in names for label in ("cat", "dog")))
     data = Dataset.from_folder("d")
     assert data.classes == ("cat", "dog")
+    assert data.divided
     split = data.split()
     assert len(split) == len(parts)
     for part, name in zip(split, parts, strict=True):
-        assert set(part.parts.tolist()) == {name}
+        assert data[[data.ids.index(one) for one in part.ids]].parts.tolist() == [name] * 2
+        assert part.parts is None  # a part is not divided any more
         assert part.labels.tolist() == [0, 1]
     assert data.subset("test").ids == (f"{names[-1]}/cat/1.png", f"{names[-1]}/dog/1.png")
     with pytest.raises(ConfigurationError) as caught:
@@ -205,8 +207,7 @@ CSV = {
     "image,label\n2.png,cat\n": "1 of 1 files do not exist in '.': '2.png'. Check the paths.",
     "image,lable\n1.png,cat\n": "there is no column 'label'. Did you mean 'lable'? The columns are image, lable.",
     "image,label\n": "the table has no rows. Give at least one image.",
-    "": "'labels.csv' cannot be read as CSV: No columns to parse from file. "
-    "Accepted: UTF-8 text with a header line.",
+    "": "'labels.csv' cannot be read as CSV: No columns to parse from file. Accepted: UTF-8 text with a header line.",
 }
 
 
@@ -246,7 +247,11 @@ def test_arrays_of_different_sizes():
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (np.zeros((2, 4), np.uint8), None, "images have shape (2, 4). Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4."),
+        (
+            np.zeros((2, 4), np.uint8),
+            None,
+            "images have shape (2, 4). Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4.",
+        ),
         (
             np.zeros((2, 4, 4, 2), np.uint8),
             None,
@@ -255,8 +260,10 @@ def test_arrays_of_different_sizes():
         (
             np.full((2, 4, 4), 0.5),
             None,
-            "the array of images has dtype float64 and values from 0.5 to 0.5. Accepted: dtype uint8, values 0 to "
-            "255. Convert: (images * 255).round().astype('uint8').",
+            (
+                "the array of images has dtype float64 and values from 0.5 to 0.5. Accepted: dtype uint8, values 0 to "
+                "255. Convert: (images * 255).round().astype('uint8')."
+            ),
         ),
         (
             np.full((2, 4, 4), 256),

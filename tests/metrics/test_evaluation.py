@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from sklearn import metrics
 
 from imgcls.errors import DataError
@@ -157,9 +158,24 @@ def test_json_is_strict_and_whole():
 @pytest.mark.parametrize(
     ("y_true", "probabilities", "ids", "words"),
     [
-        ([0, 1], [[0.5, 0.5]], None, "2 labels of 2 classes go with probabilities (2, 2), not (1, 2), and as many ids, not 2."),
-        ([0], [[0.5, 0.5]], [], "1 labels of 2 classes go with probabilities (1, 2), not (1, 2), and as many ids, not 0."),
-        ([], np.zeros((0, 2)), [], "0 labels of 2 classes go with probabilities (0, 2), not (0, 2), and as many ids, not 0."),
+        (
+            [0, 1],
+            [[0.5, 0.5]],
+            None,
+            "2 labels of 2 classes go with probabilities (2, 2), not (1, 2), and as many ids, not 2.",
+        ),
+        (
+            [0],
+            [[0.5, 0.5]],
+            [],
+            "1 labels of 2 classes go with probabilities (1, 2), not (1, 2), and as many ids, not 0.",
+        ),
+        (
+            [],
+            np.zeros((0, 2)),
+            [],
+            "0 labels of 2 classes go with probabilities (0, 2), not (0, 2), and as many ids, not 0.",
+        ),
         (
             [0],
             [[np.nan, 1]],
@@ -177,8 +193,10 @@ def test_json_is_strict_and_whole():
                 y_true,
                 [[0.5, 0.5]],
                 None,
-                f"y_true has dtype {np.asarray(y_true).dtype} and shape {np.shape(y_true)}. "
-                "Accepted: (N,) whole numbers from 0 to 1, or (N, 2) zeros and ones.",
+                (
+                    f"y_true has dtype {np.asarray(y_true).dtype} and shape {np.shape(y_true)}. "
+                    "Accepted: (N,) whole numbers from 0 to 1, or (N, 2) zeros and ones."
+                ),
             )
             for y_true in ([-1], [2], ["a"], [0.5], [[1]], [[0, 2]], [[[0, 1]]])
         ),
@@ -198,6 +216,7 @@ def test_text_and_pictures():
     assert str(evaluation).startswith("3 images, 2 classes\naccuracy 0.667   balanced accuracy 0.750   ")
     assert evaluation.report() in str(evaluation)
     assert [ax.get_title() for ax in evaluation.show()] == ["cat", "dog", "✗ dog → cat"]
+    assert plt.gcf().get_suptitle() == "predicted label; wrong ones in red: ✗ true → predicted"
     (worst,) = evaluation.show_top_losses(1)
     assert worst.get_title() == "✗ dog → cat"
     assert (worst.get_images()[0].get_array() == 2).all()

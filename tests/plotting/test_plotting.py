@@ -81,7 +81,9 @@ def test_a_grid_holds_images_and_titles_as_they_are():
     axes[0].figure.canvas.draw()
 
 
-@pytest.mark.parametrize(("count", "columns", "shape"), [(1, None, (1, 1)), (5, None, (2, 3)), (5, 5, (1, 5)), (70, None, (9, 8))])
+@pytest.mark.parametrize(
+    ("count", "columns", "shape"), [(1, None, (1, 1)), (5, None, (2, 3)), (5, 5, (1, 5)), (70, None, (9, 8))]
+)
 def test_the_shape_of_a_grid(count, columns, shape):
     axes = image_grid([np.zeros((2, 2, 1), np.uint8)] * count, columns=columns)
     grid = axes[0].get_gridspec()

@@ -74,8 +74,10 @@ def test_head_and_targets_follow_loss_and_labels(loss, multi_label, classes, hea
         (
             "binary_crossentropy",
             False,
-            ("loss='binary_crossentropy' needs two classes or several labels an image, and the data have 3 classes with "
-            "one label an image. Use loss='auto'."),
+            (
+                "loss='binary_crossentropy' needs two classes or several labels an image, and the data have 3 classes with "
+                "one label an image. Use loss='auto'."
+            ),
         ),
         (
             "categorical_crossentropy",

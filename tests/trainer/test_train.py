@@ -240,8 +240,10 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
     [
         (
             {"epochs": 0, "batch_size": 1.5},
-            ("2 arguments are wrong:\n- epochs=0 is not accepted. Accepted: a whole number of at least 1.\n"
-            "- batch_size=1.5 is not accepted. Accepted: a whole number of at least 1."),
+            (
+                "2 arguments are wrong:\n- epochs=0 is not accepted. Accepted: a whole number of at least 1.\n"
+                "- batch_size=1.5 is not accepted. Accepted: a whole number of at least 1."
+            ),
         ),
         ({"patience": 3}, "patience needs validation_data. Give it, or patience=None."),
         (
@@ -255,8 +257,10 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
         ({"learning_rate": -1}, "learning_rate=-1 is not accepted. Accepted: a number above 0."),
         (
             {"loss": "crossentropy"},
-            ("loss='crossentropy' is not known. Did you mean 'binary_crossentropy'? Accepted: auto, "
-            "categorical_crossentropy, sparse_categorical_crossentropy, binary_crossentropy, or any Keras loss or its name."),
+            (
+                "loss='crossentropy' is not known. Did you mean 'binary_crossentropy'? Accepted: auto, "
+                "categorical_crossentropy, sparse_categorical_crossentropy, binary_crossentropy, or any Keras loss or its name."
+            ),
         ),
         (
             {"class_weight": "balance"},
@@ -264,8 +268,10 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
         ),
         (
             {"class_weight": {"cat": 2.0}},
-            ("class_weight={'cat': 2.0} names an unknown class or a weight below 0. "
-            "Accepted: {class: weight} with classes among 'dark', 'bright'."),
+            (
+                "class_weight={'cat': 2.0} names an unknown class or a weight below 0. "
+                "Accepted: {class: weight} with classes among 'dark', 'bright'."
+            ),
         ),
         (
             {"sample_weight": [1.0]},

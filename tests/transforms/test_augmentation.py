@@ -98,7 +98,11 @@ def test_an_unknown_policy_is_refused_in_words(call):
         ({"flip": "horizontal", "rotation": 90}, "low", lambda image: np.rot90(image, -1)[:, ::-1]),
         ({"translation": 1 / 3, "fill_mode": "constant"}, "high", lambda image: shifted(image, 3)),
         ({"translation": 1 / 3, "fill_mode": "constant"}, "low", lambda image: shifted(image, -3)),
-        ({"zoom": 0.5, "fill_mode": "constant"}, "low", lambda image: np.pad(image[::2, ::2], ((2, 2), (2, 2), (0, 0)))),
+        (
+            {"zoom": 0.5, "fill_mode": "constant"},
+            "low",
+            lambda image: np.pad(image[::2, ::2], ((2, 2), (2, 2), (0, 0))),
+        ),
     ],
 )
 def test_a_warp_by_hand(drawn, arguments, end, expected):
@@ -223,8 +227,10 @@ FRACTION = "is not accepted. Accepted: a number from 0 to below 1."
         (
             transforms.RandomWarp,
             {"zoom": 1.0, "translation": "a", "fill_mode": "wrap"},
-            f"3 arguments are wrong:\n- zoom=1.0 {FRACTION}\n- translation='a' {FRACTION}\n"
-            "- fill_mode='wrap' is not known. Accepted: reflect, nearest, constant.",
+            (
+                f"3 arguments are wrong:\n- zoom=1.0 {FRACTION}\n- translation='a' {FRACTION}\n"
+                "- fill_mode='wrap' is not known. Accepted: reflect, nearest, constant."
+            ),
         ),
         (
             transforms.RandomTone,

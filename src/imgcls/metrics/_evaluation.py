@@ -276,7 +276,8 @@ class Evaluation(Mapping[str, float]):
             wrong.append(true != predicted)
             titles.append(f"{true} → {predicted}" if wrong[-1] else f"{predicted}")
         axes = plotting.image_grid([self._read(index) for index in chosen], titles, wrong=wrong)
-        axes[0].figure.suptitle("predicted label; wrong ones in red: ✗ true → predicted", fontsize=10)
+        if len(axes):  # none where nothing is wrong
+            axes[0].figure.suptitle("predicted label; wrong ones in red: ✗ true → predicted", fontsize=10)
         return axes
 
     def __str__(self) -> str:

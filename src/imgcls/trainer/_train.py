@@ -106,15 +106,17 @@ def train(
         )
         measure = _validator(model, validation, goal) if validation else dict
         targets = goal.targets(data.labels)
-        per_batch = any(_watches_batches(callback) for callback in callbacks)
+        per_batch = any(_watches_batches(callback) for callback in callbacks)  # else no step waits for its means
 
         def run_epoch(epoch: int) -> dict[str, float]:
             watchers.on_epoch_begin(epoch)
             progress.begin(f"epoch {epoch + 1}/{epochs}", len(training))
             for index, batch in enumerate(training.shuffled(seed=seed, epoch=epoch)):
-                watchers.on_train_batch_begin(index)
+                if per_batch:
+                    watchers.on_train_batch_begin(index)
                 step(batch.images, targets[batch.positions], weights[batch.positions])
-                watchers.on_train_batch_end(index, step.means() if per_batch else {})  # fetching costs a wait
+                if per_batch:
+                    watchers.on_train_batch_end(index, step.means())
                 progress.done(index + 1)
             row = {**step.means(reset=True), **measure(), "learning_rate": float(engine.learning_rate)}
             watchers.on_epoch_end(epoch, row)
@@ -164,7 +166,7 @@ def _validator(model: Any, batches: Batches, goal: Objective) -> Callable[[], di
 
 def _watches_batches(callback: Any) -> bool:
     """Say whether a callback looks at batches; `LambdaCallback` keeps its functions on the instance."""
-    names = ("on_batch_end", "on_train_batch_end")
+    names = ("on_batch_begin", "on_train_batch_begin", "on_batch_end", "on_train_batch_end")
     plain = keras.callbacks.Callback
     return any(getattr(type(callback), name) is not getattr(plain, name) or name in vars(callback) for name in names)
 

@@ -1,0 +1,83 @@
+"""The wording of argument errors."""
+
+import numpy as np
+import pytest
+
+from imgcls import _checks
+from imgcls.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("stong", " Did you mean 'strong'?"), ("STRONG", " Did you mean 'strong'?"), ("xyz", ""), ("", "")],
+)
+def test_did_you_mean(name, hint):
+    assert _checks.did_you_mean(name, ["light", "strong"]) == hint
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("light", None),
+        ("lihgt", "policy='lihgt' is not known. Did you mean 'light'? Accepted: light, strong."),
+        (7, "policy=7 is not known. Accepted: light, strong."),
+        ([], "policy=[] is not known. Accepted: light, strong."),
+    ],
+)
+def test_unknown_name(value, words):
+    assert _checks.unknown_name("policy", value, ("light", "strong")) == words
+
+
+@pytest.mark.parametrize("value", [1, 5, np.int64(3), "auto", None])
+def test_a_whole_number_or_word_is_accepted(value):
+    assert _checks.not_whole("epochs", value, names=("auto", "None")) is None
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, True, "many", np.float32(2), np.nan])
+def test_what_is_no_whole_number_is_worded(value):
+    start = f"epochs={value!r} is not accepted. Accepted: a whole number of at least 1"
+    assert _checks.not_whole("epochs", value) == f"{start}."
+    assert _checks.not_whole("epochs", value, names=("auto", "None")) == f"{start}, or 'auto', or None."
+    assert _checks.not_whole("epochs", None) == "epochs=None is not accepted. Accepted: a whole number of at least 1."
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad", "accepted"),
+    [
+        (
+            _checks.not_fraction,
+            (0, 0.0, 0.99, np.float32(0.5)),
+            (1, -0.1, True, "a", None, np.nan),
+            "from 0 to below 1",
+        ),
+        (_checks.not_positive, (1, 1e-9, np.int8(3)), (0, -1, True, "a", None, np.nan), "above 0"),
+    ],
+)
+def test_numbers_in_a_range(check, good, bad, accepted):
+    for value in good:
+        assert check("x", value) is None
+    for value in bad:
+        assert check("x", value) == f"x={value!r} is not accepted. Accepted: a number {accepted}."
+
+
+@pytest.mark.parametrize(
+    ("problems", "words"),
+    [(["a", None], "a"), (["a", None, "b"], "2 arguments are wrong:\n- a\n- b")],
+)
+def test_refuse_says_everything_at_once(problems, words):
+    with pytest.raises(ConfigurationError) as caught:
+        _checks.refuse(problems)
+    assert str(caught.value) == words
+
+
+def test_refuse_accepts_when_all_is_well():
+    _checks.refuse([None, None])
+    _checks.refuse(iter(()))
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, ""), (3, "'0', '1', '2'"), (4, "'0', '1', '2' and 1 more"), (2003, "'0', '1', '2' and 2,000 more")],
+)
+def test_some(count, words):
+    assert _checks.some([str(index) for index in range(count)]) == words
