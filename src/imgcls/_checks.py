@@ -14,8 +14,9 @@ from imgcls.errors import ConfigurationError
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the nearest of `names`, or "" when none is near."""
-    near = get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    spelled = {one.lower(): one for one in names}
+    near = get_close_matches(name.lower(), list(spelled), n=1, cutoff=0.6)
+    return f" Did you mean {spelled[near[0]]!r}?" if near else ""
 
 
 def unknown_name(argument: str, value: Any, names: Sequence[Any]) -> str | None:

@@ -151,7 +151,10 @@ def _idx(folder: Path, stem: str) -> NDArray[np.uint8]:
 
 def _from_cifar(name: str, path: Path) -> tuple[_Half, _Half]:
     halves: dict[str, list[_Half]] = {"train": [], "test": []}
-    for stem, data in sorted(_cifar_files(path)):
+    files = dict(_cifar_files(path))
+    for stem, data in sorted(files.items()):
+        if stem.removesuffix(".bin") != stem and stem.removesuffix(".bin") in files:
+            continue  # both versions are there, and one is enough
         part = "test" if stem.startswith("test") else "train"
         halves[part].append(_cifar_binary(name, data) if stem.endswith(".bin") else _cifar_python(name, data))
     if not halves["train"] or not halves["test"]:

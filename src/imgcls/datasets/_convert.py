@@ -51,14 +51,13 @@ def _is_glob(path: str | Path) -> bool:
 
 
 def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
-    carries_labels = isinstance(data, Dataset) or hasattr(data, "columns")
-    if labels is not None and (carries_labels or (isinstance(data, str | Path) and not _is_glob(data))):
-        message = f"y is given, but {type(data).__name__} data carries its own labels. Leave y out."
-        raise DataError(message)
+    _refuse_labels_twice(data, labels)
     if isinstance(data, Dataset):
         return data
     if isinstance(data, str | Path):
         return _from_path(data, labels, labelled)
+    if isinstance(data, bytes | bytearray) or _images.is_pil(data):
+        return Dataset([data], labels)
     if hasattr(data, "columns"):
         if not labelled and "label" not in data.columns:
             _sources.check_columns(data, ["image"])
@@ -80,6 +79,13 @@ def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
     if all(isinstance(item, str | Path) for item in items):
         return Dataset.from_files(items, labels)
     return Dataset.from_arrays(items, labels)
+
+
+def _refuse_labels_twice(data: Any, labels: Any) -> None:
+    carries_labels = isinstance(data, Dataset) or hasattr(data, "columns")
+    if labels is not None and (carries_labels or (isinstance(data, str | Path) and not _is_glob(data))):
+        message = f"y is given, but {type(data).__name__} data carries its own labels. Leave y out."
+        raise DataError(message)
 
 
 def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:

@@ -219,8 +219,8 @@ class Dataset:
     ) -> "Dataset":
         r"""Read a CSV file with one row for each image; paths are relative to the CSV file's folder, or to `root`.
 
-        The other arguments are those of `from_frame`. Only an empty cell is a missing label: a class may be called
-        "NA" or "None".
+        The other arguments are those of `from_frame`. Labels are text, as in the file ("007" stays "007"), and only an
+        empty cell is a missing label: a class may be called "NA" or "None".
 
         Example:
             >>> import pathlib

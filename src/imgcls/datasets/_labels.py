@@ -38,7 +38,7 @@ def encode(
     if len(array) != count:
         message = f"there are {count:,} images and {len(array):,} labels. Give one label for each image."
         raise DataError(message)
-    if array.ndim == 2 and array.shape[1] == 1:
+    if array.ndim == 2 and array.shape[1] == 1 and not multi_label:
         array = array[:, 0]
     if array.ndim == 2:
         return _encode_indicator(array, classes, multi_label)

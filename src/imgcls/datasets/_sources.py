@@ -46,7 +46,7 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
     found = Found()
     seen: list[str] = []
     children = _visible_folders(folder, folder, found)
-    divided = len(children) > 1 and all(child.name.lower() in _PART_NAMES for child in children)
+    divided = _is_divided(children)
     if divided:
         found.parts = []
     for top in children if divided else [folder]:
@@ -73,13 +73,22 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
     return found
 
 
+def _is_divided(children: list[Path]) -> bool:
+    """Say whether the folders are parts: all are named like parts. One alone may be a class, unless it holds folders."""
+    if not children or any(child.name.lower() not in _PART_NAMES for child in children):
+        return False
+    return len(children) > 1 or any(path.is_dir() for path in children[0].iterdir())
+
+
 def image_files(folder: Path, root: Path, ignored: dict[str, str]) -> Iterator[Path]:
     """Yield the image files below `folder` in sorted order; note everything else in `ignored`."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name == "__MACOSX":
             ignored[_relative(path, root)] = "hidden"
         elif path.is_dir():
-            if not path.is_symlink():  # a link may lead back up
+            if path.is_symlink():  # it may lead back up
+                ignored[_relative(path, root)] = "a link to a folder"
+            else:
                 yield from image_files(path, root, ignored)
         elif path.suffix.lower() in _images.SUFFIXES:
             yield path
@@ -141,14 +150,14 @@ def check_columns(frame: "pd.DataFrame", columns: Iterable[str]) -> None:
 
 
 def read_csv(path: Path) -> "pd.DataFrame":
-    """Read a CSV file; only an empty cell is missing."""
+    """Read a CSV file as text, so that a class "007" stays one; only an empty cell is missing."""
     import pandas as pd
 
     if not path.is_file():
         message = f"CSV file {str(path)!r} does not exist. Check the path and the working directory."
         raise DataError(message)
     try:
-        return pd.read_csv(path, keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         message = f"{str(path)!r} cannot be read as CSV: {error}. Accepted: UTF-8 text with a header line."
         raise DataError(message) from error

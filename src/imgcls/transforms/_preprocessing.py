@@ -27,7 +27,8 @@ class Grayscale(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no
 
     def call(self, images: Any) -> Any:
         """Return the luma of `images`."""
-        return keras.ops.sum(images * keras.ops.cast(_LUMA, images.dtype), axis=-1, keepdims=True)
+        luma = keras.ops.cast(_LUMA, self.compute_dtype)
+        return keras.ops.sum(keras.ops.cast(images, self.compute_dtype) * luma, axis=-1, keepdims=True)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape with one channel."""
