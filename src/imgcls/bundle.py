@@ -49,7 +49,7 @@ def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray
     Raises:
         BundleError: The folder does not exist or the description is not strict JSON.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls import bundle
         >>> _ = bundle.save("tiny.imgcls", {"classes": ["cat", "dog"]}, [np.zeros(3, np.float32)])

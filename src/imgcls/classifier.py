@@ -59,7 +59,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         history_: The `History` of training.
         choices_: Each "auto" with its value and reason.
 
-    Example:
+    Examples:
         >>> from imgcls import Dataset, ImageClassifier
         >>> train, test = Dataset.builtin("digits").split((0.8, 0.2))
         >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(train, verbose=0)
@@ -229,7 +229,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             NotFittedError: There is nothing to save yet.
             BundleError: The folder does not exist.
 
-        Example:
+        Examples:
             >>> from imgcls import Dataset, ImageClassifier
             >>> digits = Dataset.builtin("digits")
             >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
@@ -376,7 +376,7 @@ def train(data: Any, classifier: ImageClassifier | None = None, *, verbose: Any 
     Returns:
         The fitted classifier, with `evaluation_`: its `Evaluation` on images it has never seen.
 
-    Example:
+    Examples:
         >>> import imgcls
         >>> digits = imgcls.Dataset.builtin("digits")
         >>> classifier = imgcls.train(digits, imgcls.ImageClassifier(image_size=16, epochs=3), verbose=0)

@@ -65,7 +65,7 @@ class Predictions(Sequence[Prediction]):
         ids: N names.
         labels: The likeliest class of each image `(N,)`; or with several labels an indicator `uint8 (N, K)`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls import Predictions
         >>> probabilities = np.array([[0.9, 0.1], [0.3, 0.7]])

@@ -65,7 +65,7 @@ def build(
     Raises:
         ConfigurationError: The name is not known, the image is too small, or a custom model has another shape.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> model = architectures.build("small_cnn", input_shape=(32, 32, 3), num_classes=10)
         >>> model.input.shape, model.output.shape

@@ -12,7 +12,7 @@ _LEAST_SIZE, _LARGEST_SIZE = 16, 128  # pixels; a CNN trained from scratch on a 
 def choose_architecture(side: int) -> tuple[str, str]:
     """Choose an architecture for images whose shorter side has `side` pixels.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_architecture(28)
         ('small_cnn', 'images of at most 64 pixels need no deep network')
@@ -25,7 +25,7 @@ def choose_architecture(side: int) -> tuple[str, str]:
 def choose_image_size(row: Architecture | None, side: int) -> tuple[int, str]:
     """Choose the input size for an architecture (None: the user's own) and images with `side` pixels.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_image_size(architectures.describe("mobilenet_v2"), 500)
         (224, 'mobilenet_v2 was designed for it')
@@ -39,7 +39,7 @@ def choose_image_size(row: Architecture | None, side: int) -> tuple[int, str]:
 def choose_weights(row: Architecture | None) -> tuple[str | None, str]:
     """Choose the weights to start from.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_weights(architectures.describe("small_cnn"))
         (None, 'there are no pretrained ones for this architecture')
@@ -52,7 +52,7 @@ def choose_weights(row: Architecture | None) -> tuple[str | None, str]:
 def choose_fine_tune(weights: Any) -> tuple[bool, str]:
     """Choose whether the backbone is trained too.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_fine_tune(None)
         (True, 'random weights must be trained')

@@ -20,7 +20,7 @@ def small_cnn(input_shape: tuple[int, int, int], *, filters: Sequence[int] = (16
     Returns:
         A `keras.Model` from `float32 (N, H, W, C)` to a feature map `(N, H / 8, W / 8, 64)` with three blocks.
 
-    Example:
+    Examples:
         >>> from imgcls.architectures import small_cnn
         >>> small_cnn((32, 32, 3)).output.shape
         (None, 4, 4, 64)
@@ -48,7 +48,7 @@ def small_resnet(input_shape: tuple[int, int, int], *, filters: Sequence[int] = 
     Returns:
         A `keras.Model` from `float32 (N, H, W, C)` to a feature map `(N, h, w, 256)`.
 
-    Example:
+    Examples:
         >>> from imgcls.architectures import small_resnet
         >>> small_resnet((128, 128, 3)).output.shape
         (None, 4, 4, 256)

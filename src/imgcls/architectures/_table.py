@@ -137,7 +137,7 @@ _TABLE = {row.name: row for row in _ROWS}
 def names() -> tuple[str, ...]:
     """Return the names of all architectures, ours first.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> architectures.names()[:3]
         ('small_cnn', 'small_resnet', 'mobilenet')
@@ -151,7 +151,7 @@ def describe(name: str) -> Architecture:
     Raises:
         ConfigurationError: The name is not known; the message gives the nearest.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> row = architectures.describe("mobilenet_v2")
         >>> row.summary, row.image_size

@@ -22,7 +22,7 @@ def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
     Raises:
         DataError: Their number or a shape differs.
 
-    Example:
+    Examples:
         >>> from imgcls import architectures
         >>> model = architectures.small_cnn((8, 8, 1))
         >>> architectures.set_weights(model, model.get_weights())

@@ -24,7 +24,7 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Datas
         ConfigurationError: `data` is nothing that holds images.
         DataError: Labels are missing, or given twice.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls import as_dataset
         >>> as_dataset(np.zeros((2, 28, 28), np.uint8), ["cat", "dog"])

@@ -49,7 +49,7 @@ class Dataset:
         parts: N names out of "train", "validation", "test" where the source is divided already, or None.
         ignored: What the source held besides images, with the reason: hidden files, other file types, empty folders.
 
-    Example:
+    Examples:
         >>> from imgcls import Dataset
         >>> digits = Dataset.builtin("digits")
         >>> digits
@@ -112,7 +112,7 @@ class Dataset:
             DataError: The folder does not exist, or its images lie outside class sub-folders.
             EmptyDatasetError: There is no image in it.
 
-        Example:
+        Examples:
             >>> import imgcls, pathlib
             >>> from imgcls.datasets import write_png
             >>> for sample in Dataset.builtin("digits")[:20]:
@@ -147,7 +147,7 @@ class Dataset:
             DataError: A file does not exist, or labels and files differ in number.
             EmptyDatasetError: The list is empty.
 
-        Example:
+        Examples:
             >>> from imgcls.datasets import write_png
             >>> write_png(Dataset.builtin("digits")[3].image, "three.png")
             >>> Dataset.from_files(["three.png"], ["three"])[0].label
@@ -184,7 +184,7 @@ class Dataset:
             ConfigurationError: A column does not exist.
             DataError: A file does not exist or a label is missing.
 
-        Example:
+        Examples:
             >>> import pandas as pd
             >>> from imgcls.datasets import write_png
             >>> write_png(Dataset.builtin("digits")[3].image, "three.png")
@@ -222,7 +222,7 @@ class Dataset:
         The other arguments are those of `from_frame`. Labels are text, as in the file ("007" stays "007"), and only an
         empty cell is a missing label: a class may be called "NA" or "None".
 
-        Example:
+        Examples:
             >>> import pathlib
             >>> from imgcls.datasets import write_png
             >>> write_png(Dataset.builtin("digits")[3].image, "three.png")
@@ -258,7 +258,7 @@ class Dataset:
         Raises:
             DataError: Wrong dtype, range or shape, NaN labels, images and labels of different length.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> Dataset.from_arrays(np.zeros((2, 28, 28), np.uint8), ["cat", "dog"])
             Dataset(2 images, 2 classes: 'cat', 'dog')
@@ -282,7 +282,7 @@ class Dataset:
             ConfigurationError: The name is not known.
             DataError: The files are missing or not what they should be, or the download failed.
 
-        Example:
+        Examples:
             >>> len(Dataset.builtin("digits"))
             1797
         """
@@ -382,9 +382,9 @@ class Dataset:
             ConfigurationError: The fractions are not positive or do not sum to 1.
             DataError: There are too few images, or `fractions` is None and the source is not divided.
 
-        Example:
+        Examples:
             >>> [len(part) for part in Dataset.builtin("digits").split((0.7, 0.15, 0.15))]
-            [1258, 270, 269]
+            [1259, 270, 268]
         """
         if fractions is None:
             if self.parts is None:
@@ -425,7 +425,7 @@ class Dataset:
         Raises:
             DataError: A label is not one of `classes`.
 
-        Example:
+        Examples:
             >>> import numpy as np
             >>> dogs = Dataset.from_arrays(np.zeros((2, 8, 8), np.uint8), ["dog", "dog"])
             >>> dogs.align(["cat", "dog"]).labels.tolist()

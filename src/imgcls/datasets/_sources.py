@@ -74,7 +74,7 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
 
 
 def _is_divided(children: list[Path]) -> bool:
-    """Say whether the folders are parts: all are named like parts. One alone may be a class, unless it holds folders."""
+    """Say whether the folders are parts: all are named so. One alone may be a class, unless it holds folders."""
     if not children or any(child.name.lower() not in _PART_NAMES for child in children):
         return False
     return len(children) > 1 or any(path.is_dir() for path in children[0].iterdir())

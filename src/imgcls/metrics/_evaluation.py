@@ -36,7 +36,7 @@ class Evaluation(Mapping[str, float]):
     Raises:
         DataError: Lengths differ, or a probability is NaN.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls import Evaluation
         >>> y_true = np.array([0, 0, 1, 1])

@@ -27,7 +27,7 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
     Raises:
         ConfigurationError: The history does not know the metric.
 
-    Example:
+    Examples:
         >>> from imgcls.plotting import curves
         >>> curves({"loss": [0.9, 0.4], "val_loss": [1.0, 0.6]}).get_ylabel()
         'loss'
@@ -62,7 +62,7 @@ def confusion_matrix(
     Returns:
         The Axes.
 
-    Example:
+    Examples:
         >>> from imgcls.plotting import confusion_matrix
         >>> confusion_matrix([[5, 1], [0, 4]], ["cat", "dog"]).get_xlabel()
         'predicted'

@@ -33,7 +33,7 @@ def image_grid(
     Raises:
         ValueError: `ax` is given for several images.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.plotting import image_grid
         >>> image_grid([np.zeros((8, 8, 1), np.uint8)] * 5, ["a", "b", "c", "d", "e"]).shape

@@ -24,7 +24,7 @@ class History(Mapping[str, list[float]]):
         best_epoch: The epoch, from 1, whose weights the model has; None for the last.
         interrupted: Whether Ctrl-C ended training early.
 
-    Example:
+    Examples:
         >>> from imgcls import History
         >>> history = History({"loss": [0.9, 0.4]})
         >>> history["loss"], history.epochs

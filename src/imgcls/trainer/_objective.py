@@ -79,7 +79,7 @@ def objective(loss: Any = "auto", *, num_classes: int, multi_label: bool) -> Obj
     Raises:
         ConfigurationError: The loss is not known or does not go with the labels.
 
-    Example:
+    Examples:
         >>> from imgcls import trainer
         >>> chosen = trainer.objective(num_classes=2, multi_label=False)
         >>> chosen.head, chosen.outputs

@@ -37,7 +37,7 @@ def recipe(
     Returns:
         A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience".
 
-    Example:
+    Examples:
         >>> from imgcls import trainer
         >>> trainer.recipe(images=60_000, image_size=(28, 28), frozen=False, validated=False)["batch_size"].value
         64
@@ -80,7 +80,7 @@ def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> Any:
     Raises:
         ConfigurationError: The name is not known; or a rate is given beside a Keras optimizer, which has its own.
 
-    Example:
+    Examples:
         >>> from imgcls import trainer
         >>> trainer.optimizer("sgd", 0.1, steps=100).get_config()["nesterov"]
         True
@@ -126,7 +126,7 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
     Raises:
         ConfigurationError: A class is not known, a weight is negative, or images have several labels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls import trainer
         >>> trainer.class_weights("balanced", np.array([0, 0, 0, 1]), ("cat", "dog")).round(2).tolist()

@@ -64,7 +64,7 @@ def train(
         ConfigurationError: Arguments are not accepted; the message lists all of them.
         DataError: Images cannot be read, or labels do not fit the model.
 
-    Example:
+    Examples:
         >>> from imgcls import Dataset, architectures, trainer
         >>> digits = Dataset.builtin("digits")
         >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)

@@ -51,7 +51,7 @@ _POLICIES = {
 def names() -> tuple[str, ...]:
     """Return the names of the augmentation policies.
 
-    Example:
+    Examples:
         >>> from imgcls import transforms
         >>> transforms.names()
         ('light', 'standard', 'strong', 'overhead')
@@ -62,7 +62,7 @@ def names() -> tuple[str, ...]:
 def describe(name: str) -> str:
     """Say in one line what a policy does.
 
-    Example:
+    Examples:
         >>> from imgcls import transforms
         >>> transforms.describe("light")
         'rotate ±10°, zoom ±10 %, move ±8 %: keeps left and right apart, for digits, letters, scans'
@@ -93,7 +93,7 @@ def augmentation(policy: Any, *, seed: int = 0) -> Any:
     Raises:
         ConfigurationError: The name is not known.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls import transforms
         >>> layer = transforms.augmentation("standard", seed=1)
@@ -126,7 +126,7 @@ class RandomWarp(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes n
     Raises:
         ConfigurationError: An argument is not accepted.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.transforms import RandomWarp
         >>> image = np.arange(4.0, dtype="float32").reshape(1, 1, 4, 1)
@@ -217,7 +217,7 @@ class RandomTone(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes n
     Raises:
         ConfigurationError: An argument is not accepted.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.transforms import RandomTone
         >>> bright = RandomTone(brightness=0.5)(np.full((2, 4, 4, 3), 250.0, "float32"), training=True)

@@ -18,7 +18,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in the decoder
 class Grayscale(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no types
     """Colour to grayscale by ITU-R BT.601 luma: `(N, H, W, 3)` to `(N, H, W, 1)`, same range.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.transforms import Grayscale
         >>> float(Grayscale()(np.full((1, 1, 1, 3), 200.0))[0, 0, 0, 0])
@@ -40,7 +40,7 @@ class Grayscale(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no
 class RGBToBGR(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no types
     """Reverse the channels, for networks that were trained on OpenCV's order.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.transforms import RGBToBGR
         >>> RGBToBGR()(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)).numpy().ravel().tolist()
@@ -66,7 +66,7 @@ def preprocessing(
         mean: One number, or one for each channel, in pixels 0-255.
         std: The same; the default divides by 255.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.transforms import preprocessing
         >>> (scale,) = preprocessing(mean=[127.5], std=[127.5])
@@ -94,7 +94,7 @@ def normalization(name: str, images: NDArray[np.uint8], *, grayscale: bool = Fal
     Raises:
         ConfigurationError: The name is not known.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from imgcls.transforms import normalization
         >>> normalization("standard", np.array([0, 100], np.uint8).reshape(2, 1, 1, 1))
