@@ -302,7 +302,7 @@ def _write_digits(folder: Path) -> None:
 
 def _pictures(classifier: "ImageClassifier", images: Path, output: Path) -> list[Path]:
     evaluation: Evaluation = classifier.evaluation_
-    spread = range(0, len(evaluation.ids), max(1, len(evaluation.ids) // 40))
+    spread = range(0, len(evaluation.ids), len(evaluation.ids) // 36)[:36]
     drawn = {
         "curves.png": classifier.history_.plot()[0],
         "confusion.png": evaluation.plot(),
