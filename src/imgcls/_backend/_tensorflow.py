@@ -1,6 +1,8 @@
 """TensorFlow: everything that runs inside a graph.
 
-XLA stays off: on CPUs it made convolutions 3 to 17 times slower (measured with TensorFlow 2.21).
+XLA stays off: on CPUs it made convolutions 3 to 17 times slower (measured with TensorFlow 2.21). Functions are traced
+once, when they are made, and called by their one concrete graph: many classifiers in one process, as in
+cross-validation, are no "frequent retracing" that TensorFlow would warn of.
 """
 
 from collections.abc import Callable
@@ -46,11 +48,11 @@ class TrainingStep:
             tf.TensorSpec((None, *shape), dtype),
             tf.TensorSpec((None,), tf.float32),
         ]
-        self._run = tf.function(self._step, input_signature=signature, jit_compile=False)
+        self._run = tf.function(self._step, input_signature=signature, jit_compile=False).get_concrete_function()
 
     def __call__(self, images: NDArray[np.uint8], targets: NDArray[Any], weights: NDArray[np.float32]) -> None:
         """Train on one batch: `uint8 (n, H, W, C)`, targets `(n, ...)`, weights `(n,)`."""
-        self._run(images, targets, weights)
+        self._run(tf.constant(images), tf.constant(targets), tf.constant(weights))
 
     def means(self, *, reset: bool = False) -> dict[str, float]:
         """Return the mean loss and accuracy over the images since the last reset."""
@@ -86,13 +88,13 @@ def _hits(targets: Any, outputs: Any, *, one_label: bool) -> Any:
 
 def compiled(model: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Compile inference: a function from `uint8 (n, H, W, C)` to the model's outputs `float32 (n, ...)`."""
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
 
-    @tf.function(input_signature=signature, jit_compile=False)  # type: ignore[untyped-decorator]
     def infer(images: Any) -> Any:
         return model(tf.cast(images, tf.float32), training=False)
 
-    return lambda images: np.asarray(infer(images), np.float32)
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
+    run = tf.function(infer, input_signature=signature, jit_compile=False).get_concrete_function()
+    return lambda images: np.asarray(run(tf.constant(images)), np.float32)
 
 
 def devices() -> dict[str, Any]:

@@ -115,6 +115,8 @@ def _title(loss: Any) -> str:
 
 
 def _named(loss: Any) -> Callable[..., Any]:
+    if isinstance(loss, keras.losses.Loss) and loss.get_config().get("from_logits"):
+        loss = type(loss).from_config({**loss.get_config(), "from_logits": False})  # our heads give probabilities
     if callable(loss):
         return loss  # type: ignore[no-any-return]
     try:
