@@ -170,11 +170,18 @@ def test_a_file_of_another_kind_is_refused_in_words(make, kind):
     assert refusal(make()) == f"'a.imgcls' is {kind}. {UNKNOWN}"
 
 
-@pytest.mark.parametrize("name", ["no.imgcls", "."])
-def test_a_missing_bundle_is_refused_in_words(name):
+def test_a_missing_bundle_is_refused_in_words():
     with pytest.raises(BundleError) as caught:
-        bundle.load(name)
-    assert str(caught.value) == f"bundle {name!r} does not exist. Check the path and the working directory."
+        bundle.load("no.imgcls")
+    assert str(caught.value) == "bundle 'no.imgcls' does not exist. Check the path and the working directory."
+
+
+def test_a_folder_is_no_bundle():
+    with pytest.raises(BundleError) as caught:
+        bundle.load(".")
+    assert str(caught.value) == (
+        "'.' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first."
+    )
 
 
 # --- forged bundles with a right seal --------------------------------------------------------------------------------

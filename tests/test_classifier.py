@@ -1,5 +1,8 @@
 """`ImageClassifier`: every kind of data in, labels out as they went in, and refusals word for word."""
 
+import pickle
+import shutil
+
 import keras
 import numpy as np
 import pandas as pd
@@ -346,7 +349,7 @@ def test_all_wrong_arguments_at_once():
     )
     assert lines[2] == "- color='blue' is not known. Accepted: auto, rgb, grayscale."
     assert lines[3] == (
-        "- augmentation='lite' is not known. Did you mean 'light'? Accepted: auto, light, standard, strong, overhead."
+        "- augmentation='lite' is not known. Did you mean 'light'? Accepted: auto, light, standard, strong, overhead, None."
     )
     assert lines[4] == "- dropout=2 is not accepted. Accepted: a number from 0 to below 1."
     assert lines[5] == "- epochs=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'."
@@ -378,7 +381,49 @@ def test_unreadable_files_stop_fit_before_training_and_are_all_named(folder, tmp
     with pytest.raises(UnreadableImageError) as refusal:
         small().fit(paths, labels, verbose=0)
     assert all(str(path) in str(refusal.value) for path in broken)
-    assert str(refusal.value).startswith("2 of 42 images cannot be read: ")
+    assert str(refusal.value).startswith("2 of 42 images cannot be read:\n- ")
+
+
+def test_a_bad_test_image_stops_train_before_training(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.glob("*/0*.png"):
+        path.write_text("not an image")
+    with pytest.raises(UnreadableImageError) as refusal:
+        imgcls.train(tmp_path, small())
+    assert str(refusal.value).count("cannot be read as an image: its bytes are of no known image format.") == 10
+    assert "epoch" not in capsys.readouterr().err
+
+
+def test_datasets_and_classifiers_can_be_pickled(fitted, folder):
+    data, classifier = pickle.loads(pickle.dumps((Dataset.from_folder(folder), fitted)))
+    np.testing.assert_array_equal(classifier.predict_proba(data), fitted.predict_proba(Dataset.from_folder(folder)))
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (
+            keras.callbacks.EarlyStopping,
+            "callbacks holds <class 'keras.src.callbacks.early_stopping.EarlyStopping'>. Accepted: a list of Keras callbacks, such as [EarlyStopping()].",
+        ),
+        (
+            keras.callbacks.ReduceLROnPlateau(),
+            "ReduceLROnPlateau changes a constant rate, and learning_rate follows a schedule. Give a number, such as 0.001.",
+        ),
+    ],
+)
+def test_callbacks_that_cannot_work_are_refused_before_training(callback, message):
+    with pytest.raises(ConfigurationError) as refusal:
+        small().fit(*pictures(), callbacks=[callback], verbose=0)
+    assert str(refusal.value) == message
+
+
+def test_a_keras_model_decides_the_image_size():
+    layers = [keras.Input((20, 20, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    classifier = ImageClassifier(keras.Sequential(layers), learning_rate=np.float32(0.01), epochs=1).fit(
+        *pictures(), verbose=0
+    )
+    assert classifier.choices_["image_size"] == ((20, 20), "your model was built for it")
 
 
 def test_ctrl_c_keeps_the_classifier_usable():

@@ -93,6 +93,15 @@ def test_doctor_reports_versions_and_devices():
             "bundle 'missing.imgcls' does not exist. Check the path and the working directory.",
         ),
         (
+            ["train", ".", "-o", "."],
+            "'.' is a folder. Accepted: the name of a file, such as 'model.imgcls'.",
+        ),
+        (
+            ["predict", "missing.imgcls", "x.jpg"],
+            "bundle 'missing.imgcls' does not exist. Check the path and the working directory.",
+        ),
+        (["info", "."], "'.' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first."),
+        (
             ["train", "missing"],
             "folder 'missing' does not exist. Check the path and the working directory.",
         ),

@@ -84,7 +84,9 @@ def test_clone_copies_the_recipe_and_nothing_learnt(digits):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xfail(reason=reason, raises=(DataError, AssertionError))) if reason else name
+        pytest.param(name, marks=pytest.mark.xfail(reason=reason, raises=(DataError, AssertionError)))
+        if reason
+        else name
         for name, reason in CHECKS.items()
     ],
 )

@@ -95,6 +95,11 @@ def load(path: str | Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         TamperedBundleError: It is truncated, damaged or altered.
     """
     path = Path(path)
+    if path.is_dir():
+        message = (
+            f"{str(path)!r} is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first."
+        )
+        raise BundleError(message)
     if not path.is_file():
         message = f"bundle {str(path)!r} does not exist. Check the path and the working directory."
         raise BundleError(message)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn import base, exceptions
 
 from imgcls import __version__, _backend, architectures, bundle, trainer
-from imgcls.datasets import Batches, Dataset, as_dataset, is_one_image
+from imgcls.datasets import Batches, Dataset, as_dataset, check_readable, is_one_image
 from imgcls.errors import BundleError, DataError, ImgclsError
 from imgcls.metrics import Evaluation
 from imgcls.predictions import Prediction, Predictions
@@ -384,7 +384,9 @@ def train(data: Any, classifier: ImageClassifier | None = None, *, verbose: Any 
         True
     """
     classifier = ImageClassifier() if classifier is None else classifier
-    training, validation, test = divide(as_dataset(data), seed=classifier.seed)
+    dataset = as_dataset(data)
+    check_readable(dataset)  # now, and not when hours of training are lost for one bad test image
+    training, validation, test = divide(dataset, seed=classifier.seed)
     classifier.fit(training, validation_data=validation, verbose=verbose)
     classifier.evaluation_ = classifier.evaluate(test)
     return classifier

@@ -47,9 +47,6 @@ def main() -> None:
     except ImgclsError as error:
         _complain(error)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("imgcls: interrupted", err=True)
-        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -117,20 +114,28 @@ def train(
 
     Example: imgcls train photos/ -o photos.imgcls
     """
+    side, length, level = _whole("image_size", image_size), _whole("epochs", epochs), _level(verbose)
+    _check_output(output)
+    dataset = _dataset(data)
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
         from imgcls.classifier import train as train_classifier
-    _check_parent(output)
     classifier = ImageClassifier(
         architecture,
         weights=_none(weights),
-        image_size=_whole("image_size", image_size),
+        image_size=side,
         augmentation=_none(augmentation),
-        epochs=_whole("epochs", epochs),
+        epochs=length,
         class_weight=_none(class_weight),
         seed=seed,
     )
-    classifier = train_classifier(_dataset(data), classifier, verbose=_level(verbose))
+    try:
+        train_classifier(dataset, classifier, verbose=level)
+    except KeyboardInterrupt:
+        if hasattr(classifier, "history_") and classifier.history_.epochs:
+            classifier.save(output)
+            typer.echo(f"saved {output} as far as it was trained; not evaluated", err=True)
+        raise
     classifier.save(output)
     if json_:
         _print_json(_summary(classifier.evaluation_) | {"output": str(output)})
@@ -150,9 +155,11 @@ def evaluate(
 
     Example: imgcls evaluate photos.imgcls more-photos/
     """
+    _check_model(model)
+    dataset = _dataset(data)
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
-    evaluation = ImageClassifier.load(model).evaluate(_dataset(data))
+    evaluation = ImageClassifier.load(model).evaluate(dataset)
     typer.echo(evaluation.to_json() if json_ else str(evaluation))
 
 
@@ -169,13 +176,14 @@ def predict(
 
     Example: imgcls predict photos.imgcls new.jpg
     """
+    _check_model(model)
+    datasets = [_dataset(path, labelled=False) for path in images]
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
-        from imgcls.datasets import as_dataset
     classifier = ImageClassifier.load(model)
     refused = False
-    for path in images:
-        for one in _answers(classifier, as_dataset(path, labelled=False)):
+    for dataset in datasets:
+        for one in _answers(classifier, dataset):
             if isinstance(one, ImgclsError):
                 refused = True
                 _complain(one)
@@ -209,7 +217,7 @@ def info(model: _Model, *, json_: _Json = False) -> None:
 
 @app.command()
 def doctor(*, json_: _Json = False) -> None:
-    """Say what this machine has: versions, devices, memory, disk."""
+    """Say what this machine has: versions, devices, cores, free disk."""
     with _tensorflow_started():
         from imgcls import _backend
     import platform
@@ -280,10 +288,16 @@ def _answers(classifier: "ImageClassifier", dataset: "Dataset") -> "Iterator[Pre
                     yield from _answers(classifier, chunk[index : index + 1])
 
 
-def _dataset(path: Path) -> "Dataset":
+def _check_model(path: Path) -> None:
+    from imgcls import bundle
+
+    bundle.load(path)  # a wrong file is refused before TensorFlow takes its seconds to start
+
+
+def _dataset(path: Path | str, *, labelled: bool = True) -> "Dataset":
     from imgcls.datasets import as_dataset
 
-    dataset = as_dataset(path)
+    dataset = as_dataset(path, labelled=labelled)
     if dataset.ignored:
         first, reason = next(iter(dataset.ignored.items()))
         more = f" and {len(dataset.ignored) - 1:,} more" * (len(dataset.ignored) > 1)
@@ -340,9 +354,16 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
-def _check_parent(path: Path) -> None:
+def _check_output(path: Path) -> None:
+    """Refuse now what could not be written after training."""
+    if path.is_dir():
+        message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / 'model.imgcls')!r}."
+        raise ConfigurationError(message)
     if not path.parent.is_dir():
         message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
+        raise ConfigurationError(message)
+    if not os.access(path.parent, os.W_OK):
+        message = f"folder {str(path.parent)!r} cannot be written to. Name another output."
         raise ConfigurationError(message)
 
 

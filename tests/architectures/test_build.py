@@ -170,7 +170,15 @@ def test_a_model_of_the_user_is_copied_not_changed():
         ),
         (
             {"architecture": lambda shape, _: custom(shape, 7)},
-            "the model takes (None, 8, 8, 3) and gives (None, 7). Accepted for these data: (None, 8, 8, 3) to (None, 2).",
+            "the model takes (None, 8, 8, 3) and gives (None, 7). Accepted for these data: (None, 8, 8, 3) to (None, 2). image_size and color decide the first; classes and loss the second.",
+        ),
+        (
+            {
+                "architecture": lambda shape, count: keras.Sequential(
+                    [*custom(shape, 9).layers, keras.layers.Dense(count, "sigmoid")]
+                )
+            },
+            "the model ends with 'sigmoid', and these labels and this loss need 'softmax'. End it with 'softmax', or without activation.",
         ),
         (
             {"architecture": "mobilenet_v2"},
@@ -229,6 +237,6 @@ def test_imagenet_without_network_says_what_to_do(monkeypatch):
         keras.applications, "MobileNetV2", lambda weights, **_: custom((32, 32, 3), 2) if weights is None else offline()
     )
     with pytest.raises(
-        DataError, match=r"could not be had: URL fetch failure\. Without a network, get the 'notop' \.h5 file"
+        DataError, match=r"could not be had: URL fetch failure\. Without a network, get the 'no_top' \.h5 file"
     ):
         architectures.build("mobilenet_v2", input_shape=(32, 32, 3), num_classes=2, weights="imagenet")

@@ -81,10 +81,10 @@ def test_unreadable_files_are_all_named_in_one_error(data, photos):
         accepted = "Accepted: JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM. Repair or remove it."
         return f"{str(photos / name)!r} cannot be read as an image: it is empty. {accepted}"
 
-    named = ", ".join(repr(refusal(name)) for name in ("cat/1.jpg", "cat/6.jpg", "dog/2.png"))
+    named = "".join(f"\n- {refusal(name)}" for name in ("cat/1.jpg", "cat/6.jpg", "dog/2.png", "dog/3.png"))
     with pytest.raises(UnreadableImageError) as caught:
         batches(data)
-    assert str(caught.value) == f"4 of 16 images cannot be read: {named} and 1 more"
+    assert str(caught.value) == f"4 of 16 images cannot be read:{named}"
     with pytest.raises(UnreadableImageError) as caught:
         batches(data[:2])
     assert str(caught.value) == refusal("cat/1.jpg")

@@ -111,7 +111,7 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             None,
             False,
             DataError,
-            "folder 'cats' does not exist. Did you mean 'cat'? Check the path and the working directory.",
+            "file or folder 'cats' does not exist. Did you mean 'cat'? Check the path and the working directory.",
         ),
     ],
 )

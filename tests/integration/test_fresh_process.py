@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from imgcls import Dataset, ImageClassifier
+from imgcls.datasets import write_png
 
 RELOAD = """
 import sys
@@ -52,8 +53,12 @@ def test_demo_trains_from_a_folder_and_leaves_its_pictures(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
-def test_ctrl_c_leaves_with_130_and_no_traceback(tmp_path):
-    command = [sys.executable, "-m", "imgcls", "demo", "-o", tmp_path / "out", "--epochs", "500", "--verbose", "2"]
+def test_ctrl_c_leaves_with_130_a_model_and_no_traceback(tmp_path):
+    for sample in Dataset.builtin("digits")[:200]:
+        (tmp_path / sample.label).mkdir(exist_ok=True)
+        write_png(sample.image, tmp_path / sample.label / f"{sample.id}.png")
+    model = tmp_path / "model.imgcls"
+    command = [sys.executable, "-m", "imgcls", "train", tmp_path, "-o", model, "--epochs", "500", "--verbose", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     seen = []
     for line in process.stderr:
@@ -65,6 +70,7 @@ def test_ctrl_c_leaves_with_130_and_no_traceback(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in "".join(seen) + rest
     assert "the model keeps what it has learnt" in rest
+    assert ImageClassifier.load(model).history_.interrupted
 
 
 @pytest.mark.slow

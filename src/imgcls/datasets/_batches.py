@@ -9,7 +9,6 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._checks import some
 from imgcls.datasets import _images
 from imgcls.datasets._dataset import Dataset
 from imgcls.errors import UnreadableImageError
@@ -96,22 +95,47 @@ class Batches:
 
     def _decode_all(self, on_progress: Callable[[int], None] | None) -> NDUInt8:
         kept = np.empty((len(self.dataset), *self.image_size, self.channels), np.uint8)
-        refused: dict[int, UnreadableImageError] = {}
 
         def decode(position: int) -> None:
-            try:
-                kept[position] = self._decode(position)
-            except UnreadableImageError as error:
-                refused[position] = error
+            kept[position] = self._decode(position)
 
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for done, _ in enumerate(pool.map(decode, range(len(kept))), start=1):
-                if on_progress is not None:
-                    on_progress(done)
-        if len(refused) == 1:
-            raise next(iter(refused.values()))
-        if refused:
-            causes = some([str(refused[position]) for position in sorted(refused)])  # threads end in any order
-            message = f"{len(refused):,} of {len(kept):,} images cannot be read: {causes}"
-            raise UnreadableImageError(message)
+        _read_all(decode, len(kept), on_progress)
         return kept
+
+
+def check_readable(dataset: Dataset) -> None:
+    """Decode every image once, keep none, and name all that cannot be read.
+
+    Raises:
+        UnreadableImageError: Images cannot be read; the message has a line for each.
+
+    Examples:
+        >>> from imgcls import Dataset, datasets
+        >>> datasets.check_readable(Dataset.builtin("digits"))
+    """
+
+    def decode(position: int) -> None:
+        dataset.read(position)
+
+    _read_all(decode, len(dataset))
+
+
+def _read_all(decode: Callable[[int], None], count: int, on_progress: Callable[[int], None] | None = None) -> None:
+    refused: dict[int, UnreadableImageError] = {}
+
+    def attempt(position: int) -> None:
+        try:
+            decode(position)
+        except UnreadableImageError as error:
+            refused[position] = error
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done, _ in enumerate(pool.map(attempt, range(count)), start=1):
+            if on_progress is not None:
+                on_progress(done)
+    if len(refused) == 1:
+        raise next(iter(refused.values()))
+    if refused:
+        listed = "".join(f"\n- {refused[position]}" for position in sorted(refused))  # threads end in any order
+        message = f"{len(refused):,} of {count:,} images cannot be read:{listed}"
+        raise UnreadableImageError(message)

@@ -102,7 +102,7 @@ def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
     folder = Path(path)
     if folder.is_file():
         return Dataset.from_files([folder])
-    _sources.check_folder(folder)
+    _sources.check_exists(folder, "file or folder")
     ignored: dict[str, str] = {}
     files = [str(file) for file in _sources.image_files(folder, folder, ignored)]
     if not files:

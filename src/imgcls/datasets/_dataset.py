@@ -33,6 +33,10 @@ class Sample:
     label: Any
     id: str
 
+    def __repr__(self) -> str:
+        height, width, channels = self.image.shape
+        return f"Sample({height} x {width} {'gray' if channels == 1 else 'RGB'}, label {self.label!r}, id {self.id!r})"
+
 
 @final
 class Dataset:
@@ -47,7 +51,6 @@ class Dataset:
         ids: N names: paths relative to the folder, or positions.
         groups: N group names (images of one group never straddle a split), or None.
         parts: N names out of "train", "validation", "test" where the source is divided already, or None.
-        ignored: What the source held besides images, with the reason: hidden files, other file types, empty folders.
 
     Examples:
         >>> from imgcls import Dataset
@@ -61,7 +64,7 @@ class Dataset:
         (1438, 359)
     """
 
-    __slots__ = ("_at", "_images", "classes", "groups", "ids", "ignored", "labels", "parts")
+    __slots__ = ("_at", "_ignored", "_images", "classes", "groups", "ids", "labels", "parts")
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class Dataset:
             if given is not None and len(given) != count:
                 message = f"there are {count:,} images and {len(given):,} {name}. Give one for each image."
                 raise DataError(message)
-        self.ignored: Mapping[str, str] = MappingProxyType(dict(ignored or {}))
+        self._ignored = dict(ignored or {})
 
     # --- sources -------------------------------------------------------------------------------------------------
 
@@ -322,6 +325,11 @@ class Dataset:
         return self.labels is not None and self.labels.ndim == 2
 
     @property
+    def ignored(self) -> Mapping[str, str]:
+        """What the source held besides images, with the reason: hidden files, other file types, empty folders."""
+        return MappingProxyType(self._ignored)
+
+    @property
     def divided(self) -> bool:
         """Whether the source is divided into at least two of "train", "validation" and "test"."""
         return self.parts is not None and len(set(self.parts.tolist())) > 1
@@ -451,11 +459,11 @@ class Dataset:
 
     def _take(self, chosen: NDArray[np.int64], *, divided: bool = True) -> "Dataset":
         taken = object.__new__(Dataset)
-        taken._images, taken._at, taken.classes, taken.ignored = (
+        taken._images, taken._at, taken.classes, taken._ignored = (
             self._images,
             self._at[chosen],
             self.classes,
-            self.ignored,
+            self._ignored,
         )
         taken.ids = tuple(self.ids[index] for index in chosen)
         taken.labels = None if self.labels is None else _freeze(self.labels[chosen])

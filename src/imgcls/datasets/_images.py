@@ -170,7 +170,8 @@ def _is_empty(file: Any) -> bool:
 
 
 def _refusal(name: str, cause: str) -> str:
-    return f"{name!r} cannot be read as an image: {cause}. Accepted: {', '.join(FORMATS)}. Repair or remove it."
+    shown = name if name.startswith("image ") else repr(name)  # an id is quoted already
+    return f"{shown} cannot be read as an image: {cause}. Accepted: {', '.join(FORMATS)}. Repair or remove it."
 
 
 def _upright(image: Image.Image, channels: int | None, name: str) -> UInt8:

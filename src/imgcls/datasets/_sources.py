@@ -25,6 +25,7 @@ _PART_NAMES = {
     "testing": "test",
 }
 _LOOSE = "an image outside the class folders"
+_UNREAD = frozenset({".heic", ".heif", ".avif", ".jp2", ".jxl", ".mpo", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
 
 
@@ -93,16 +94,26 @@ def image_files(folder: Path, root: Path, ignored: dict[str, str]) -> Iterator[P
         elif path.suffix.lower() in _images.SUFFIXES:
             yield path
         else:
-            ignored[_relative(path, root)] = "not an image file"
+            ignored[_relative(path, root)] = _why_ignored(path)
+
+
+def _why_ignored(path: Path) -> str:
+    foreign = path.suffix.lower() in _UNREAD
+    return "an image format that imgcls does not read: convert it to JPEG or PNG" if foreign else "not an image file"
+
+
+def check_exists(path: Path, what: str) -> None:
+    """Refuse a path that does not exist, with the nearest name beside it."""
+    if not path.exists():
+        near = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, near)
+        message = f"{what} {str(path)!r} does not exist.{hint} Check the path and the working directory."
+        raise DataError(message)
 
 
 def check_folder(folder: Path) -> None:
     """Refuse a path that is not a folder."""
-    if not folder.exists():
-        near = [path.name for path in folder.parent.iterdir()] if folder.parent.is_dir() else []
-        hint = did_you_mean(folder.name, near)
-        message = f"folder {str(folder)!r} does not exist.{hint} Check the path and the working directory."
-        raise DataError(message)
+    check_exists(folder, "folder")
     if not folder.is_dir():
         message = f"{str(folder)!r} is a file. Accepted: a folder. {_LAYOUT}"
         raise DataError(message)
@@ -194,7 +205,7 @@ def _visible_folders(folder: Path, root: Path, found: Found) -> list[Path]:
             folders.append(path)
         else:
             is_image = path.suffix.lower() in _images.SUFFIXES
-            found.ignored[_relative(path, root)] = _LOOSE if is_image else "not an image file"
+            found.ignored[_relative(path, root)] = _LOOSE if is_image else _why_ignored(path)
     return folders
 
 

@@ -12,7 +12,7 @@ from imgcls.datasets import Dataset, resize
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import objective
 from imgcls.trainer._progress import VERBOSE
-from imgcls.trainer._recipe import OPTIMIZERS, Choice, recipe
+from imgcls.trainer._recipe import OPTIMIZERS, Choice, is_schedule, recipe
 
 _COLORS = ("auto", "rgb", "grayscale")
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
@@ -51,7 +51,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
     def whole(argument: str, *names: str, least: int = 1) -> str | None:
         return _checks.not_whole(argument, arguments[argument], least=least, names=names)
 
-    size = arguments["image_size"]
+    size, rate = arguments["image_size"], arguments["learning_rate"]
     sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
     _checks.refuse(
         [
@@ -61,12 +61,13 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             *(_checks.not_whole("image_size", side, names=("auto",)) for side in sides),
             named("color", _COLORS),
             named("normalization", ("auto", *transforms.NORMALIZATIONS, None)),
-            named("augmentation", ("auto", *transforms.names()))
+            named("augmentation", ("auto", *transforms.names(), None))
             if isinstance(arguments["augmentation"], str)
             else None,
             named("optimizer", ("auto", *OPTIMIZERS)) if isinstance(arguments["optimizer"], str) else None,
             named("pooling", architectures.POOLINGS),
             _checks.not_fraction("dropout", arguments["dropout"]),
+            None if is_schedule(rate) or rate == "auto" else _checks.not_positive("learning_rate", rate),
             named("fine_tune", ("auto", True, False)),
             whole("epochs", "auto"),
             whole("batch_size", "auto"),
@@ -103,7 +104,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     side = int(np.median([min(image.shape[:2]) for image in sample]))
     kind = pick("architecture", lambda: architectures.choose_architecture(side))
     row = architectures.describe(kind) if isinstance(kind, str) else None
-    size = pick("image_size", lambda: architectures.choose_image_size(row, side))
+    size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
     height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
     weights = pick("weights", lambda: architectures.choose_weights(row))
     fine_tune = pick("fine_tune", lambda: architectures.choose_fine_tune(weights))
@@ -150,6 +151,12 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         **{name: arguments[name] for name in ("loss", "class_weight", "seed")},
     }
     return Plan(kind, weights, blueprint, settings, choices)
+
+
+def _own_size(kind: Any) -> tuple[tuple[int, int], str] | None:
+    """Return the input size of a `keras.Model` that has one, with the reason; else None."""
+    sides = tuple(getattr(kind, "input_shape", ())[1:3]) if getattr(kind, "built", False) else ()
+    return (sides, "your model was built for it") if len(sides) == 2 and None not in sides else None
 
 
 def _mean_and_std(name: str | None, pixels: NDArray[np.uint8], *, grayscale: bool) -> dict[str, list[float]]:

@@ -59,7 +59,9 @@ def recipe(
         "learning_rate": Choice("auto", "up to a peak over a tenth of the steps, then a cosine to 0: none to tune"),
         "patience": Choice(
             patience,
-            "a quarter of the epochs without a better val_loss" if validated else "there are no validation data",
+            "a quarter of the epochs, at least 3, without a better val_loss"
+            if validated
+            else "there are no validation data",
         ),
     }
 
@@ -100,8 +102,9 @@ def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> Any:
         learning_rate = keras.optimizers.schedules.CosineDecay(
             peak / 25, decay_steps=max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
         )
-    elif not isinstance(learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+    elif not is_schedule(learning_rate):
         _checks.refuse([_checks.not_positive("learning_rate", learning_rate)])
+        learning_rate = float(learning_rate)  # Keras knows no NumPy scalars
     kinds = {
         "adam": lambda: keras.optimizers.Adam(learning_rate),
         "adamw": lambda: keras.optimizers.AdamW(learning_rate, weight_decay=0.01),
@@ -109,6 +112,11 @@ def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> Any:
         "rmsprop": lambda: keras.optimizers.RMSprop(learning_rate),
     }
     return kinds[name]()
+
+
+def is_schedule(rate: Any) -> bool:
+    """Say whether a learning rate is a Keras schedule."""
+    return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
 
 
 def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, ...]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._progress import ProgressReport
-from imgcls.trainer._recipe import class_weights
+from imgcls.trainer._recipe import class_weights, is_schedule
 from imgcls.trainer._recipe import optimizer as named_optimizer
 
 
@@ -81,16 +81,16 @@ def train(
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
         ]
     )
-    if data.labels is None or (validation_data is not None and validation_data.labels is None):
-        message = "data without labels cannot be trained on. Give labels."
-        raise DataError(message)
+    _check_callbacks(callbacks, learning_rate if isinstance(optimizer, str) else None)
+    _check_labels(data, validation_data)
+    labels = np.asarray(data.labels)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
     if model.output_shape[1:] != (goal.outputs,):
         message = (
             f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
         )
         raise ConfigurationError(message)
-    weights = class_weights(class_weight, data.labels, data.classes) * _sample_weights(sample_weight, len(data))
+    weights = class_weights(class_weight, labels, data.classes) * _sample_weights(sample_weight, len(data))
     engine = named_optimizer(optimizer, learning_rate, steps=epochs * math.ceil(len(data) / batch_size))
 
     with ProgressReport(verbose) as progress:
@@ -105,7 +105,7 @@ def train(
             model, engine, goal, augmentation=augmentation, one_label=goal.head == "softmax", targets=goal.spec()
         )
         measure = _validator(model, validation, goal) if validation else dict
-        targets = goal.targets(data.labels)
+        targets = goal.targets(labels)
         per_batch = any(_watches_batches(callback) for callback in callbacks)  # else no step waits for its means
 
         def run_epoch(epoch: int) -> dict[str, float]:
@@ -114,11 +114,13 @@ def train(
             for index, batch in enumerate(training.shuffled(seed=seed, epoch=epoch)):
                 if per_batch:
                     watchers.on_train_batch_begin(index)
+                if index == len(training) - 1:
+                    rate = float(engine.learning_rate)  # of the last step; a schedule moves on after it
                 step(batch.images, targets[batch.positions], weights[batch.positions])
                 if per_batch:
                     watchers.on_train_batch_end(index, step.means())
                 progress.done(index + 1)
-            row = {**step.means(reset=True), **measure(), "learning_rate": float(engine.learning_rate)}
+            row = {**step.means(reset=True), **measure(), "learning_rate": rate}
             watchers.on_epoch_end(epoch, row)
             return row
 
@@ -129,7 +131,7 @@ def train(
             while history.epochs < epochs and not model.stop_training:
                 history.append(run_epoch(history.epochs))
                 history.seconds = time.perf_counter() - start
-                progress.say(f"epoch {history.epochs}/{epochs}  {history.last()}  {history.seconds:.0f} s")
+                progress.say(f"epoch {history.epochs}/{epochs}  {history.last()}  after {history.seconds:.0f} s")
         except KeyboardInterrupt:
             history.interrupted = True
             progress.say(f"interrupted after {history.epochs} epochs; the model keeps what it has learnt")
@@ -162,6 +164,26 @@ def _validator(model: Any, batches: Batches, goal: Objective) -> Callable[[], di
         return {"val_loss": float(loss), "val_accuracy": goal.accuracy(targets, outputs)}
 
     return measure
+
+
+def _check_labels(data: Dataset, validation_data: Dataset | None) -> None:
+    if data.labels is None or (validation_data is not None and validation_data.labels is None):
+        message = "data without labels cannot be trained on. Give labels."
+        raise DataError(message)
+
+
+def _check_callbacks(callbacks: Sequence[Any], learning_rate: Any) -> None:
+    wrong = [one for one in callbacks if not isinstance(one, keras.callbacks.Callback)]
+    if wrong:
+        message = f"callbacks holds {wrong[0]!r}. Accepted: a list of Keras callbacks, such as [EarlyStopping()]."
+        raise ConfigurationError(message)
+    movers = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    moving = [type(one).__name__ for one in callbacks if isinstance(one, movers)]
+    if moving and (learning_rate == "auto" or is_schedule(learning_rate)):
+        message = (
+            f"{moving[0]} changes a constant rate, and learning_rate follows a schedule. Give a number, such as 0.001."
+        )
+        raise ConfigurationError(message)
 
 
 def _watches_batches(callback: Any) -> bool:
