@@ -1,6 +1,5 @@
 """From labels and a loss to what the network must output and what it is compared with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -114,11 +113,11 @@ def _title(loss: Any) -> str:
     return str(name).lower().replace(" ", "_")
 
 
-def _named(loss: Any) -> Callable[..., Any]:
+def _named(loss: Any) -> Any:
     if isinstance(loss, keras.losses.Loss) and loss.get_config().get("from_logits"):
         loss = type(loss).from_config({**loss.get_config(), "from_logits": False})  # our heads give probabilities
     if callable(loss):
-        return loss  # type: ignore[no-any-return]
+        return loss
     try:
         found = keras.losses.get(loss)
     except ValueError:
@@ -127,4 +126,4 @@ def _named(loss: Any) -> Callable[..., Any]:
         hint = did_you_mean(str(loss), _NAMES)
         message = f"loss={loss!r} is not known.{hint} Accepted: {', '.join(_NAMES)}, or any Keras loss or its name."
         raise ConfigurationError(message)
-    return found  # type: ignore[no-any-return]
+    return found

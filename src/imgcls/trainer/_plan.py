@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -139,7 +140,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         epochs=arguments["epochs"],
     )
     settings = {
-        name: pick(name, lambda name=name: automatic[name])  # type: ignore[misc]
+        name: pick(name, partial(automatic.__getitem__, name))
         for name in ("optimizer", "learning_rate", "batch_size", "epochs", "patience")
     }
     policy = pick(
