@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
-from imgcls import ConfigurationError, History, trainer
-from imgcls.trainer import _progress
+from imgcls import ConfigurationError, History, _progress, trainer
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn():

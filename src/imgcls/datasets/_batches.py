@@ -9,7 +9,6 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.datasets import _images
 from imgcls.datasets._dataset import Dataset
 from imgcls.errors import UnreadableImageError
 
@@ -91,7 +90,7 @@ class Batches:
                 yield Batch(np.stack([image.result() for image in ready]), positions)
 
     def _decode(self, position: int) -> NDUInt8:
-        return _images.resize(self.dataset.read(position, channels=self.channels), self.image_size)
+        return self.dataset.read(position, size=self.image_size, channels=self.channels)
 
     def _decode_all(self, on_progress: Callable[[int], None] | None) -> NDUInt8:
         kept = np.empty((len(self.dataset), *self.image_size, self.channels), np.uint8)

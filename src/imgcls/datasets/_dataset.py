@@ -334,9 +334,18 @@ class Dataset:
         """Whether the source is divided into at least two of "train", "validation" and "test"."""
         return self.parts is not None and len(set(self.parts.tolist())) > 1
 
-    def read(self, index: int, *, channels: int | None = None) -> NDArray[np.uint8]:
-        """Decode the image at `index`: `uint8 (H, W, C)`; `channels` is 1, 3, or None for what the image is."""
-        image = _images.read(self._images[self._at[index]], channels=channels, name=f"image {self.ids[index]!r}")
+    def read(
+        self, index: int, *, size: tuple[int, int] | None = None, channels: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Decode the image at `index`: `uint8 (H, W, C)`.
+
+        Args:
+            index: The position, from 0.
+            size: (height, width) to resize to; None for its own.
+            channels: 1 for grayscale, 3 for RGB, None for what the image is.
+        """
+        name = f"image {self.ids[index]!r}"
+        image = _images.read(self._images[self._at[index]], size=size, channels=channels, name=name)
         return _freeze(image.view())  # an array in memory may be the dataset's own
 
     def source(self, index: int) -> Any:

@@ -50,11 +50,14 @@ _PILLOW_ERRORS = (
 UInt8 = NDArray[np.uint8]
 
 
-def read(item: Any, *, channels: int | None = None, name: str | None = None) -> UInt8:
+def read(
+    item: Any, *, size: tuple[int, int] | None = None, channels: int | None = None, name: str | None = None
+) -> UInt8:
     """Read one image by the rules above.
 
     Args:
         item: A path, the bytes of an image file, a PIL image, or a `uint8` array (H, W[, C]).
+        size: (height, width) to resize to; None for its own.
         channels: 1 for grayscale, 3 for RGB, None for what the image itself is.
         name: What to call the image in an error; a path names itself.
 
@@ -64,6 +67,11 @@ def read(item: Any, *, channels: int | None = None, name: str | None = None) -> 
     Raises:
         UnreadableImageError: It is not an image that we read; the message says what is accepted.
     """
+    image = _decode(item, channels, name)
+    return image if size is None else resize(image, size)
+
+
+def _decode(item: Any, channels: int | None, name: str | None) -> UInt8:
     if isinstance(item, np.ndarray):
         return _from_array(item, channels, name or "the array")
     if isinstance(item, Image.Image):

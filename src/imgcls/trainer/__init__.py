@@ -1,9 +1,9 @@
 """Training: a loop of our own over one compiled step, for any `keras.Model` that takes pixels 0-255."""
 
+from imgcls._progress import VERBOSE, ProgressReport
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective, probabilities
 from imgcls.trainer._plan import Plan, check_arguments, plan
-from imgcls.trainer._progress import VERBOSE, ProgressReport
 from imgcls.trainer._recipe import Choice, class_weights, optimizer, recipe
 from imgcls.trainer._train import infer, train
 

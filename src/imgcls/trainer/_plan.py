@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks, architectures, transforms
+from imgcls._progress import VERBOSE
 from imgcls.datasets import Dataset, resize
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import objective
-from imgcls.trainer._progress import VERBOSE
 from imgcls.trainer._recipe import OPTIMIZERS, Choice, is_schedule, recipe
 
 _COLORS = ("auto", "rgb", "grayscale")

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _backend, _checks
+from imgcls._progress import ProgressReport
 from imgcls.datasets import Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective
-from imgcls.trainer._progress import ProgressReport
 from imgcls.trainer._recipe import class_weights, is_schedule
 from imgcls.trainer._recipe import optimizer as named_optimizer
 

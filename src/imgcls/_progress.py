@@ -13,7 +13,7 @@ VERBOSE = ("auto", 0, 1, 2)
 
 @final
 class ProgressReport:
-    """Shows how far training is.
+    """Shows how far long work is.
 
     Args:
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch; "auto" for a bar where one can be drawn,
