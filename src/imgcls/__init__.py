@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgcls.classifier import ImageClassifier, NotFittedError, train
-    from imgcls.datasets import Dataset, Sample, as_dataset
+    from imgcls.datasets import DataReport, Dataset, Sample, as_dataset
     from imgcls.errors import (
         BundleError,
         ConfigurationError,
         DataError,
+        DataWarning,
         EmptyDatasetError,
         ImgclsError,
         TamperedBundleError,
@@ -27,11 +28,12 @@ __version__ = "0.1.0.dev0"
 
 _HOMES = {
     "imgcls.classifier": ("ImageClassifier", "NotFittedError", "train"),
-    "imgcls.datasets": ("Dataset", "Sample", "as_dataset"),
+    "imgcls.datasets": ("DataReport", "Dataset", "Sample", "as_dataset"),
     "imgcls.errors": (
         "BundleError",
         "ConfigurationError",
         "DataError",
+        "DataWarning",
         "EmptyDatasetError",
         "ImgclsError",
         "TamperedBundleError",
@@ -58,6 +60,8 @@ __all__ = [
     "BundleError",
     "ConfigurationError",
     "DataError",
+    "DataReport",
+    "DataWarning",
     "Dataset",
     "EmptyDatasetError",
     "Evaluation",

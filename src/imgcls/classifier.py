@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import base, exceptions
 
-from imgcls import __version__, _backend, architectures, bundle, trainer
-from imgcls.datasets import Batches, Dataset, as_dataset, check_readable, is_one_image
+from imgcls import __version__, _backend, _checks, architectures, bundle, trainer
+from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, check_readable, is_one_image, leave_out_unreadable
 from imgcls.errors import BundleError, DataError, ImgclsError
 from imgcls.metrics import Evaluation
 from imgcls.predictions import Prediction, Predictions
@@ -118,6 +118,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         validation_data: Any = None,
         sample_weight: Any = None,
         callbacks: Sequence[Any] = (),
+        on_error: str = "skip",
         verbose: Any = "auto",
     ) -> Self:
         """Learn from labelled images.
@@ -130,6 +131,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             validation_data: The same kinds, or a pair (images, labels). Measured every epoch, never learnt from.
             sample_weight: N weights.
             callbacks: Keras callbacks.
+            on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest;
+                `history_.quarantined` has the reasons. "raise" refuses them.
             verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
 
         Returns:
@@ -137,11 +140,13 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
         Raises:
             ConfigurationError: Arguments are not accepted; the message lists all of them.
-            DataError: Images cannot be read, labels are missing, or there is one class only.
+            UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
+            DataError: Labels are missing, or there is one class only.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
         """
         arguments = self.get_params(deep=False)
         trainer.check_arguments(arguments, verbose)
+        _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         training, validation, sample_weight = _learn_from(as_dataset(data, y), validation_data, sample_weight)
         plan = trainer.plan(arguments, training, validation)
         report = trainer.ProgressReport(verbose)
@@ -154,6 +159,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             validation_data=validation,
             sample_weight=sample_weight,
             callbacks=callbacks,
+            on_error=on_error,
             verbose=verbose,
             **plan.settings,
         )
@@ -173,7 +179,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
         Raises:
             NotFittedError: There is nothing to evaluate yet.
-            DataError: Images cannot be read, or a label is not one of the classes.
+            UnreadableImageError: Images cannot be read: all of them are named, none is left out silently.
+            DataError: A label is not one of the classes.
         """
         self._check_fitted()
         dataset = as_dataset(data, y)
@@ -185,7 +192,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             raise DataError(message)
         labels = np.asarray(dataset.labels)
         return Evaluation(
-            labels, self._forward(dataset), classes=self.classes_.tolist(), ids=dataset.ids, read=dataset.read
+            labels,
+            self._forward(dataset, name_all=True),
+            classes=self.classes_.tolist(),
+            ids=dataset.ids,
+            read=dataset.read,
         )
 
     def predict(self, images: Any) -> Any:
@@ -203,7 +214,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             DataError: An image cannot be read; the message names it.
         """
         self._check_fitted()
-        if is_one_image(images):
+        if is_one_image(images, channels=self._blueprint_["input_shape"][2]):
             name = str(images) if isinstance(images, str | Path) else "image"
             one: Prediction = self._predictions(Dataset([images], ids=[name]))[0]
             return one
@@ -345,14 +356,23 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._multi_label, self._blueprint_ = multi_label, blueprint
         self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None  # compiled when first used
 
-    def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
+    def _forward(self, dataset: Dataset, *, name_all: bool = False) -> NDArray[np.float32]:
+        """Return probabilities of all images, or refuse: at the first unreadable one, or to name all at the last."""
         height, width, channels = self._blueprint_["input_shape"]
         batches = Batches(
-            dataset, image_size=(height, width), channels=channels, batch_size=_PREDICT_BATCH, in_memory_bytes=0
+            dataset,
+            image_size=(height, width),
+            channels=channels,
+            batch_size=_PREDICT_BATCH,
+            keep="stream",
+            on_error="skip" if name_all else "raise",
         )
         run = getattr(self, "_run", None) or _backend.compiled(self.model_)
         self._run = run
-        return trainer.probabilities(trainer.infer(run, batches), len(self.classes_))
+        outputs = trainer.infer(run, batches)
+        if batches.quarantined:
+            raise batches.refusal()
+        return trainer.probabilities(outputs, len(self.classes_))
 
     def _predictions(self, dataset: Dataset) -> Predictions:
         return Predictions(
@@ -364,13 +384,17 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         )
 
 
-def train(data: Any, classifier: ImageClassifier | None = None, *, verbose: Any = "auto") -> ImageClassifier:
+def train(
+    data: Any, classifier: ImageClassifier | None = None, *, on_error: str = "skip", verbose: Any = "auto"
+) -> ImageClassifier:
     """Divide, fit and evaluate in one call.
 
     Args:
         data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its test images;
-            any other is split 70 / 15 / 15, stratified.
+            any other is split 70 / 15 / 15, stratified; copies of one image stay together.
         classifier: What to fit; None for `ImageClassifier()`.
+        on_error: "skip" names images that cannot be read and leaves them out of all parts, also of the test;
+            `history_.quarantined` has the reasons. "raise" refuses them. Either happens before training.
         verbose: As in `ImageClassifier.fit`.
 
     Returns:
@@ -384,24 +408,29 @@ def train(data: Any, classifier: ImageClassifier | None = None, *, verbose: Any 
         True
     """
     classifier = ImageClassifier() if classifier is None else classifier
-    dataset = as_dataset(data)
-    check_readable(dataset)  # now, and not when hours of training are lost for one bad test image
-    training, validation, test = divide(dataset, seed=classifier.seed)
-    classifier.fit(training, validation_data=validation, verbose=verbose)
+    _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
+    dataset, quarantined = as_dataset(data), dict[str, str]()
+    if on_error == "raise":
+        check_readable(dataset, verbose=verbose)  # now, and not when hours of training are lost for one bad test image
+    else:
+        dataset, quarantined = leave_out_unreadable(dataset, say=trainer.ProgressReport(verbose).say, verbose=verbose)
+    training, validation, test = divide(dataset, seed=classifier.seed, verbose=verbose)
+    classifier.fit(training, validation_data=validation, on_error=on_error, verbose=verbose)
+    classifier.history_.quarantined |= quarantined
     classifier.evaluation_ = classifier.evaluate(test)
     return classifier
 
 
-def divide(dataset: Dataset, *, seed: int = 0) -> tuple[Dataset, Dataset, Dataset]:
+def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Dataset, Dataset, Dataset]:
     """Return images to learn from, to validate on and to test on; parts that the source has already are kept."""
     parts = set() if dataset.parts is None else set(dataset.parts.tolist())
     if "train" not in parts or len(parts) < 2:
-        training, validation, test = dataset.split((0.7, 0.15, 0.15), seed=seed)
+        training, validation, test = dataset.split((0.7, 0.15, 0.15), seed=seed, verbose=verbose)
     elif len(parts) == 3:
         training, validation, test = dataset.split()
     else:
         test = dataset.subset((parts - {"train"}).pop())
-        training, validation = dataset.subset("train").split((0.85, 0.15), seed=seed)
+        training, validation = dataset.subset("train").split((0.85, 0.15), seed=seed, verbose=verbose)
     return training, validation, test
 
 

@@ -1,7 +1,7 @@
 """The command line: one verb per job. Every flag is a Python argument of the same name.
 
 Results go to stdout (as JSON with `--json`), progress to stderr. Exit codes: 0 done, 1 refused or failed with a message
-of ours, 2 wrong usage, 130 interrupted.
+of ours, 2 wrong usage, 3 `check` found errors in the data, 130 interrupted.
 """
 
 import json
@@ -96,6 +96,35 @@ def demo(
 
 
 @app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .json or .csv.")
+    ] = None,
+    json_: _Json = False,
+    verbose: _Verbose = "auto",
+) -> None:
+    """Find what is wrong with images before training: unreadable files, copies, leaks, odd classes, odd pictures.
+
+    Exit code 3: something was found that makes training fail or its figures wrong.
+
+    Example: imgcls check photos/ -o photos.html
+    """
+    from imgcls.datasets._data_report import check_path
+
+    if output is not None:
+        check_path(output)
+    report = _dataset(data).check(verbose=_level(verbose))
+    typer.echo(report.to_json() if json_ else str(report))
+    if output is not None:
+        report.save(output)
+        typer.echo(f"wrote {output}", err=True)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+@app.command()
 def train(
     data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("model.imgcls"),
@@ -107,6 +136,9 @@ def train(
     epochs: Annotated[str, typer.Option(help="How often every image is seen, or auto.")] = "auto",
     class_weight: Annotated[str, typer.Option(help="balanced or none.")] = "none",
     seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
+    on_error: Annotated[
+        str, typer.Option(help="Unreadable images: skip names and leaves out, raise refuses.")
+    ] = "skip",
     json_: _Json = False,
     verbose: _Verbose = "auto",
 ) -> None:
@@ -130,7 +162,7 @@ def train(
         seed=seed,
     )
     try:
-        train_classifier(dataset, classifier, verbose=level)
+        train_classifier(dataset, classifier, on_error=on_error, verbose=level)
     except KeyboardInterrupt:
         if hasattr(classifier, "history_") and classifier.history_.epochs:
             classifier.save(output)

@@ -9,6 +9,8 @@ ImgclsError
 ├── BundleError             a model file cannot be used
 │   └── TamperedBundleError     its bytes are not the ones that were saved
 └── NotFittedError          predict before fit                        (also scikit-learn's)
+UserWarning
+└── DataWarning             more than 1 % of the images cannot be read
 ```
 
 `NotFittedError` stands in `imgcls.classifier`, because its other parent is scikit-learn's and this file imports
@@ -42,3 +44,7 @@ class BundleError(ImgclsError):
 
 class TamperedBundleError(BundleError):
     """The bytes of a bundle are not the ones that were saved: truncated, damaged or altered."""
+
+
+class DataWarning(UserWarning):
+    """More than 1 % of the images cannot be read. They were left out, and somebody should look."""

@@ -1,10 +1,16 @@
-"""Batches: a pure function of (seed, epoch), every image once, the same bytes kept or streamed."""
+"""Batches: a pure function of (seed, epoch, step), every image once, the same bytes wherever images are kept."""
+
+import itertools
+import threading
 
 import numpy as np
 import pytest
 
-from imgcls.datasets import Batches, Dataset, read, resize
-from imgcls.errors import UnreadableImageError
+from imgcls.datasets import Batches, Dataset, _batches, _cache, _images, read, resize
+from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
+
+MODES = [*itertools.product(["auto", "memory", "store", "stream"], [1, 4])]
+ACCEPTED = f"Accepted: {', '.join(_images.FORMATS)}. Repair or remove it."
 
 
 @pytest.fixture
@@ -20,15 +26,38 @@ def passed(iterator):
     return [(images.tobytes(), positions.tolist()) for images, positions in iterator]
 
 
-def test_kept_and_streamed_are_the_same_bytes_as_read_and_resize(data, photos):
-    kept, streamed = batches(data), batches(data, in_memory_bytes=0)
-    assert passed(kept.in_order()) == passed(streamed.in_order())
-    assert passed(kept.shuffled(seed=1, epoch=2)) == passed(streamed.shuffled(seed=1, epoch=2))
-    for images, positions in streamed.shuffled(seed=1, epoch=2):
+@pytest.mark.parametrize(("keep", "threads"), MODES)
+def test_bytes_are_those_of_read_wherever_kept_and_however_many_threads(data, photos, keep, threads):
+    made, plain = batches(data, keep=keep, threads=threads), batches(data, keep="stream", threads=3)
+    assert made.keep == ("memory" if keep == "auto" else keep)
+    assert passed(made.in_order()) == passed(plain.in_order())
+    assert passed(made.shuffled(seed=1, epoch=2)) == passed(plain.shuffled(seed=1, epoch=2))
+    for images, positions in made.shuffled(seed=1, epoch=2):
         assert images.dtype == np.uint8
         for image, position in zip(images, positions, strict=True):
-            truth = resize(read(photos / data.ids[position], channels=3), (12, 10))
+            truth = read(photos / data.ids[position], size=(12, 10), channels=3)
             np.testing.assert_array_equal(image, truth)
+
+
+@pytest.mark.parametrize("keep", ["memory", "store", "stream"])
+def test_any_batch_can_be_had_by_its_step(data, keep):
+    made = batches(data, keep=keep)
+    whole = passed(made.shuffled(seed=3, epoch=4))
+    assert passed([made.batch(seed=3, epoch=4, step=step) for step in range(4)]) == whole
+    assert passed(made.shuffled(seed=3, epoch=4, start=2)) == whole[2:]
+
+
+def test_threads_work_two_batches_ahead_and_stop_with_their_consumer(data, monkeypatch):
+    reads = []
+    monkeypatch.setattr(_images, "read", lambda *args, **options: reads.append(1) or read(*args, **options))
+    before = threading.active_count()
+    made = batches(data, batch_size=2, keep="stream").in_order()
+    assert not reads
+    next(made)
+    assert threading.active_count() > before
+    made.close()
+    assert threading.active_count() == before
+    assert len(reads) <= 6  # of 16: the batch that was yielded and two ahead
 
 
 def test_order_is_a_function_of_seed_and_epoch_alone(data):
@@ -69,25 +98,123 @@ def test_a_batch_may_be_changed_and_the_next_pass_does_not_see_it(data):
 def test_a_view_of_a_dataset_and_progress(data):
     seen = []
     made = batches(data[[3, 15, 4]], on_progress=seen.append)
-    assert seen == [1, 2, 3]
+    assert seen == [3]
     np.testing.assert_array_equal(next(made.in_order()).images[1], resize(data[15].image, (12, 10)))
 
 
-def test_unreadable_files_are_all_named_in_one_error(data, photos):
-    for name in ("cat/1.jpg", "cat/6.jpg", "dog/2.png", "dog/3.png"):
-        (photos / name).write_bytes(b"")
+def refusal(path):
+    return f"{str(path)!r} cannot be read as an image: it is empty. {ACCEPTED}"
 
-    def refusal(name):
-        accepted = "Accepted: JPEG, PNG, WEBP, BMP, GIF, TIFF, PPM. Repair or remove it."
-        return f"{str(photos / name)!r} cannot be read as an image: it is empty. {accepted}"
 
-    named = "".join(f"\n- {refusal(name)}" for name in ("cat/1.jpg", "cat/6.jpg", "dog/2.png", "dog/3.png"))
+@pytest.fixture
+def broken(photos):
+    paths = [photos / name for name in ("cat/1.jpg", "cat/6.jpg", "dog/2.png", "dog/3.png")]
+    for path in paths:
+        path.write_bytes(b"")
+    return paths
+
+
+@pytest.mark.parametrize("keep", ["auto", "memory", "store"])
+def test_unreadable_files_are_all_named_in_one_error(data, broken, keep):
     with pytest.raises(UnreadableImageError) as caught:
-        batches(data)
+        batches(data, keep=keep)
+    named = "".join(f"\n- {refusal(path)}" for path in broken)
     assert str(caught.value) == f"4 of 16 images cannot be read:{named}"
     with pytest.raises(UnreadableImageError) as caught:
-        batches(data[:2])
-    assert str(caught.value) == refusal("cat/1.jpg")
+        batches(data[:2], keep=keep)
+    assert str(caught.value) == refusal(broken[0])
+
+
+def test_a_stream_is_refused_at_its_first_unreadable_file(data, broken):
     with pytest.raises(UnreadableImageError) as caught:
-        passed(batches(data, in_memory_bytes=0).in_order())
-    assert str(caught.value) == refusal("cat/1.jpg")
+        passed(batches(data, keep="stream").in_order())
+    assert str(caught.value) == refusal(broken[0])
+
+
+@pytest.mark.parametrize("keep", ["auto", "memory", "store"])
+def test_what_was_unreadable_at_first_is_as_if_it_were_not_there(data, broken, keep):
+    made = batches(data, keep=keep, on_error="skip")
+    readable = [index for index in range(16) if index not in {1, 6, 10, 11}]
+    assert made.used.tolist() == readable
+    assert made.dataset.ids == data[readable].ids
+    assert passed(made.shuffled(seed=5, epoch=6)) == passed(batches(data[readable]).shuffled(seed=5, epoch=6))
+    assert made.quarantined == {
+        data.ids[index]: refusal(path) for index, path in zip((1, 6, 10, 11), broken, strict=True)
+    }
+
+
+def test_a_file_that_goes_bad_in_a_stream_makes_its_batch_shorter_and_is_not_tried_again(data, photos):
+    made = batches(data, keep="stream", on_error="skip")
+    whole = passed(made.shuffled(seed=0, epoch=0))
+    content = (photos / "cat/1.jpg").read_bytes()
+    (photos / "cat/1.jpg").unlink()
+    (photos / "dog/0.png").write_bytes(content[:50])
+    for _ in range(2):
+        shorter = list(made.shuffled(seed=0, epoch=0))
+        assert [positions.tolist() for _, positions in shorter] == [
+            [position for position in positions if position not in {1, 8}] for _, positions in whole
+        ]
+        assert all(len(images) == len(positions) for images, positions in shorter)
+        assert list(made.quarantined) == [data.ids[index] for batch in whole for index in batch[1] if index in {1, 8}]
+        (photos / "cat/1.jpg").write_bytes(content)  # back again, and left in quarantine
+
+
+def test_the_first_few_are_named_the_others_counted_and_many_are_warned_of(data, photos):
+    for index in range(8):
+        (photos / f"cat/{index}.jpg").write_bytes(b"")
+    lines = []
+    with pytest.warns(DataWarning) as caught:
+        batches(data, keep="memory", on_error="skip", what="training", say=lines.append)
+    assert lines == [
+        *(f"left out: {refusal(photos / f'cat/{index}.jpg')}" for index in range(5)),
+        "left out: 8 of 16 training images (50.0%); the history's `quarantined` names all",
+    ]
+    assert [str(one.message) for one in caught] == [
+        "8 of 16 training images (50.0%) cannot be read and are left out. Repair or remove them; on_error='raise' refuses them."
+    ]
+
+
+@pytest.mark.parametrize("keep", ["memory", "store", "stream"])
+def test_all_images_unreadable_is_an_error_even_so(data, photos, keep):
+    for path in photos.glob("*/*"):
+        path.write_bytes(b"")
+    with pytest.raises(UnreadableImageError, match=r"^16 of 16 images cannot be read:\n- .*cat/0\.jpg"):
+        passed(batches(data, keep=keep, on_error="skip").in_order())
+
+
+def test_where_images_are_kept_is_said_in_one_line(data, monkeypatch, tmp_path):
+    def said(keep="auto", dataset=data):
+        lines = []
+        made = batches(dataset, keep=keep, what="training", say=lines.append)
+        return made.keep, lines
+
+    folder = _cache.shown(_cache.folder())
+    assert said() == ("memory", [f"16 decoded training images are kept in memory and in {folder} (6 kB)"])
+    assert said(dataset=Dataset.from_arrays(np.zeros((4, 12, 10), np.uint8))) == ("memory", [])
+    monkeypatch.setattr(_batches, "IN_MEMORY_BYTES", 0)
+    assert said() == ("store", [f"16 decoded training images are kept in {folder} (6 kB)"])
+    monkeypatch.setattr(_cache, "free_disk", lambda folder: 0)
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "new"))
+    streamed = "16 decoded training images (6 kB) fit neither memory nor the cache: decoded anew in every pass"
+    assert said() == ("stream", [streamed])
+    assert said("stream") == ("stream", [])
+    monkeypatch.setenv("IMGCLS_CACHE", "off")
+    assert said() == ("stream", [streamed])
+    assert said("memory") == ("memory", [])
+    assert not (tmp_path / "new").exists()
+
+
+def test_memory_is_at_most_a_quarter_of_what_is_free(data, monkeypatch):
+    monkeypatch.setattr(_cache, "available_memory", lambda: 4 * 16 * 12 * 10 * 3)
+    assert batches(data).keep == "memory"
+    monkeypatch.setattr(_cache, "available_memory", lambda: 4 * 16 * 12 * 10 * 3 - 1)
+    assert batches(data).keep == "store"
+
+
+def test_unknown_words_are_refused(data):
+    with pytest.raises(ConfigurationError) as caught:
+        batches(data, keep="disk", on_error="raze")
+    assert str(caught.value) == (
+        "2 arguments are wrong:\n- keep='disk' is not known. Accepted: auto, memory, store, stream.\n"
+        "- on_error='raze' is not known. Did you mean 'raise'? Accepted: skip, raise."
+    )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imgcls.datasets import Dataset, as_dataset, is_one_image, read
+from imgcls.datasets import Dataset, _images, as_dataset, is_one_image, read
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 ARRAY = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
@@ -94,10 +94,7 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             None,
             False,
             EmptyDatasetError,
-            (
-                "there is no image in 'nothing'. Accepted: .bmp, .dib, .gif, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, "
-                ".ppm, .tif, .tiff, .webp."
-            ),
+            f"there is no image in 'nothing'. Accepted: {', '.join(sorted(_images.SUFFIXES))}.",
         ),
         (
             pd.DataFrame({"images": ["a"]}),

@@ -92,7 +92,7 @@ MISSING = "Accepted: names or whole numbers. Label these images or leave them ou
         ),
         (
             [["a", "b"], ["c", "d"]],
-            {},
+            {"multi_label": False},
             "labels of shape (2, 2) are not all 0 or 1. Accepted: (N,) labels, or (N, K) zeros and ones.",
         ),
         (
@@ -116,3 +116,18 @@ def test_wrong_labels_are_refused_in_words(labels, options, words):
     with pytest.raises(DataError) as caught:
         dataset(labels, **options)
     assert str(caught.value) == words
+
+
+def test_names_for_each_image_become_an_indicator():
+    images = np.zeros((3, 4, 4), np.uint8)
+    for labels in ([["b", "a"], [], ["b"]], [{"a", "b"}, set(), {"b"}], [("a", "b"), (), ("b",)]):
+        data = Dataset.from_arrays(images, labels)
+        assert data.multi_label
+        assert data.classes == ("a", "b")
+        assert data.labels.tolist() == [[1, 1], [0, 0], [0, 1]]
+    ordered = Dataset.from_arrays(images, [["b"], ["a", "b"], []], classes=["c", "b", "a"])
+    assert ordered.labels.tolist() == [[0, 1, 0], [0, 1, 1], [0, 0, 0]]
+    with pytest.raises(DataError, match="label 'd' is not one of the 2 classes"):
+        Dataset.from_arrays(images, [["a", "d"], [], []], classes=["a", "b"])
+    with pytest.raises(DataError, match=r"there are 3 images and 2 labels\. Give one collection of names an image"):
+        Dataset.from_arrays(images, [["a", "d"], []])

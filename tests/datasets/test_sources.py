@@ -1,17 +1,18 @@
 """Folders, files, tables and arrays: what is found, what is ignored, what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from imgcls.datasets import Dataset, write_png
+from imgcls.datasets import Dataset, _images, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
-ENDINGS = ".bmp, .dib, .gif, .jpe, .jpeg, .jpg, .pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff, .webp"
+ENDINGS = ", ".join(sorted(_images.SUFFIXES))
 
 
 def plant(root, *names):
@@ -150,13 +151,48 @@ def test_files_with_labels_from_a_list_a_function_or_nowhere(here):
     assert Dataset.from_files(names).labels is None
 
 
+def test_files_of_a_folder_or_pattern_with_labels_in_their_names(here):
+    plant(here, "all/cat_p1_1.png", "all/dog_p1_2.png", "all/deep/cat_p2_3.png", "all/notes.txt")
+    named = {"labels": r"(?P<label>[a-z]+)_(p\d)", "groups": re.compile(r"_(p\d)_")}
+    data = Dataset.from_files("all", **named)
+    assert data.ids == ("cat_p1_1.png", "deep/cat_p2_3.png", "dog_p1_2.png")
+    assert [sample.label for sample in data] == ["cat", "cat", "dog"]
+    assert data.groups.tolist() == ["p1", "p2", "p1"]
+    assert dict(data.ignored) == {"notes.txt": "not an image file"}
+    assert data.source(0) == Path("all/cat_p1_1.png")
+    assert Dataset.from_files("all/*.png", **named).counts() == {"cat": 1, "dog": 1}
+    assert Dataset.from_folder("all", groups=lambda path: path.stem[-1]).groups.tolist() == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "words"),
+    [
+        (
+            r"(\d)_",
+            DataError,
+            r"label='(\\d)_' matches nothing in 1 of 1 names: 'cat/1.png'. Mend the pattern or leave these files out.",
+        ),
+        (
+            "(",
+            ConfigurationError,
+            "label='(' is no regular expression: missing ), unterminated subpattern at position 0. Example: r'([a-z]+)_[0-9]+'.",
+        ),
+    ],
+)
+def test_a_wrong_pattern_is_refused_in_words(here, labels, kind, words):
+    plant(here, "cat/1.png")
+    with pytest.raises(kind) as caught:
+        Dataset.from_files(["cat/1.png"], labels)
+    assert str(caught.value) == words
+
+
 @pytest.mark.parametrize(
     ("paths", "kind", "words"),
     [
         (
             "cat/1.png",
             ConfigurationError,
-            "paths='cat/1.png' is one path. Accepted: a list of paths; for a folder use Dataset.from_folder.",
+            "paths='cat/1.png' is one path. Accepted: a list of paths, a folder, or a pattern such as 'new/*.jpg'.",
         ),
         ([], EmptyDatasetError, "the list of files is empty. Give at least one image file."),
         (
@@ -191,6 +227,21 @@ def test_a_frame_of_several_labels(here):
     assert data.multi_label
     assert data.classes == ("red", "blue")
     assert data[1].label == ("blue",)
+
+
+def test_a_table_with_parts_and_several_labels_in_a_cell(here):
+    plant(here, "1.png", "2.png", "3.png")
+    Path("labels.csv").write_text("image,label,split\n1.png,red|round,train\n2.png,,VAL\n3.png, round ,Testing\n")
+    data = Dataset.from_csv("labels.csv", part="split", delimiter="|")
+    assert data.parts.tolist() == ["train", "validation", "test"]
+    assert data.classes == ("red", "round")
+    assert data.labels.tolist() == [[1, 1], [0, 0], [0, 1]]
+    with pytest.raises(DataError) as caught:
+        Dataset.from_csv("labels.csv", part="label", delimiter="|")
+    assert str(caught.value) == (
+        "column 'label' says 'nan', 'red|round', 'round'. "
+        "Accepted: train, training, val, valid, validation, test, testing."
+    )
 
 
 def test_in_csv_only_an_empty_cell_is_missing(here):
@@ -250,12 +301,12 @@ def test_arrays_of_different_sizes():
         (
             np.zeros((2, 4), np.uint8),
             None,
-            "images have shape (2, 4). Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4.",
+            "images have shape (2, 4). Accepted: (N, H, W) or (N, H, W, C).",
         ),
         (
-            np.zeros((2, 4, 4, 2), np.uint8),
+            np.zeros((2, 3, 9, 9), np.uint8),
             None,
-            "images have shape (2, 4, 4, 2). Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4.",
+            "images have shape (2, 3, 9, 9), channels first. Accepted: channels last, (N, H, W, C): images.transpose(0, 2, 3, 1).",
         ),
         (
             np.full((2, 4, 4), 0.5),

@@ -1,7 +1,9 @@
 """Splits: stratified, decided by names, and groups never straddle."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
@@ -10,6 +12,7 @@ PIXEL = np.zeros((1, 1, 1), np.uint8)
 
 
 def dataset(labels, **options):
+    """One-pixel images that a split tells apart by their ids alone."""
     return Dataset.from_arrays(np.broadcast_to(PIXEL, (len(labels), 1, 1, 1)), labels, **options)
 
 
@@ -25,45 +28,187 @@ def uneven():
 
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.2), (0.7, 0.15, 0.15), (0.5, 0.3, 0.2), (0.25, 0.25, 0.25, 0.25)])
-def test_every_part_has_its_share_of_every_class(uneven, fractions):
-    parts = uneven.split(fractions)
+@pytest.mark.parametrize("seed", range(5))
+def test_every_part_has_its_share_of_every_class(uneven, fractions, seed):
+    parts = uneven.split(fractions, duplicates=None, seed=seed)
     names = [name for part in parts for name in part.ids]
     assert sorted(names) == sorted(uneven.ids)
     for part, fraction in zip(parts, fractions, strict=True):
         for name, count in part.counts().items():
-            if name != "d" or len(fractions) < 4:
-                assert count >= 1
-                assert abs(count - fraction * uneven.counts()[name]) <= 1.5
+            total = uneven.counts()[name]
+            assert count >= (total >= len(fractions))
+            # Independent draws: a binomial count, four standard deviations of which hold 99.99 %.
+            assert abs(count - fraction * total) <= 4 * np.sqrt(total * fraction * (1 - fraction)) + 1
+
+
+def test_where_a_class_is_smaller_than_the_number_of_parts_the_largest_parts_have_it(uneven):
+    single = dataset(["a"] * 50 + ["rare"], ids=list(map(str, range(51))))
+    for seed in range(20):
+        assert single.split((0.1, 0.8, 0.1), duplicates=None, seed=seed)[1].counts()["rare"] == 1
 
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_names_decide_and_not_their_order(uneven, grouped):
     groups = np.array([f"g{index // 3}" for index in range(len(uneven))]) if grouped else None
     shuffled = np.random.default_rng(1).permutation(len(uneven))
-    first = uneven.split((0.7, 0.2, 0.1), seed=3, groups=groups)
-    again = uneven.split((0.7, 0.2, 0.1), seed=3, groups=groups)
-    other = uneven[shuffled].split((0.7, 0.2, 0.1), seed=3, groups=groups[shuffled] if grouped else None)
+    options = {"seed": 3, "duplicates": None}
+    first = uneven.split((0.7, 0.2, 0.1), groups=groups, **options)
+    again = uneven.split((0.7, 0.2, 0.1), groups=groups, **options)
+    other = uneven[shuffled].split((0.7, 0.2, 0.1), groups=groups[shuffled] if grouped else None, **options)
     assert assignment(first) == assignment(again) == assignment(other)
-    assert assignment(uneven.split((0.7, 0.2, 0.1), seed=4, groups=groups)) != assignment(first)
+    assert assignment(uneven.split((0.7, 0.2, 0.1), seed=4, groups=groups, duplicates=None)) != assignment(first)
+
+
+@pytest.mark.parametrize("kind", ["names", "groups", "several labels"])
+def test_files_that_are_added_move_none_of_the_old_ones(kind):
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, (1100, 4)) if kind == "several labels" else random.integers(0, 5, 1100)
+    groups = [f"patient {index // 4}" for index in range(1100)] if kind == "groups" else None
+    data = dataset(labels, ids=[f"{index}.jpg" for index in range(1100)], groups=groups)
+    old = assignment(data[:1000].split((0.7, 0.15, 0.15), duplicates=None))
+    new = assignment(data.split((0.7, 0.15, 0.15), duplicates=None))
+    assert all(new[name] == part for name, part in old.items())
 
 
 def test_groups_never_straddle():
     random = np.random.default_rng(0)
     groups = random.integers(0, 40, 400)
     data = dataset(random.integers(0, 3, 400), groups=groups)
-    parts = data.split((0.6, 0.2, 0.2))
+    parts = data.split((0.6, 0.2, 0.2), duplicates=None)
     members = [set(part.groups.tolist()) for part in parts]
     assert sum(map(len, members)) == len(set.union(*members)) == len(set(groups.tolist()))
-    assert all(abs(len(part) - share * 400) < 40 for part, share in zip(parts, (0.6, 0.2, 0.2), strict=True))
 
 
 def test_several_labels_and_no_labels_split_too():
-    rows = np.random.default_rng(0).integers(0, 2, (200, 2))
-    parts = dataset(rows, multi_label=True).split((0.5, 0.5))
-    for combination in ([0, 0], [0, 1], [1, 0], [1, 1]):
-        left, right = ((part.labels == combination).all(axis=1).sum() for part in parts)
-        assert abs(left - right) <= 1
-    assert [len(part) for part in Dataset.from_arrays(np.zeros((10, 4, 4), np.uint8)).split((0.7, 0.3))] == [7, 3]
+    rows = np.random.default_rng(0).integers(0, 2, (400, 3))
+    rows[:, 2] = 0
+    rows[:2, 2] = 1  # two images of the third class
+    for seed in range(5):
+        parts = dataset(rows, multi_label=True).split((0.5, 0.5), duplicates=None, seed=seed)
+        for column in range(2):
+            left, right = (int(part.labels[:, column].sum()) for part in parts)
+            assert abs(left - right) <= 4 * np.sqrt(left + right)
+        assert [int(part.labels[:, 2].sum()) for part in parts] == [1, 1]
+    unlabelled = Dataset.from_arrays(np.random.default_rng(0).integers(0, 255, (100, 4, 4), dtype=np.uint8))
+    assert sum(map(len, unlabelled.split((0.7, 0.3)))) == 100
+
+
+# --- copies ----------------------------------------------------------------------------------------------------------
+
+
+def texture(seed, side=96):
+    """A picture that has something to see at every scale."""
+    random = np.random.default_rng(seed)
+    layers = [np.kron(random.uniform(0, 255, (n, n, 3)), np.ones((side // n, side // n, 1))) for n in (3, 6, 12, 24)]
+    return np.mean(layers, axis=0).astype(np.uint8)
+
+
+@pytest.fixture
+def copies(tmp_path):
+    """40 pictures, 10 of which have a byte copy, 10 a smaller JPEG, 10 a mirrored one."""
+    for index in range(40):
+        picture = Image.fromarray(texture(index))
+        folder = tmp_path / "copies" / ("even", "odd")[index % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / f"{index}.png")
+        if index < 10:
+            (folder / f"{index} copy.png").write_bytes((folder / f"{index}.png").read_bytes())
+        elif index < 20:
+            picture.resize((64, 64)).save(folder / f"{index} small.jpg", quality=80)
+        elif index < 30:
+            picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / f"{index} mirrored.jpg", quality=70)
+    return tmp_path / "copies"
+
+
+def number(name):
+    return name.split("/")[1].split(".")[0].split(" ")[0]
+
+
+@pytest.mark.parametrize(("duplicates", "straddle"), [("near", 0), ("exact", 20), (None, 30)])
+def test_copies_never_straddle(copies, duplicates, straddle):
+    straddling = set()
+    for seed in range(8):
+        parts = Dataset.from_folder(copies).split((0.5, 0.5), seed=seed, duplicates=duplicates)
+        straddling |= set.intersection(*({number(name) for name in part.ids} for part in parts))
+    assert len(straddling) <= straddle
+    assert bool(straddling) == bool(straddle)  # else the test could not fail
+
+
+def test_copies_that_are_added_go_where_the_original_is_and_move_nothing(copies):
+    data = Dataset.from_folder(copies)
+    originals = data[[" " not in name for name in data.ids]]
+    for seed in range(8):
+        before = assignment(originals.split((0.7, 0.3), seed=seed))
+        after = assignment(data.split((0.7, 0.3), seed=seed))
+        assert all(after[name] == part for name, part in before.items())
+
+
+def test_content_decides_and_not_the_name(copies):
+    before = Dataset.from_folder(copies).split((0.7, 0.3))
+    for path in list(copies.rglob("*.png")):
+        path.rename(path.with_name(f"renamed {path.name}"))
+    after = Dataset.from_folder(copies).split((0.7, 0.3))
+    assert {name.replace("renamed ", ""): part for name, part in assignment(after).items()} == assignment(before)
+
+
+def test_images_of_one_group_and_their_copies_stay_together(copies):
+    groups = [int(number(name)) // 4 for name in Dataset.from_folder(copies).ids]
+    groups[0] = 99  # one image of a chain: group 99 - copy - its own group
+    parts = Dataset.from_folder(copies).split((0.5, 0.5), groups=groups)
+    members = [{number(name) for name in part.ids} for part in parts]
+    assert not members[0] & members[1]
+
+
+# --- folds and files -------------------------------------------------------------------------------------------------
+
+
+def test_folds_hold_every_image_out_once(uneven):
+    folds = uneven.folds(5, duplicates=None)
+    held_out = [name for _, validation in folds for name in validation.ids]
+    assert sorted(held_out) == sorted(uneven.ids)
+    for training, validation in folds:
+        assert sorted([*training.ids, *validation.ids]) == sorted(uneven.ids)
+        assert all(count for name, count in validation.counts().items() if name != "d")
+    with pytest.raises(
+        ConfigurationError, match=r"^count=1 is not accepted\. Accepted: a whole number of at least 2\.$"
+    ):
+        uneven.folds(1)
+
+
+def test_a_file_remembers_the_split(uneven, tmp_path):
+    file = tmp_path / "split.csv"
+    first = assignment(uneven[:900].split((0.7, 0.15, 0.15), duplicates=None, file=file))
+    assert file.read_text().splitlines()[:1] == ["id,part"]
+    frame = pd.read_csv(file)
+    assert dict(zip(frame["id"], frame["part"], strict=True)) == {
+        name: ("train", "validation", "test")[part] for name, part in first.items()
+    }
+    second = assignment(uneven.split((0.7, 0.15, 0.15), duplicates=None, seed=7, file=file))
+    assert all(second[name] == part for name, part in first.items())
+    assert len(pd.read_csv(file)) == 1000
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "id,part\n1.jpg,training\n",
+            "has the parts 'training', and a split into 2 has train, test. Give as many fractions as the file has parts, or another file.",
+        ),
+        ("name\n1.jpg\n", "cannot be read as a split: 'id'. Accepted: a CSV file with the columns id, part."),
+    ],
+)
+def test_a_file_that_is_no_split_is_refused_in_words(uneven, tmp_path, text, words):
+    file = tmp_path / "split.csv"
+    file.write_text(text)
+    with pytest.raises(DataError) as caught:
+        uneven.split((0.8, 0.2), duplicates=None, file=file)
+    assert str(caught.value) == f"{str(file)!r} {words}"
+    assert file.read_text() == text
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.3), (1.0,), (1.2, -0.2), (0.5, 0.5, 0.0), 0.8, ("a", "b"), ()])
@@ -83,17 +228,22 @@ def test_wrong_fractions_are_refused_in_words(fractions):
         (
             {"fractions": (0.4, 0.3, 0.3)},
             EmptyDatasetError,
-            "2 images do not fill 3 parts. Give fewer parts or more images.",
+            "2 images do not fill 3 parts. Give fewer parts or more images; copies of one image and images of one group stay together.",
         ),
         (
             {"fractions": (0.5, 0.5), "groups": ["a", "a"]},
             EmptyDatasetError,
-            "2 images do not fill 2 parts. Give fewer parts or more groups.",
+            "2 images do not fill 2 parts. Give fewer parts or more images; copies of one image and images of one group stay together.",
         ),
         (
             {"fractions": (0.5, 0.5), "groups": ["a"]},
             DataError,
             "there are 2 images and 1 groups. Give one for each image.",
+        ),
+        (
+            {"fractions": (0.5, 0.5), "duplicates": "all"},
+            ConfigurationError,
+            "duplicates='all' is not known. Accepted: near, exact, None.",
         ),
     ],
 )

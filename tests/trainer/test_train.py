@@ -1,10 +1,21 @@
 """The loop: learns, weighs, stops early, obeys callbacks, repeats itself, survives Ctrl-C."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, DataError, Dataset, architectures, trainer
+from imgcls import (
+    ConfigurationError,
+    DataError,
+    Dataset,
+    DataWarning,
+    UnreadableImageError,
+    architectures,
+    trainer,
+)
+from imgcls.datasets import Batches, _batches, write_png
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +288,7 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
             {"sample_weight": [1.0]},
             "sample_weight has shape (1,). Accepted: 96 finite numbers of at least 0, one an image.",
         ),
+        ({"on_error": "ignore"}, "on_error='ignore' is not known. Accepted: skip, raise."),
         ({"verbose": 3}, "verbose=3 is not known. Accepted: auto, 0, 1, 2."),
     ],
 )
@@ -295,3 +307,96 @@ def test_a_model_of_another_width_is_refused(squares):
     message = r"^the model has \(5,\) outputs and 2 classes need \(2,\)\.$"
     with pytest.raises(ConfigurationError, match=message):
         trainer.train(small_model(5), squares, verbose=0)
+
+
+@pytest.fixture
+def files(squares, tmp_path):
+    """Return 24 squares as PNG files."""
+    for index in range(24):
+        write_png(squares.read(index), tmp_path / f"{index:02d}.png")
+    paths = sorted(tmp_path.glob("*.png"))
+    return Dataset.from_files(paths, squares.labels[:24].tolist())
+
+
+def weights_after(data, **options):
+    model = small_model()
+    trainer.train(model, data, epochs=2, batch_size=8, class_weight="balanced", verbose=0, **options)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_unreadable_files_train_the_same_weights_as_a_folder_without_them(files, monkeypatch, in_memory):
+    rest = files[[index for index in range(24) if index not in {3, 17}]]
+    given = np.linspace(1, 2, 24)
+    truth = weights_after(rest, sample_weight=given[[index for index in range(24) if index not in {3, 17}]])
+    for index in (3, 17):
+        Path(files.source(index)).write_bytes(b"gone bad")
+    if not in_memory:
+        monkeypatch.setattr(_batches, "IN_MEMORY_BYTES", 0)
+    with pytest.warns(DataWarning, match=r"^2 of 24 training images \(8\.3%\) cannot be read and are left out\."):
+        found = weights_after(files, sample_weight=given)
+    assert all((one == other).all() for one, other in zip(found, truth, strict=True))
+
+
+def test_raise_refuses_unreadable_files_before_training(files):
+    Path(files.source(3)).write_bytes(b"")
+    with pytest.raises(UnreadableImageError, match=r"03\.png' cannot be read as an image: it is empty"):
+        trainer.train(small_model(), files, on_error="raise", verbose=0)
+
+
+def test_files_that_vanish_while_a_stream_trains_are_left_out(files, squares, monkeypatch, capsys):
+    """Epoch 1 sees all 24; then a whole batch and a validation image go. Nothing is put in their place."""
+    monkeypatch.setattr(_batches, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setenv("IMGCLS_CACHE", "off")
+    held, sizes = files[[20, 21, 22, 23]], []
+    learnt = files[list(range(20))]
+    order = Batches(learnt, image_size=(8, 8), channels=1, batch_size=5, keep="stream")
+    gone = order.batch(seed=0, epoch=1, step=3).positions.tolist()
+
+    class Vandal(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                for path in [*(learnt.source(index) for index in gone), held.source(2)]:
+                    Path(path).unlink()
+
+        def on_train_batch_end(self, batch, logs=None):
+            sizes.append(batch)
+
+    with pytest.warns(DataWarning) as caught:
+        history = trainer.train(
+            small_model(), learnt, validation_data=held, epochs=3, batch_size=5, callbacks=[Vandal()], verbose=2
+        )
+    assert history.epochs == 3
+    assert np.isfinite([history["loss"], history["val_loss"], history["learning_rate"]]).all()
+    assert sizes[:7] == [0, 1, 2, 3, 0, 1, 2]  # no step without images
+    assert set(history.quarantined) == {*(learnt.ids[index] for index in gone), held.ids[2]}
+    assert history.quarantined[held.ids[2]].endswith(
+        "22.png' does not exist. Check the path, and the working directory if the path is relative."
+    )
+    assert [str(one.message).split(" cannot")[0] for one in caught] == [
+        "5 of 20 training images (25.0%)",
+        "1 of 4 validation images (25.0%)",
+    ]
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("left out: ") for line in lines) == 6
+    assert lines[0].startswith("20 decoded training images (1 kB) fit neither memory nor the cache")
+
+
+def test_raise_refuses_a_file_that_vanishes_while_a_stream_trains(files, monkeypatch):
+    monkeypatch.setattr(_batches, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setenv("IMGCLS_CACHE", "off")
+
+    class Vandal(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                Path(files.source(7)).unlink()
+
+    with pytest.raises(UnreadableImageError, match=r"07\.png' does not exist"):
+        trainer.train(small_model(), files, epochs=3, callbacks=[Vandal()], on_error="raise", verbose=0)
+
+
+def test_nothing_but_unreadable_files_is_refused(files):
+    for index in range(24):
+        Path(files.source(index)).write_bytes(b"")
+    with pytest.raises(UnreadableImageError, match=r"^24 of 24 images cannot be read:"):
+        trainer.train(small_model(), files, verbose=0)

@@ -14,6 +14,6 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
-from imgcls._backend._tensorflow import TrainingStep, compiled, devices
+from imgcls._backend._tensorflow import TrainingStep, compiled, devices, streamed
 
-__all__ = ["TrainingStep", "compiled", "devices"]
+__all__ = ["TrainingStep", "compiled", "devices", "streamed"]

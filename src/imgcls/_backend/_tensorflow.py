@@ -104,3 +104,10 @@ def devices() -> dict[str, Any]:
         "built with CUDA": tf.test.is_built_with_cuda(),
         "GPUs": [device.name for device in tf.config.list_physical_devices("GPU")],
     }
+
+
+def streamed(one_pass: Callable[[], Any], shape: tuple[int | None, ...], labels: Any = None) -> Any:
+    """Return a `tf.data.Dataset` of uint8 images of `shape`, with labels of (dtype, shape) or without."""
+    images = tf.TensorSpec(shape, tf.uint8)
+    signature = images if labels is None else (images, tf.TensorSpec(labels[1], labels[0]))
+    return tf.data.Dataset.from_generator(one_pass, output_signature=signature).prefetch(2)

@@ -3,19 +3,26 @@
 Needs NumPy and Pillow; neither Keras nor TensorFlow.
 """
 
-from imgcls.datasets._batches import Batch, Batches, check_readable
+from imgcls.datasets._batches import Batch, Batches
 from imgcls.datasets._convert import as_dataset, is_one_image
+from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._dataset import Dataset, Sample
+from imgcls.datasets._findings import Finding
 from imgcls.datasets._images import read, resize, write_png
+from imgcls.datasets._readable import ON_ERROR, check_readable, leave_out_unreadable
 
 __all__ = [
+    "ON_ERROR",
     "Batch",
     "Batches",
+    "DataReport",
     "Dataset",
+    "Finding",
     "Sample",
     "as_dataset",
     "check_readable",
     "is_one_image",
+    "leave_out_unreadable",
     "read",
     "resize",
     "write_png",

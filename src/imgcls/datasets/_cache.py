@@ -1,8 +1,11 @@
 """Where imgcls keeps what it can compute again: one folder, which you may delete at any time."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
+
+_CGROUP = ("max", "current")  # of a container: its limit, and what it uses
 
 
 def folder() -> Path | None:
@@ -20,3 +23,38 @@ def folder() -> Path | None:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "imgcls"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgcls"
+
+
+def available_memory() -> int:
+    """Return the bytes of memory that can be taken without swapping.
+
+    What Linux calls available, or less where a container has a limit; half of the memory on other systems; 4 GiB where
+    the system does not say.
+    """
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
+        available = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        except (AttributeError, OSError, ValueError):  # Windows has no sysconf
+            return 4 * 2**30
+    try:
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii")) for name in _CGROUP)
+    except (OSError, ValueError):  # no container, or one without a limit: "max"
+        return available
+    return max(0, min(available, limit - used))
+
+
+def free_disk(path: Path) -> int:
+    """Return the bytes free on the disk that `path` is on, or will be; 0 where the system does not say."""
+    existing = next((one for one in (path, *path.absolute().parents) if one.exists()), None)
+    try:
+        return 0 if existing is None else shutil.disk_usage(existing).free
+    except OSError:
+        return 0
+
+
+def shown(path: Path) -> str:
+    """Return a path as people write it: `~` for their own folder."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)

@@ -1,6 +1,5 @@
 """One road: whatever `fit`, `evaluate` and `predict` are given becomes a Dataset here."""
 
-import glob
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +36,16 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Datas
     return dataset
 
 
-def is_one_image(data: Any) -> bool:
-    """Say whether `data` is one image, not many: a file, bytes, a PIL image, an array (H, W) or (H, W, 1|3|4)."""
+def is_one_image(data: Any, *, channels: int = 3) -> bool:
+    """Say whether `data` is one image, not many: a file, bytes, a PIL image, an array (H, W) or (H, W, C).
+
+    An array of three dimensions is one image where C is 1, 3, 4 or `channels`, else N grayscale ones.
+    """
     if isinstance(data, str | Path):
-        return not (_is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")
+        return not (_sources.is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")
     if isinstance(data, np.ndarray):
-        return data.ndim == 2 or (data.ndim == 3 and data.shape[2] in {1, 3, 4})
+        return data.ndim == 2 or (data.ndim == 3 and data.shape[2] in {1, 3, 4, channels})
     return isinstance(data, bytes | bytearray | memoryview) or _images.is_pil(data)
-
-
-def _is_glob(path: str | Path) -> bool:
-    return glob.has_magic(str(path)) and not Path(path).exists()
 
 
 def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
@@ -83,18 +81,14 @@ def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
 
 def _refuse_labels_twice(data: Any, labels: Any) -> None:
     carries_labels = isinstance(data, Dataset) or hasattr(data, "columns")
-    if labels is not None and (carries_labels or (isinstance(data, str | Path) and not _is_glob(data))):
+    if labels is not None and (carries_labels or (isinstance(data, str | Path) and not _sources.is_glob(data))):
         message = f"y is given, but {type(data).__name__} data carries its own labels. Leave y out."
         raise DataError(message)
 
 
 def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
-    if _is_glob(path):
-        files = [file for file in sorted(glob.glob(str(path), recursive=True)) if Path(file).is_file()]
-        if not files:
-            message = f"no file matches {str(path)!r}. Check the pattern and the working directory."
-            raise EmptyDatasetError(message)
-        return Dataset.from_files(files, labels)
+    if _sources.is_glob(path):
+        return Dataset.from_files(path, labels)
     if Path(path).suffix.lower() == ".csv":
         return Dataset.from_csv(path)
     if labelled:
@@ -103,9 +97,6 @@ def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
     if folder.is_file():
         return Dataset.from_files([folder])
     _sources.check_exists(folder, "file or folder")
-    ignored: dict[str, str] = {}
-    files = [str(file) for file in _sources.image_files(folder, folder, ignored)]
-    if not files:
-        message = f"there is no image in {str(folder)!r}. Accepted: {', '.join(sorted(_images.SUFFIXES))}."
-        raise EmptyDatasetError(message)
-    return Dataset(files, ids=files, ignored=ignored)
+    names, ignored = _sources.below(folder)
+    files = _sources.Files(folder, names)
+    return Dataset(files, ids=[str(file) for file in files], ignored=ignored)

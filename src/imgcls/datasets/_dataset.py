@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
-from imgcls._checks import some
-from imgcls.datasets import _builtin, _images, _labels, _sources, _split
+from imgcls._checks import not_whole, refuse, some, unknown_name
+from imgcls.datasets import _builtin, _check, _duplicates, _images, _interop, _labels, _sources, _split
+from imgcls.datasets._data_report import DataReport
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Dataset:
         ((8, 8, 1), '0')
         >>> train, test = digits.split((0.8, 0.2), seed=0)
         >>> len(train), len(test)
-        (1438, 359)
+        (1408, 389)
     """
 
     __slots__ = ("_at", "_ignored", "_images", "classes", "groups", "ids", "labels", "parts")
@@ -101,7 +102,7 @@ class Dataset:
     # --- sources -------------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, classes: Sequence[str] | None = None) -> "Dataset":
+    def from_folder(cls, folder: str | Path, *, classes: Sequence[str] | None = None, groups: Any = None) -> "Dataset":
         """Read a folder with one sub-folder for each class, or with `train/`, `validation/`, `test/` that hold those.
 
         Images may lie deeper below their class. Hidden files, other file types and empty folders are ignored and
@@ -110,6 +111,7 @@ class Dataset:
         Args:
             folder: The folder.
             classes: The class folders to read, in this order; None for all, sorted by name.
+            groups: What must not straddle a split: N names, or as in `from_files` a pattern or a function.
 
         Raises:
             DataError: The folder does not exist, or its images lie outside class sub-folders.
@@ -125,42 +127,56 @@ class Dataset:
             2
         """
         found = _sources.walk(Path(folder), classes)
+        files = _sources.Files(folder, found.ids)
         return cls(
-            found.paths, found.labels, classes=found.classes, ids=found.ids, parts=found.parts, ignored=found.ignored
+            files,
+            np.array(found.codes),
+            classes=found.classes,
+            ids=found.ids,
+            groups=_sources.from_names("group", groups, found.ids, files),
+            parts=found.parts,
+            ignored=found.ignored,
         )
 
     @classmethod
     def from_files(
         cls,
-        paths: Sequence[str | Path],
+        paths: Any,
         labels: Any = None,
         *,
         classes: Sequence[Any] | None = None,
-        groups: Sequence[Any] | None = None,
+        groups: Any = None,
     ) -> "Dataset":
-        """Read a list of image files.
+        r"""Read image files whose labels stand in a list, in their names, or follow from a function.
 
         Args:
-            paths: N files.
-            labels: N labels, or a function from a path to its label, such as `lambda path: path.parent.name`.
+            paths: N files; a folder, for all images below it; or a pattern such as "photos/*.jpg".
+            labels: N labels; a regular expression, whose group `label` or first group is the label; or a function
+                from a `Path` to its label, such as `lambda path: path.parent.name`.
             classes: Class names in order; None for the labels found, sorted.
-            groups: N group names.
+            groups: What must not straddle a split, such as patients: N names, a regular expression (group `group` or
+                the first), or a function.
 
         Raises:
-            DataError: A file does not exist, or labels and files differ in number.
-            EmptyDatasetError: The list is empty.
+            DataError: A file does not exist, the expression does not match, or labels and files differ in number.
+            EmptyDatasetError: There are no files.
 
         Examples:
             >>> from imgcls.datasets import write_png
-            >>> write_png(Dataset.builtin("digits")[3].image, "three.png")
-            >>> Dataset.from_files(["three.png"], ["three"])[0].label
-            'three'
+            >>> for sample in Dataset.builtin("digits")[:20]:
+            ...     write_png(sample.image, f"digit_{sample.label}_{sample.id}.png")
+            >>> Dataset.from_files("digit_*.png", r"digit_(\d)_").counts()["7"]
+            2
         """
-        paths = paths if isinstance(paths, str | Path) else list(paths)  # `Path.glob` can be walked once
-        files = _sources.existing(paths)
-        if callable(labels):
-            labels = [labels(path) for path in files]
-        return cls(files, labels, classes=classes, ids=[str(path) for path in paths], groups=groups)
+        files, names, ignored = _sources.files_of(paths)
+        return cls(
+            files,
+            _sources.from_names("label", labels, names, files),
+            classes=classes,
+            ids=names,
+            groups=_sources.from_names("group", groups, names, files),
+            ignored=ignored,
+        )
 
     @classmethod
     def from_frame(
@@ -172,6 +188,8 @@ class Dataset:
         root: str | Path | None = None,
         classes: Sequence[Any] | None = None,
         group: str | None = None,
+        part: str | None = None,
+        delimiter: str | None = None,
     ) -> "Dataset":
         """Read a pandas frame with one row for each image.
 
@@ -182,6 +200,8 @@ class Dataset:
             root: The folder that the paths are relative to; None for the working directory.
             classes: Class names in order; None for the labels found, sorted.
             group: The column of group names.
+            part: The column that says "train", "validation" or "test" (or "val", "training" and the like).
+            delimiter: What separates several labels in one cell, such as "|"; an empty cell means none of them.
 
         Raises:
             ConfigurationError: A column does not exist.
@@ -193,20 +213,25 @@ class Dataset:
             >>> write_png(Dataset.builtin("digits")[3].image, "three.png")
             >>> Dataset.from_frame(pd.DataFrame({"image": ["three.png"], "label": ["three"]}))
             Dataset(1 image, 1 class: 'three')
+            >>> Dataset.from_frame(pd.DataFrame({"image": ["three.png"], "label": ["odd|prime"]}), delimiter="|")
+            Dataset(1 image, 2 classes: 'odd', 'prime', several labels an image)
         """
         several = not isinstance(label, str)
         columns = list(label) if several else [label]
-        _sources.check_columns(frame, [image, *columns, *([group] if group else [])])
+        _sources.check_columns(frame, [image, *columns, *([group] if group else []), *([part] if part else [])])
         names = _sources.file_names(frame[image])
         files = _sources.existing(names, root=root)
-        labels = frame[columns].to_numpy() if several else frame[label].to_numpy()
+        labels: Any = frame[columns].to_numpy() if several else frame[label].to_numpy()
+        if delimiter is not None and not several:
+            labels = _labels.divided(labels, delimiter)
         return cls(
             files,
             labels,
             classes=columns if several else classes,
             ids=names,
             groups=frame[group].tolist() if group else None,
-            multi_label=True if several else None,
+            parts=_sources.part_names(frame[part]) if part else None,
+            multi_label=True if several or delimiter is not None else None,
         )
 
     @classmethod
@@ -219,6 +244,8 @@ class Dataset:
         root: str | Path | None = None,
         classes: Sequence[Any] | None = None,
         group: str | None = None,
+        part: str | None = None,
+        delimiter: str | None = None,
     ) -> "Dataset":
         r"""Read a CSV file with one row for each image; paths are relative to the CSV file's folder, or to `root`.
 
@@ -235,7 +262,9 @@ class Dataset:
         """
         frame = _sources.read_csv(Path(path))
         folder = Path(path).parent if root is None else root
-        return cls.from_frame(frame, image=image, label=label, root=folder, classes=classes, group=group)
+        return cls.from_frame(
+            frame, image=image, label=label, root=folder, classes=classes, group=group, part=part, delimiter=delimiter
+        )
 
     @classmethod
     def from_arrays(
@@ -251,8 +280,10 @@ class Dataset:
         """Take images that are in memory.
 
         Args:
-            images: `uint8 (N, H, W)` or `(N, H, W, C)`, C = 1, 3 or 4; or a list of arrays of different sizes.
-            labels: N names or integers; or (N, K) zeros and ones, where rows with exactly one 1 each are one-hot.
+            images: `uint8 (N, H, W)` or `(N, H, W, C)`; or a list of arrays of different sizes. C = 1 is grayscale,
+                3 RGB, 4 RGBA; any other number of channels trains our own CNNs.
+            labels: N names or integers; N lists of names, for several labels an image; or (N, K) zeros and ones,
+                where rows with exactly one 1 each are one-hot.
             classes: Class names in order; labels are then names among them or integers into them.
             ids: N names; None for positions.
             groups: N group names.
@@ -291,6 +322,42 @@ class Dataset:
         """
         loaded = _builtin.load(name, None if path is None else Path(path))
         return cls(loaded.images, loaded.labels, classes=loaded.classes, parts=loaded.parts, ids=loaded.ids)
+
+    @classmethod
+    def from_tf(cls, dataset: Any, *, classes: Sequence[Any] | None = None) -> "Dataset":
+        """Take the images of a finite `tf.data.Dataset` into memory.
+
+        Args:
+            dataset: Elements (image, label), or dictionaries with "image" and "label", or images alone; in batches or
+                not. Images 0-255, `uint8` or floating-point (rounded); labels integers, names or one-hot rows.
+            classes: Class names in order; None for its `class_names`, which `image_dataset_from_directory` sets, or
+                the labels found.
+
+        Raises:
+            ConfigurationError: It is no `tf.data.Dataset`, or it never ends.
+            DataError: The images are not 0-255.
+        """
+        images, labels, names = _interop.from_tf(dataset)
+        return cls.from_arrays(images, labels, classes=names if classes is None else classes)
+
+    @classmethod
+    def from_huggingface(
+        cls, dataset: Any, *, image: str | None = None, label: str | None = None, classes: Sequence[Any] | None = None
+    ) -> "Dataset":
+        """Read a Hugging Face `datasets.Dataset`; images stay where they are and are decoded by our decoder.
+
+        Args:
+            dataset: One split, such as `load_dataset("beans")["train"]`, or a dictionary of splits, which become
+                `parts`.
+            image: The column of images; None for the only one.
+            label: The column of labels; None for the only `ClassLabel` column, or one called "label".
+            classes: Class names in order; None for those of the column.
+
+        Raises:
+            ConfigurationError: It is no such dataset, or a column must be named.
+        """
+        found = _interop.from_huggingface(dataset, image, label)
+        return cls(found.images, found.labels, classes=found.classes if classes is None else classes, parts=found.parts)
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -370,6 +437,24 @@ class Dataset:
         columns |= {} if self.parts is None else {"part": self.parts}
         return pd.DataFrame(columns)
 
+    def check(self, *, verbose: Any = "auto", against: "Dataset | None" = None) -> DataReport:
+        """Look at every image once and report what is wrong: unreadable files, copies, leaks, odd classes and images.
+
+        Nothing is changed or moved. What files are like is kept, so that a second check reads only what has changed.
+
+        Args:
+            verbose: 0 for nothing, 1 for a live bar, 2 for lines, "auto" for what the place can show.
+            against: Another dataset, such as a test set, that must not hold images of this one.
+
+        Returns:
+            A `DataReport`: print it, `save("data.html")`, `to_frame()`.
+
+        Examples:
+            >>> print(Dataset.builtin("digits").check(verbose=0).findings)
+            ()
+        """
+        return _check.check(self, verbose=verbose, against=against)
+
     def show(self, n: int = 16) -> NDArray[Any]:
         """Draw the first `n` images with their labels and return the Axes (n,)."""
         shown = [self[index] for index in range(min(n, len(self)))]
@@ -379,18 +464,31 @@ class Dataset:
     # --- dividing ------------------------------------------------------------------------------------------------
 
     def split(
-        self, fractions: Sequence[float] | None = None, *, seed: int = 0, groups: Sequence[Any] | None = None
+        self,
+        fractions: Sequence[float] | None = None,
+        *,
+        seed: int = 0,
+        groups: Sequence[Any] | None = None,
+        duplicates: str | None = "near",
+        file: str | Path | None = None,
+        verbose: Any = 0,
     ) -> tuple["Dataset", ...]:
-        """Divide into stratified parts.
+        """Divide into stratified parts that copies of one image, and images of one group, never straddle.
 
-        Every part has about the same share of every class, and at least one image of each class as far as they go.
-        Which image goes where follows from `seed` and the image's id, not from the order of files.
+        What an image is decides its part: a hash of `seed` and its content (or its id, or its group). Files that are
+        added later move none of the old ones, as long as every part has every class. A part has its share of a class as
+        closely as independent draws have it, and at least one image as far as they go.
 
         Args:
             fractions: The share of each part, summing to 1, such as (0.7, 0.15, 0.15). None takes the parts that the
                 source is divided into already.
             seed: Another seed, another split.
             groups: N group names that never straddle; None takes the dataset's own `groups`.
+            duplicates: Which copies stay together: "near" (re-encoded, resized or mirrored ones too), "exact" (the
+                same bytes or pixels), or None, which reads no image and goes by ids.
+            file: A CSV file (columns id, part) that remembers the split: images that it lists go where it says, all
+                others are dealt and added to it. It is made where there is none.
+            verbose: 0 for nothing, 1 for a live bar while duplicates are searched, "auto" for what the place can show.
 
         Returns:
             One Dataset for each fraction.
@@ -401,7 +499,7 @@ class Dataset:
 
         Examples:
             >>> [len(part) for part in Dataset.builtin("digits").split((0.7, 0.15, 0.15))]
-            [1259, 270, 268]
+            [1228, 274, 295]
         """
         if fractions is None:
             if self.parts is None:
@@ -409,17 +507,69 @@ class Dataset:
                 raise DataError(message)
             return tuple(self.subset(name) for name in ("train", "validation", "test") if name in self.parts)
         shares = _split.check_fractions(fractions)
-        strata = [0] * len(self) if self.labels is None else [row.tobytes() for row in self.labels]
-        units = self.groups if groups is None else groups
-        if units is not None and len(units) != len(self):
-            message = f"there are {len(self):,} images and {len(units):,} groups. Give one for each image."
-            raise DataError(message)
-        chosen = _split.stratified(strata, self.ids, shares, seed=seed, groups=units)
-        if not all(len(part) for part in chosen):
-            kind = "images" if units is None else "groups"
-            message = f"{len(self):,} images do not fill {len(shares)} parts. Give fewer parts or more {kind}."
+        part = self._deal(shares, seed, groups, duplicates, verbose)
+        if file is not None:
+            known = _split.read_saved(Path(file), len(shares))
+            part = np.array([known.get(name, one) for name, one in zip(self.ids, part.tolist(), strict=True)])
+            _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
+        chosen = [np.flatnonzero(part == number) for number in range(len(shares))]
+        if not all(map(len, chosen)):
+            message = (
+                f"{len(self):,} images do not fill {len(shares)} parts. Give fewer parts or more images; copies of one "
+                "image and images of one group stay together."
+            )
             raise EmptyDatasetError(message)
-        return tuple(self._take(part, divided=False) for part in chosen)
+        return tuple(self._take(positions, divided=False) for positions in chosen)
+
+    def folds(
+        self,
+        count: int = 5,
+        *,
+        seed: int = 0,
+        groups: Sequence[Any] | None = None,
+        duplicates: str | None = "near",
+        verbose: Any = 0,
+    ) -> tuple[tuple["Dataset", "Dataset"], ...]:
+        """Divide for cross-validation: `count` pairs (training, validation), every image in one validation part.
+
+        The other arguments and the guarantees are those of `split`.
+
+        Examples:
+            >>> pairs = Dataset.builtin("digits").folds(3)
+            >>> sum(len(validation) for _, validation in pairs)
+            1797
+        """
+        refuse([not_whole("count", count, least=2)])
+        held_out = self.split((1 / count,) * count, seed=seed, groups=groups, duplicates=duplicates, verbose=verbose)
+        everything = np.ones(len(self), bool)
+        position = {name: index for index, name in enumerate(self.ids)}
+        pairs = []
+        for validation in held_out:
+            training = everything.copy()
+            training[[position[name] for name in validation.ids]] = False
+            pairs.append((self[training], validation))
+        return tuple(pairs)
+
+    def _deal(
+        self, shares: tuple[float, ...], seed: int, groups: Any, duplicates: str | None, verbose: Any
+    ) -> NDArray[np.int64]:
+        """Return the part of each image, 0..P-1."""
+        refuse(
+            [
+                not_whole("seed", seed, least=0),
+                unknown_name("duplicates", duplicates, ("near", "exact", None)),
+            ]
+        )
+        groups = self.groups if groups is None else groups
+        if groups is not None and len(groups) != len(self):
+            message = f"there are {len(self):,} images and {len(groups):,} groups. Give one for each image."
+            raise DataError(message)
+        if duplicates is None:
+            unit, names = _split.units(self.ids, groups)
+        else:
+            copies = _duplicates.clusters(self, near=duplicates == "near", verbose=verbose)
+            unit, names = _split.units(copies.keys, groups, copies.cluster, copies.size)
+        return _split.stratified(self.labels, unit, names, shares, seed=seed)[unit]
 
     def subset(self, part: str) -> "Dataset":
         """Return the images that the source itself puts into `part`: "train", "validation" or "test".
@@ -451,7 +601,7 @@ class Dataset:
         if self.labels is None or tuple(classes) == self.classes:
             return self
         if self.multi_label:
-            if set(classes) != set(self.classes):
+            if set(classes) != set(self.classes):  # a column that is missing does not mean "none of these"
                 message = f"the classes are {some(self.classes)} and not {some(list(classes))}. Give the same columns."
                 raise DataError(message)
             labels: Any = self.labels[:, [self.classes.index(name) for name in classes]]
@@ -463,6 +613,80 @@ class Dataset:
         )
         _freeze(aligned.labels)
         return aligned
+
+    def __add__(self, other: "Dataset") -> "Dataset":
+        """Return the images of both; classes are matched by name, new ones come last.
+
+        Where both use an id, the ids of the first get the prefix "1/" and those of the second "2/".
+
+        Raises:
+            DataError: One is labelled and the other not, or their labels are of different kinds.
+
+        Examples:
+            >>> import numpy as np
+            >>> cats = Dataset.from_arrays(np.zeros((2, 8, 8), np.uint8), ["cat", "cat"], ids=["a", "b"])
+            >>> dogs = Dataset.from_arrays(np.zeros((1, 9, 9), np.uint8), ["dog"], ids=["c"])
+            >>> cats + dogs
+            Dataset(3 images, 2 classes: 'cat', 'dog')
+        """
+        if not isinstance(other, Dataset):
+            return NotImplemented
+        if (self.labels is None) != (other.labels is None) or self.multi_label != other.multi_label:
+            message = "one dataset has no labels, or one has several labels an image. Join datasets of one kind."
+            raise DataError(message)
+        names: tuple[Any, ...] = tuple(dict.fromkeys([*self.classes, *other.classes]))
+        first, second = self.align(names), other.align(names)
+        clash = not set(self.ids).isdisjoint(other.ids)
+        ids = [f"{prefix}/{name}" if clash else name for prefix, one in ((1, self), (2, other)) for name in one.ids]
+        both = object.__new__(Dataset)
+        both._images = [one.source(index) for one in (self, other) for index in range(len(one))]
+        both._at, both.ids, both.classes = np.arange(len(ids)), tuple(ids), first.classes
+        both.labels = _joined(first.labels, second.labels)
+        both.groups, both.parts = _joined(self.groups, other.groups), _joined(self.parts, other.parts)
+        both._ignored = {**self._ignored, **other._ignored}
+        return both
+
+    # --- lending -------------------------------------------------------------------------------------------------
+
+    def to_tf(
+        self, batch_size: int = 32, *, image_size: int | tuple[int, int], channels: int = 3, seed: int | None = None
+    ) -> Any:
+        """Return a `tf.data.Dataset` of (images, labels), read by our decoder; images alone without labels.
+
+        Args:
+            batch_size: Images in a batch, at most.
+            image_size: The side in pixels, or (height, width).
+            channels: 3 for RGB, 1 for grayscale.
+            seed: Shuffles anew in every pass; None keeps the order.
+
+        Returns:
+            Elements `uint8 (N, H, W, C)` and `int64 (N,)` or `uint8 (N, K)`.
+
+        Examples:
+            >>> images, labels = next(iter(Dataset.builtin("digits").to_tf(4, image_size=8, channels=1)))
+            >>> images.shape.as_list(), labels.numpy().tolist()
+            ([4, 8, 8, 1], [0, 1, 2, 3])
+        """
+        return _interop.to_tf(self, batch_size, image_size=_sides(image_size), channels=channels, seed=seed)
+
+    def to_torch(self, *, image_size: int | tuple[int, int] | None = None, channels: int = 3) -> Any:
+        """Return what `torch.utils.data.DataLoader` takes: it has a length and (image, label) at each position.
+
+        PyTorch itself is not needed: `DataLoader` makes tensors of the arrays.
+
+        Args:
+            image_size: The side in pixels, or (height, width); None for each image's own.
+            channels: 3 for RGB, 1 for grayscale.
+
+        Returns:
+            A sequence of `uint8 (C, H, W)` arrays with their labels as `int64`, or `uint8 (K,)`.
+
+        Examples:
+            >>> image, label = Dataset.builtin("digits").to_torch(image_size=16, channels=1)[3]
+            >>> image.shape, int(label)
+            ((1, 16, 16), 3)
+        """
+        return _interop.ForTorch(self, None if image_size is None else _sides(image_size), channels)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -490,3 +714,13 @@ class Dataset:
 def _freeze(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
+
+
+def _joined(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[Any] | None:
+    return None if first is None or second is None else _freeze(np.concatenate([first, second]))
+
+
+def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    refuse([not_whole("image_size", side) for side in sides])
+    return int(sides[0]), int(sides[-1])

@@ -22,8 +22,9 @@ def encode(
     """Encode the labels of `count` images.
 
     Args:
-        labels: N names or integers; or (N, K) zeros and ones. Rows with exactly one 1 each are one-hot labels of one
-            class an image, unless `multi_label` is True.
+        labels: N names or integers; N lists, tuples or sets of names, for several labels an image; or (N, K)
+            zeros and ones. Rows with exactly one 1 each are one-hot labels of one class an image, unless
+            `multi_label` is True.
         count: How many images there are.
         classes: Class names in order; labels are then names among them or integers into them.
         multi_label: Whether a (N, K) array means several labels an image; None decides from the rows.
@@ -34,6 +35,9 @@ def encode(
     Raises:
         DataError: A label is missing or of the wrong kind, or there are more or fewer labels than images.
     """
+    labels = labels if hasattr(labels, "__len__") else list(labels)
+    if multi_label is not False and _is_names_each(labels):
+        return _encode_names(labels, count, classes)
     array = labels if isinstance(labels, np.ndarray) else np.asarray(_listed(labels), dtype=object)
     if len(array) != count:
         message = f"there are {count:,} images and {len(array):,} labels. Give one label for each image."
@@ -61,6 +65,33 @@ def check_classes(classes: Sequence[Any]) -> Classes:
         return tuple(int(str(name)) for name in plain)
     message = f"classes are {some(plain)}. Accepted: names, or whole numbers, not both."
     raise DataError(message)
+
+
+def divided(cells: Any, delimiter: str) -> list[list[str]]:
+    """Divide cells such as "cat|dog" into names; an empty or missing cell holds none."""
+    texts = ["" if cell is None or cell != cell else str(cell) for cell in cells]  # noqa: PLR0124 - NaN alone differs
+    return [[name.strip() for name in text.split(delimiter) if name.strip()] for text in texts]
+
+
+def _is_names_each(labels: Any) -> bool:
+    """Say whether labels are a collection of names for each image: sets, or lists with text in them."""
+    if isinstance(labels, np.ndarray):
+        return False
+    rows = [row for row in labels if isinstance(row, list | tuple | set | frozenset)]
+    ragged = any(isinstance(row, set | frozenset) or len(row) != 1 for row in rows)  # [["a"], ["b"]] is a column
+    return len(rows) == len(labels) > 0 and ragged and all(isinstance(name, str) for row in rows for name in row)
+
+
+def _encode_names(labels: Any, count: int, classes: Sequence[Any] | None) -> tuple[NDArray[Any], Classes]:
+    if len(labels) != count:
+        message = f"there are {count:,} images and {len(labels):,} labels. Give one collection of names an image."
+        raise DataError(message)
+    names = check_classes(sorted({name for row in labels for name in row}) if classes is None else classes)
+    indicator = np.zeros((count, len(names)), np.uint8)
+    for index, row in enumerate(labels):
+        for name in row:
+            indicator[index, _find(name, names)] = 1
+    return indicator, names
 
 
 def _listed(labels: Any) -> list[Any]:

@@ -1,9 +1,12 @@
 """Folders, file lists, tables and arrays: what is there, and refusals in words."""
 
+import glob
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +28,30 @@ _PART_NAMES = {
     "testing": "test",
 }
 _LOOSE = "an image outside the class folders"
-_UNREAD = frozenset({".heic", ".heif", ".avif", ".jp2", ".jxl", ".mpo", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
+_UNREAD = frozenset({".heic", ".heif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
+
+
+@final
+class Files(Sequence[Path]):
+    """Files below one folder: paths are put together when asked for, since a million of them would fill memory."""
+
+    def __init__(self, root: str | Path, names: Sequence[str]) -> None:
+        self._root, self._names = str(root), names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Path(self._root, self._names[index])
 
 
 @dataclass
 class Found:
-    """What a walk through a folder found."""
+    """What a walk through a folder found: names relative to it, and a code into `folders` for each."""
 
-    paths: list[Path] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
     parts: list[str] | None = None
     classes: list[str] = field(default_factory=list)
     ignored: dict[str, str] = field(default_factory=dict)
@@ -45,60 +61,80 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
     """List the images below `folder` with class sub-folders, or with parts that hold class sub-folders."""
     check_folder(folder)
     found = Found()
-    seen: list[str] = []
-    children = _visible_folders(folder, folder, found)
-    divided = _is_divided(children)
+    counts: dict[str, int] = {}
+    children = _visible_folders(folder, "", found.ignored)
+    divided = _is_divided(folder, children)
     if divided:
         found.parts = []
-    for top in children if divided else [folder]:
-        for class_folder in _visible_folders(top, folder, found) if divided else children:
-            seen.append(class_folder.name)
-            if classes is not None and class_folder.name not in classes:
-                found.ignored[_relative(class_folder, folder)] = "not one of the classes asked for"
+    for top in children if divided else [""]:
+        for path in _visible_folders(folder, top, found.ignored) if divided else children:
+            name = path.rpartition("/")[2]
+            images = 0
+            counts.setdefault(name, 0)
+            if classes is not None and name not in classes:
+                found.ignored[path] = "not one of the classes asked for"
                 continue
-            images = list(image_files(class_folder, folder, found.ignored))
+            code = list(counts).index(name)
+            for image in image_files(folder, path, found.ignored):
+                found.ids.append(image)
+                found.codes.append(code)
+                images += 1
+            counts[name] += images
             if not images:
-                found.ignored[_relative(class_folder, folder)] = "a folder without images"
-            found.paths += images
-            found.labels += [class_folder.name] * len(images)
-            found.ids += [_relative(path, folder) for path in images]
+                found.ignored[path] = "a folder without images"
             if found.parts is not None:
-                found.parts += [_PART_NAMES[top.name.lower()]] * len(images)
-    if not found.paths and classes is None:
+                found.parts += [_PART_NAMES[top.lower()]] * images
+    if not found.ids and classes is None:
         _refuse_empty(folder, children, found)
-    found.classes = list(classes) if classes is not None else sorted(set(found.labels))
-    missing = [name for name in found.classes if name not in found.labels]
+    found.classes = list(classes) if classes is not None else sorted(name for name in counts if counts[name])
+    missing = [name for name in found.classes if not counts.get(name)]
     if missing:
-        message = f"{str(folder)!r} has no images of {some(missing)}.{did_you_mean(missing[0], seen)}"
+        message = f"{str(folder)!r} has no images of {some(missing)}.{did_you_mean(missing[0], list(counts))}"
         raise DataError(message)
+    position = {name: code for code, name in enumerate(found.classes)}
+    code_of = [position.get(name, -1) for name in counts]
+    found.codes = [code_of[code] for code in found.codes]
     return found
 
 
-def _is_divided(children: list[Path]) -> bool:
+def _is_divided(folder: Path, children: list[str]) -> bool:
     """Say whether the folders are parts: all are named so. One alone may be a class, unless it holds folders."""
-    if not children or any(child.name.lower() not in _PART_NAMES for child in children):
+    if not children or any(child.lower() not in _PART_NAMES for child in children):
         return False
-    return len(children) > 1 or any(path.is_dir() for path in children[0].iterdir())
+    return len(children) > 1 or any(path.is_dir() for path in Path(folder, children[0]).iterdir())
 
 
-def image_files(folder: Path, root: Path, ignored: dict[str, str]) -> Iterator[Path]:
-    """Yield the image files below `folder` in sorted order; note everything else in `ignored`."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "__MACOSX":
-            ignored[_relative(path, root)] = "hidden"
-        elif path.is_dir():
-            if path.is_symlink():  # it may lead back up
-                ignored[_relative(path, root)] = "a link to a folder"
+def image_files(root: Path, below: str, ignored: dict[str, str]) -> Iterator[str]:
+    """Yield the images below the folder `below` of `root` in sorted order, as names relative to `root`.
+
+    Everything else is noted in `ignored`.
+    """
+    for name, entry in _entries(root, below):
+        if _is_hidden(entry.name):
+            ignored[name] = "hidden"
+        elif entry.is_dir():
+            if entry.is_symlink():  # it may lead back up
+                ignored[name] = "a link to a folder"
             else:
-                yield from image_files(path, root, ignored)
-        elif path.suffix.lower() in _images.SUFFIXES:
-            yield path
+                yield from image_files(root, name, ignored)
+        elif os.path.splitext(entry.name)[1].lower() in _images.SUFFIXES:  # noqa: PTH122 - a million times
+            yield name
         else:
-            ignored[_relative(path, root)] = _why_ignored(path)
+            ignored[name] = _why_ignored(entry.name)
 
 
-def _why_ignored(path: Path) -> str:
-    foreign = path.suffix.lower() in _UNREAD
+def _entries(root: Path, below: str) -> list[tuple[str, "os.DirEntry[str]"]]:
+    """List what is in the folder `below` of `root`, sorted, with names relative to `root`."""
+    with os.scandir(root / below) as entries:
+        return sorted((f"{below}/{entry.name}" if below else entry.name, entry) for entry in entries)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _why_ignored(name: str) -> str:
+    foreign = Path(name).suffix.lower() in _UNREAD
     return "an image format that imgcls does not read: convert it to JPEG or PNG" if foreign else "not an image file"
 
 
@@ -119,12 +155,77 @@ def check_folder(folder: Path) -> None:
         raise DataError(message)
 
 
+def is_glob(path: str | Path) -> bool:
+    """Say whether `path` is a pattern such as "new/*.jpg" and not the name of something that exists."""
+    return glob.has_magic(str(path)) and not Path(path).exists()
+
+
+def matching(pattern: str | Path) -> list[str]:
+    """Return the files that match a pattern, sorted; refuse when there are none."""
+    files = [file for file in sorted(glob.glob(str(pattern), recursive=True)) if Path(file).is_file()]
+    if not files:
+        message = f"no file matches {str(pattern)!r}. Check the pattern and the working directory."
+        raise EmptyDatasetError(message)
+    return files
+
+
+def below(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the images anywhere below `folder`, relative to it, and what was ignored with the reason."""
+    ignored: dict[str, str] = {}
+    names = list(image_files(folder, "", ignored))
+    if not names:
+        message = f"there is no image in {str(folder)!r}. Accepted: {', '.join(sorted(_images.SUFFIXES))}."
+        raise EmptyDatasetError(message)
+    return names, ignored
+
+
+def files_of(paths: Any) -> tuple[Sequence[Path], list[str], dict[str, str]]:
+    """Return the files of a folder, of a pattern or of a list, their names, and what was ignored."""
+    if isinstance(paths, str | Path) and Path(paths).is_dir():
+        names, ignored = below(Path(paths))
+        return Files(paths, names), names, ignored
+    if isinstance(paths, str | Path):
+        listed: Any = matching(paths) if is_glob(paths) else paths
+    else:
+        listed = list(paths)  # `Path.glob` can be walked once
+    return existing(listed), [str(path) for path in listed], {}
+
+
+def from_names(argument: str, given: Any, names: Sequence[str], paths: Sequence[Path]) -> Any:
+    """Return one value for each file: what is given, or what a pattern or a function makes of its name.
+
+    A pattern (text or `re.compile`) is searched in the name with forward slashes; its group called `argument`, else
+    its first group, else the whole match is the value.
+    """
+    if callable(given):
+        return [given(path) for path in paths]
+    if not isinstance(given, str | re.Pattern):
+        return given
+    try:
+        pattern = re.compile(given)
+    except re.error as error:
+        message = f"{argument}={given!r} is no regular expression: {error}. Example: r'([a-z]+)_[0-9]+'."
+        raise ConfigurationError(message) from error
+    group: str | int = argument if argument in pattern.groupindex else min(1, pattern.groups)
+    found = [pattern.search(name.replace(os.sep, "/")) for name in names]
+    missing = [name for name, match in zip(names, found, strict=True) if match is None or match[group] is None]
+    if missing:
+        message = (
+            f"{argument}={pattern.pattern!r} matches nothing in {len(missing):,} of {len(names):,} names: "
+            f"{some(missing)}. Mend the pattern or leave these files out."
+        )
+        raise DataError(message)
+    return [match[group] for match in found if match is not None]
+
+
 def existing(paths: Any, *, root: str | Path | None = None) -> list[Path]:
     """Return `paths` (relative to `root`) as Path objects; refuse an empty list and files that do not exist."""
     if isinstance(paths, str | Path):
-        message = f"paths={str(paths)!r} is one path. Accepted: a list of paths; for a folder use Dataset.from_folder."
+        message = (
+            f"paths={str(paths)!r} is one path. Accepted: a list of paths, a folder, or a pattern such as 'new/*.jpg'."
+        )
         raise ConfigurationError(message)
-    files = [Path(path) if root is None else Path(root) / path for path in paths]
+    files = [Path(path) if root is None else Path(root, path) for path in paths]
     if not files:
         message = "the list of files is empty. Give at least one image file."
         raise EmptyDatasetError(message)
@@ -146,6 +247,16 @@ def file_names(column: "pd.Series[Any]") -> list[str]:
         )
         raise DataError(message)
     return [str(name) for name in column]
+
+
+def part_names(column: "pd.Series[Any]") -> list[str]:
+    """Return "train", "validation" or "test" for each row; refuse other words."""
+    given = [str(name).strip().lower() for name in column]
+    strange = sorted(set(given) - set(_PART_NAMES))
+    if strange:
+        message = f"column {str(column.name)!r} says {some(strange)}. Accepted: {', '.join(_PART_NAMES)}."
+        raise DataError(message)
+    return [_PART_NAMES[name] for name in given]
 
 
 def check_columns(frame: "pd.DataFrame", columns: Iterable[str]) -> None:
@@ -181,8 +292,12 @@ def check_arrays(images: Any) -> Any:
         if len({np.shape(item) for item in items if isinstance(item, np.ndarray)}) != 1:
             return items
         images = np.stack(items)
-    if images.ndim not in {3, 4} or (images.ndim == 4 and images.shape[3] not in {1, 3, 4}):
-        message = f"images have shape {images.shape}. Accepted: (N, H, W) or (N, H, W, C) with C = 1, 3 or 4."
+    if images.ndim not in {3, 4}:
+        message = f"images have shape {images.shape}. Accepted: (N, H, W) or (N, H, W, C)."
+        raise DataError(message)
+    if images.ndim == 4 and images.shape[1] in {1, 3, 4} and images.shape[3] > images.shape[1]:
+        fix = "images.transpose(0, 2, 3, 1)"
+        message = f"images have shape {images.shape}, channels first. Accepted: channels last, (N, H, W, C): {fix}."
         raise DataError(message)
     if images.dtype != np.uint8:
         return _as_uint8(images)
@@ -196,24 +311,20 @@ def _as_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     raise DataError(_images.wrong_dtype(images, "the array of images"))
 
 
-def _visible_folders(folder: Path, root: Path, found: Found) -> list[Path]:
+def _visible_folders(root: Path, below: str, ignored: dict[str, str]) -> list[str]:
     folders = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.name == "__MACOSX":
-            found.ignored[_relative(path, root)] = "hidden"
-        elif path.is_dir():
-            folders.append(path)
+    for name, entry in _entries(root, below):
+        if _is_hidden(entry.name):
+            ignored[name] = "hidden"
+        elif entry.is_dir():
+            folders.append(name)
         else:
-            is_image = path.suffix.lower() in _images.SUFFIXES
-            found.ignored[_relative(path, root)] = _LOOSE if is_image else _why_ignored(path)
+            is_image = Path(entry.name).suffix.lower() in _images.SUFFIXES
+            ignored[name] = _LOOSE if is_image else _why_ignored(entry.name)
     return folders
 
 
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
-
-
-def _refuse_empty(folder: Path, children: list[Path], found: Found) -> None:
+def _refuse_empty(folder: Path, children: list[str], found: Found) -> None:
     loose = sum(reason == _LOOSE for reason in found.ignored.values())
     if loose:
         message = f"the {loose:,} images of {str(folder)!r} lie outside class sub-folders. {_LAYOUT}"

@@ -1,14 +1,26 @@
-"""Stratified splits that are decided by what an image is called, never by where it stands in a list."""
+"""Splits that stay: a hash of what an image is decides its part, never its place in a list.
 
+Every unit (an image; all copies of an image; all images of a group) has a number in [0, 1) that follows from the seed
+and its key alone, and the fractions cut [0, 1) into intervals, one for each part. Files that are added later
+therefore move none of the old ones. Each part gets its share of each class as closely as independent draws do, which is
+the price of stability; where chance leaves a part without a class, the unit nearest to the part's interval moves there.
+"""
+
+import csv
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.errors import ConfigurationError
+from imgcls._checks import some
+from imgcls.errors import ConfigurationError, DataError
+
+Codes = NDArray[np.int64]
+
+_PART_NAMES = {2: ("train", "test"), 3: ("train", "validation", "test")}
 
 
 def check_fractions(fractions: Any) -> tuple[float, ...]:
@@ -26,45 +38,161 @@ def check_fractions(fractions: Any) -> tuple[float, ...]:
     return parts
 
 
-def stratified(
-    strata: Sequence[Hashable], ids: Sequence[str], fractions: tuple[float, ...], *, seed: int, groups: Any = None
-) -> list[NDArray[np.int64]]:
-    """Split positions 0..N-1 so that every part has about the same share of every stratum.
-
-    A unit is one image, or all images of one group. Units are dealt in the order of a hash of (seed, name), each to
-    the part that still misses most, and every part gets one unit of a stratum before any gets a second, as far as
-    they go: with as many units as parts, no part lacks the stratum.
+def units(
+    keys: Sequence[str], groups: Any = None, clusters: Codes | None = None, size: Codes | None = None
+) -> tuple[Codes, list[str]]:
+    """Join what must not be divided.
 
     Args:
-        strata: N class codes (or label combinations).
-        ids: N names; the name of an image decides its place in the order.
-        fractions: The share of each part, summing to 1.
-        seed: Another seed, another split.
-        groups: N group names; a group is never divided. None: every image is its own group.
+        keys: N keys: the name or the content of each image.
+        groups: N group names, or None.
+        clusters: N numbers, equal for copies of one image, or None.
+        size: N sizes; the largest image of a unit names it, so that a small copy added later does not. None: equal.
 
     Returns:
-        One sorted array of positions for each fraction.
+        The unit of each image, 0..U-1, and the key of each unit.
     """
-    units: dict[Hashable, list[int]] = defaultdict(list)
-    for position, name in enumerate(ids if groups is None else groups):
-        units[position if groups is None else name].append(position)
-    by_stratum: dict[Hashable, list[tuple[bytes, list[int]]]] = defaultdict(list)
-    for unit, members in units.items():
-        name = ids[members[0]] if groups is None else unit
-        counts = Counter(strata[member] for member in members)
-        stratum = max(counts, key=lambda one: (counts[one], str(one)))  # the commonest, whatever the order
-        order = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
-        by_stratum[stratum].append((order, members))
-    parts: list[list[int]] = [[] for _ in fractions]
-    for dealt in by_stratum.values():
-        dealt.sort(key=lambda unit: unit[0])
-        total = sum(len(members) for _, members in dealt)
-        missing = [fraction * total for fraction in fractions]
-        for turn, (_, members) in enumerate(dealt):
-            candidates = list(range(len(parts)))
-            if turn < len(parts) <= len(dealt):
-                candidates = [part for part in candidates if missing[part] == fractions[part] * total]
-            part = max(candidates, key=missing.__getitem__)
-            parts[part].extend(members)
-            missing[part] -= len(members)
-    return [np.array(sorted(part), dtype=np.int64) for part in parts]
+    if groups is None and clusters is None:
+        return np.arange(len(keys)), list(keys)
+    names: Sequence[str] = keys
+    if groups is not None:
+        names = [f"group {name}" for name in groups]
+        unit = np.unique(np.asarray(names), return_inverse=True)[1].reshape(-1)
+        unit = unit if clusters is None else _joined(unit, clusters)
+    else:
+        unit = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
+    sizes = np.zeros(len(keys), np.int64) if size is None else size
+    best: dict[int, tuple[int, str]] = {}
+    for which, one, name in zip(unit.tolist(), sizes.tolist(), names, strict=True):
+        best[which] = min(best.get(which, (-one, name)), (-one, name))
+    return unit, [best[which][1] for which in range(len(best))]
+
+
+def stratified(
+    labels: NDArray[Any] | None, unit: Codes, names: Sequence[str], fractions: tuple[float, ...], *, seed: int
+) -> Codes:
+    """Return the part of each unit, 0..P-1.
+
+    Args:
+        labels: `int64 (N,)` codes, a `uint8 (N, K)` indicator, or None.
+        unit: The unit of each image.
+        names: The key of each unit.
+        fractions: The share of each part, summing to 1.
+        seed: Another seed, another split.
+    """
+    draws = np.array([_draw(seed, name) for name in names])
+    edges = np.concatenate([[0.0], np.cumsum(fractions)])
+    parts = np.searchsorted(edges[1:-1], draws, side="right")
+    held = _classes_of_units(labels, unit, len(names))
+    counts = np.zeros((held[:, 1].max() + 1, len(fractions)), np.int64)
+    np.add.at(counts, (held[:, 1], parts[held[:, 0]]), 1)
+    totals = counts.sum(axis=1)
+    wanted = np.ones_like(counts)
+    largest_first = np.argsort(-np.asarray(fractions), kind="stable")
+    for row in np.argsort(totals, kind="stable"):
+        wanted[row, largest_first[totals[row] :]] = 0  # fewer units than parts: the larger parts come first
+        for part in largest_first:
+            if counts[row, part] >= wanted[row, part]:
+                continue
+            donor = _nearest_donor(row, part, parts, held, counts, wanted, draws, edges)
+            if donor is not None:
+                mine = held[held[:, 0] == donor, 1]
+                counts[mine, parts[donor]] -= 1
+                counts[mine, part] += 1
+                parts[donor] = part
+    return parts
+
+
+def part_names(count: int) -> tuple[str, ...]:
+    """Name the parts of a split: train and test, or train, validation and test, or part 1, part 2 ..."""
+    return _PART_NAMES.get(count) or tuple(f"part {number}" for number in range(1, count + 1))
+
+
+def read_saved(path: Path, count: int) -> dict[str, int]:
+    """Read which part each id is in, from a file that `write_saved` wrote; nothing where there is no file yet."""
+    if not path.exists():
+        return {}
+    names = part_names(count)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = {row["id"]: row["part"] for row in csv.DictReader(file)}
+    except (KeyError, UnicodeDecodeError, csv.Error, OSError) as error:
+        message = f"{str(path)!r} cannot be read as a split: {error}. Accepted: a CSV file with the columns id, part."
+        raise DataError(message) from error
+    strange = sorted({str(part) for part in rows.values()} - set(names))
+    if strange:
+        message = (
+            f"{str(path)!r} has the parts {some(strange)}, and a split into {count} has {', '.join(names)}. "
+            "Give as many fractions as the file has parts, or another file."
+        )
+        raise DataError(message)
+    return {name: names.index(part) for name, part in rows.items()}
+
+
+def write_saved(path: Path, parts: dict[str, int], count: int) -> None:
+    """Write which part each id is in, as CSV; the file is replaced in one step."""
+    names = part_names(count)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("id", "part"))
+            writer.writerows((name, names[part]) for name, part in sorted(parts.items()))
+        partial.replace(path)
+    except OSError as error:
+        message = f"the split cannot be written to {str(path)!r}: {error}. Name a file in a folder you may write to."
+        raise DataError(message) from error
+
+
+def _draw(seed: int, name: str) -> float:
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64
+
+
+def _joined(first: Codes, second: Codes) -> Codes:
+    """Number the connected components of images that share a value in `first` or in `second`."""
+    component = np.arange(len(first))
+    while True:
+        before = component
+        for values in (first, second):
+            least = np.full(values.max() + 1, len(values))
+            np.minimum.at(least, values, component)
+            component = least[values]
+        if (component == before).all():
+            return np.unique(component, return_inverse=True)[1].reshape(-1)
+
+
+def _classes_of_units(labels: NDArray[Any] | None, unit: Codes, count: int) -> Codes:
+    """Return the pairs (unit, class) that occur, once each: `int64 (M, 2)`."""
+    if labels is None:
+        return np.column_stack([np.arange(count), np.zeros(count, np.int64)])
+    if labels.ndim == 1:
+        owner, held, num_classes = unit, labels, int(labels.max()) + 1
+    else:
+        image, held = np.nonzero(labels)
+        owner, num_classes = unit[image], labels.shape[1]
+        if not len(held):  # nothing is on any image
+            return _classes_of_units(None, unit, count)
+    both = np.unique(owner * num_classes + held)
+    return np.column_stack([both // num_classes, both % num_classes])
+
+
+def _nearest_donor(
+    row: int,
+    part: int,
+    parts: Codes,
+    held: Codes,
+    counts: Codes,
+    wanted: Codes,
+    draws: NDArray[np.float64],
+    edges: NDArray[np.float64],
+) -> int | None:
+    """Return the unit of class `row` nearest to the interval of `part` that no other class needs where it is."""
+    candidates = held[held[:, 1] == row, 0]
+    candidates = candidates[parts[candidates] != part]
+    distance = np.maximum(edges[part] - draws[candidates], draws[candidates] - edges[part + 1])
+    for donor in candidates[np.argsort(distance, kind="stable")].tolist():
+        mine, here = held[held[:, 0] == donor, 1], parts[donor]
+        if (counts[mine, here] > wanted[mine, here]).all():
+            return int(donor)
+    return None

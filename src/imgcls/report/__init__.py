@@ -1,3 +1,5 @@
 """One self-contained HTML page: facts, tables and thumbnails in, text out. Nothing is fetched from elsewhere."""
 
-__all__: list[str] = []
+from imgcls.report._page import data_page
+
+__all__ = ["data_page"]

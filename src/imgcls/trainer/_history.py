@@ -23,6 +23,8 @@ class History(Mapping[str, list[float]]):
         seconds: How long training took.
         best_epoch: The epoch, from 1, whose weights the model has; None for the last.
         interrupted: Whether Ctrl-C ended training early.
+        quarantined: The ids of images that were left out because they could not be read, each with the reason. It is
+            not saved with a classifier, because reasons hold paths.
 
     Examples:
         >>> from imgcls import History
@@ -38,11 +40,13 @@ class History(Mapping[str, list[float]]):
         seconds: float = 0.0,
         best_epoch: int | None = None,
         interrupted: bool = False,
+        quarantined: Mapping[str, str] | None = None,
     ) -> None:
         self._columns = {name: list(values) for name, values in (columns or {}).items()}
         self.seconds = seconds
         self.best_epoch = best_epoch
         self.interrupted = interrupted
+        self.quarantined = dict(quarantined or {})
 
     def append(self, row: Mapping[str, float]) -> None:
         """Add the numbers of one epoch."""

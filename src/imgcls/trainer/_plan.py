@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks, architectures, transforms
 from imgcls._progress import VERBOSE
-from imgcls.datasets import Dataset, resize
+from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import objective
 from imgcls.trainer._recipe import OPTIMIZERS, Choice, is_schedule, recipe
@@ -111,8 +111,8 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     fine_tune = pick("fine_tune", lambda: architectures.choose_fine_tune(weights))
     goal = objective(arguments["loss"], num_classes=len(training.classes), multi_label=training.multi_label)
     brings_scaling = row is not None and row.builder is not None
-    gray = all(image.shape[2] == 1 for image in sample)
-    channels = 1 if gray and arguments["color"] != "rgb" and not brings_scaling else 3
+    held = {image.shape[2] for image in sample}
+    channels = held.pop() if len(held) == 1 and arguments["color"] != "rgb" and not brings_scaling else 3
     grayscale = arguments["color"] == "grayscale" and channels == 3
     blueprint = {
         "input_shape": (height, width, channels),
@@ -130,7 +130,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         raise ConfigurationError(message)
     if not brings_scaling:
         name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
-        pixels = np.stack([resize(training.read(index, channels=channels), (height, width)) for index in look])
+        pixels = np.stack([training.read(index, size=(height, width), channels=channels) for index in look])
         blueprint |= _mean_and_std(name, pixels, grayscale=grayscale)
     automatic = recipe(
         images=len(training),

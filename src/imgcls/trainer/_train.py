@@ -1,8 +1,8 @@
 """The loop. `keras.Model.fit` keeps no data position and runs on one machine; this one is ours, and short."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imgcls import _backend, _checks
 from imgcls._progress import ProgressReport
-from imgcls.datasets import Batches, Dataset
+from imgcls.datasets import ON_ERROR, Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective
@@ -35,6 +35,7 @@ def train(
     patience: int | None = None,
     callbacks: Sequence[Any] = (),
     seed: int = 0,
+    on_error: str = "skip",
     verbose: Any = "auto",
 ) -> History:
     """Train a Keras model in place.
@@ -55,6 +56,8 @@ def train(
             trains to the end and keeps the last.
         callbacks: Keras callbacks.
         seed: Another seed, another order of images.
+        on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest, as if they were
+            not there; `History.quarantined` has the reasons. "raise" refuses them.
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
 
     Returns:
@@ -62,7 +65,8 @@ def train(
 
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
-        DataError: Images cannot be read, or labels do not fit the model.
+        UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
+        DataError: Labels do not fit the model.
 
     Examples:
         >>> from imgcls import Dataset, architectures, trainer
@@ -78,24 +82,27 @@ def train(
             _checks.not_whole("batch_size", batch_size),
             _checks.not_whole("patience", patience, names=("None",)),
             _checks.not_whole("seed", seed, least=0),
+            _checks.unknown_name("on_error", on_error, ON_ERROR),
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
         ]
     )
     _check_callbacks(callbacks, learning_rate if isinstance(optimizer, str) else None)
     _check_labels(data, validation_data)
-    labels = np.asarray(data.labels)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
-    if model.output_shape[1:] != (goal.outputs,):
-        message = (
-            f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
-        )
-        raise ConfigurationError(message)
-    weights = class_weights(class_weight, labels, data.classes) * _sample_weights(sample_weight, len(data))
-    engine = named_optimizer(optimizer, learning_rate, steps=epochs * math.ceil(len(data) / batch_size))
+    _check_outputs(model, goal, data)
+    weigh = partial(class_weights, class_weight, classes=data.classes)
+    make_engine = partial(named_optimizer, optimizer, learning_rate)
+    own_weights = _sample_weights(sample_weight, len(data))
+    weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
+    make_engine(steps=1)
 
     with ProgressReport(verbose) as progress:
-        training = _batches(model, data, batch_size, "training", progress)
-        validation = validation_data and _batches(model, validation_data, batch_size, "validation", progress)
+        read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
+        training = read(data, what="training")
+        validation = validation_data and read(validation_data, what="validation")
+        labels = np.asarray(training.dataset.labels)
+        weights = weigh(labels=labels) * own_weights[training.used]
+        engine = make_engine(steps=epochs * len(training))
         model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
         stopping = [] if patience is None else [_early_stopping(patience)]
         watchers = keras.callbacks.CallbackList(
@@ -112,10 +119,12 @@ def train(
             watchers.on_epoch_begin(epoch)
             progress.begin(f"epoch {epoch + 1}/{epochs}", len(training))
             for index, batch in enumerate(training.shuffled(seed=seed, epoch=epoch)):
-                if per_batch:
-                    watchers.on_train_batch_begin(index)
                 if index == len(training) - 1:
                     rate = float(engine.learning_rate)  # of the last step; a schedule moves on after it
+                if not len(batch.positions):  # its files have all gone bad since training began
+                    continue
+                if per_batch:
+                    watchers.on_train_batch_begin(index)
                 step(batch.images, targets[batch.positions], weights[batch.positions])
                 if per_batch:
                     watchers.on_train_batch_end(index, step.means())
@@ -124,33 +133,57 @@ def train(
             watchers.on_epoch_end(epoch, row)
             return row
 
-        history, start = History(), time.perf_counter()
         model.stop_training = False
         watchers.on_train_begin()
-        try:
-            while history.epochs < epochs and not model.stop_training:
-                history.append(run_epoch(history.epochs))
-                history.seconds = time.perf_counter() - start
-                progress.say(f"epoch {history.epochs}/{epochs}  {history.last()}  after {history.seconds:.0f} s")
-        except KeyboardInterrupt:
-            history.interrupted = True
-            progress.say(f"interrupted after {history.epochs} epochs; the model keeps what it has learnt")
+        history = _run_epochs(run_epoch, epochs, model, progress)
         watchers.on_train_end()
+    history.quarantined = training.quarantined | (validation.quarantined if validation else {})
     if stopping and history.epochs:
         history.best_epoch = int(np.argmin(history["val_loss"])) + 1
     return history
 
 
+def _run_epochs(run: Callable[[int], dict[str, float]], epochs: int, model: Any, progress: ProgressReport) -> History:
+    """Run epochs up to the last one, or until a callback or Ctrl-C stops them."""
+    history, start = History(), time.perf_counter()
+    try:
+        while history.epochs < epochs and not model.stop_training:
+            history.append(run(history.epochs))
+            history.seconds = time.perf_counter() - start
+            progress.say(f"epoch {history.epochs}/{epochs}  {history.last()}  after {history.seconds:.0f} s")
+    except KeyboardInterrupt:
+        history.interrupted = True
+        progress.say(f"interrupted after {history.epochs} epochs; the model keeps what it has learnt")
+    return history
+
+
 def infer(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], batches: Batches) -> NDArray[np.float32]:
     """Return a compiled model's outputs for all images, in the order of the dataset."""
-    return np.concatenate([run(batch.images) for batch in batches.in_order()])
+    return _outputs(run, batches)[0]
 
 
-def _batches(model: Any, dataset: Dataset, batch_size: int, what: str, progress: ProgressReport) -> Batches:
+def _outputs(
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], batches: Batches
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return outputs and the positions of their images: all, but for those in quarantine."""
+    done = [(run(images), positions) for images, positions in batches.in_order() if len(positions)]
+    return np.concatenate([outputs for outputs, _ in done]), np.concatenate([positions for _, positions in done])
+
+
+def _batches(
+    model: Any, dataset: Dataset, *, batch_size: int, what: str, on_error: str, progress: ProgressReport
+) -> Batches:
     height, width, channels = model.input_shape[1:]
     progress.begin(f"reading {what} images", len(dataset))
     return Batches(
-        dataset, image_size=(height, width), channels=channels, batch_size=batch_size, on_progress=progress.done
+        dataset,
+        image_size=(height, width),
+        channels=channels,
+        batch_size=batch_size,
+        on_error=on_error,
+        what=what,
+        on_progress=progress.done,
+        say=progress.say,
     )
 
 
@@ -159,9 +192,9 @@ def _validator(model: Any, batches: Batches, goal: Objective) -> Callable[[], di
     targets = goal.targets(np.asarray(labels))
 
     def measure() -> dict[str, float]:
-        outputs = infer(run, batches)
-        loss = goal(targets, outputs, np.ones(len(outputs), np.float32))
-        return {"val_loss": float(loss), "val_accuracy": goal.accuracy(targets, outputs)}
+        outputs, positions = _outputs(run, batches)
+        loss = goal(targets[positions], outputs, np.ones(len(outputs), np.float32))
+        return {"val_loss": float(loss), "val_accuracy": goal.accuracy(targets[positions], outputs)}
 
     return measure
 
@@ -170,6 +203,14 @@ def _check_labels(data: Dataset, validation_data: Dataset | None) -> None:
     if data.labels is None or (validation_data is not None and validation_data.labels is None):
         message = "data without labels cannot be trained on. Give labels."
         raise DataError(message)
+
+
+def _check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
+    if model.output_shape[1:] != (goal.outputs,):
+        message = (
+            f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
+        )
+        raise ConfigurationError(message)
 
 
 def _check_callbacks(callbacks: Sequence[Any], learning_rate: Any) -> None:

@@ -1,0 +1,62 @@
+"""Why a file could not be decoded, in words, from its own bytes: looked at after a failure only."""
+
+import io
+from typing import IO
+
+from imgcls.errors import UnreadableImageError
+
+TRUNCATED = "it is truncated"
+_LONGEST = 200  # letters of another library's words
+
+
+def cause(error: BaseException) -> str:
+    """Return the words of an error on one line, without their full stop."""
+    words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return words if len(words) <= _LONGEST else words[:_LONGEST] + " ..."
+
+
+def why(file: IO[bytes], error: Exception) -> str:
+    """Find the words for a failure: the bytes often say more than the library that gave up on them."""
+    if isinstance(error, UnreadableImageError):  # our own refusal
+        return cause(error)
+    if isinstance(error, MemoryError):  # no fault of the file
+        return "there is not enough memory to decode it"
+    file.seek(0)
+    head = file.read(16)
+    if head[:3] == b"\xff\xd8\xff" and (kind := _unread_jpeg(file)):
+        return f"it is {kind}, which imgcls does not decode"
+    if "decompression bomb" in str(error):  # a frame or a tile larger than the image that holds it
+        return cause(error)
+    return f"{TRUNCATED if _is_cut_short(file, head, error) else 'it is damaged'} ({cause(error)})"
+
+
+def _is_cut_short(file: IO[bytes], head: bytes, error: Exception) -> bool:
+    """Say whether the end of a file is missing, by its own account or by that of the library."""
+    length = file.seek(0, io.SEEK_END)
+    file.seek(max(0, length - 64))
+    tail = file.read()
+    return (
+        any(word in str(error).lower() for word in ("truncated", "less than expected"))
+        or (head[:2] == b"\xff\xd8" and b"\xff\xd9" not in tail)
+        or (head[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in tail)
+        or (head[:4] == b"GIF8" and not tail.rstrip(b"\0").endswith(b";"))
+        or (head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 > length)
+        or (head[:2] == b"BM" and int.from_bytes(head[2:6], "little") > length)
+    )
+
+
+def _unread_jpeg(file: IO[bytes]) -> str:
+    """Name the kind of JPEG that Pillow does not decode, by its frame header (ITU-T T.81, B.2.2)."""
+    file.seek(2)
+    while len(header := file.read(4)) == 4 and header[0] == 0xFF:
+        marker, length = header[1], int.from_bytes(header[2:], "big")
+        if marker == 0xF7:
+            return "a JPEG-LS file"
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            if marker & 3 == 3:
+                return "a lossless JPEG"
+            if file.read(1) == b"\x0c":
+                return "a 12-bit JPEG"
+            return "an arithmetic-coded JPEG" if marker > 0xC8 else ""
+        file.seek(length - 2, io.SEEK_CUR)
+    return ""

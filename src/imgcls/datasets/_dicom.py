@@ -1,0 +1,102 @@
+"""DICOM files, read by pydicom: `pip install "imgcls[dicom]"`.
+
+The rules, in this order:
+
+- the first frame;
+- grayscale: the modality table or rescale line, then the first window of the file, mapped to 0-255. Without a window
+  the full range of the stored bits is mapped, so that images of one series stay comparable;
+- MONOCHROME1, where small values are bright: inverted;
+- PALETTE COLOR: its table; RGB and YBR: RGB; 16-bit colour: the high byte.
+
+A refusal holds the cause alone; the decoder that called adds the name of the file and what is accepted.
+"""
+
+import logging
+import threading
+import warnings
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls.errors import UnreadableImageError
+
+_ALONE = threading.Lock()  # Python keeps its warning filters for the whole process
+
+
+def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
+    """Return the first frame as `uint8 (H, W, C)`, C = 1 or 3.
+
+    Args:
+        file: An open DICOM file.
+        max_pixels: Refuse more, before they are decoded.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise UnreadableImageError(
+            'it is DICOM, which needs pydicom. Install it: pip install "imgcls[dicom]"'
+        ) from None
+    logging.getLogger("pydicom").addHandler(logging.NullHandler())  # its log stays readable by who asks for it
+    with _ALONE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(file, force=True)
+        if "Rows" not in dataset or "Columns" not in dataset or "BitsAllocated" not in dataset:
+            raise UnreadableImageError("it is DICOM without an image, or no DICOM at all")
+        rows, columns, samples = int(dataset.Rows), int(dataset.Columns), int(dataset.get("SamplesPerPixel", 1))
+        if rows * columns * samples > 3 * max_pixels or rows * columns > max_pixels:
+            raise UnreadableImageError(
+                f"{columns} x {rows} pixels are more than {max_pixels:,}; "
+                "the environment variable IMGCLS_MAX_PIXELS allows more"
+            )
+        return _frame(dataset)
+
+
+def _frame(dataset: Any) -> NDArray[np.uint8]:
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
+
+    meaning = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
+    stored = _stored(dataset)
+    if meaning == "PALETTE COLOR":
+        stored = apply_color_lut(stored, dataset)
+    if stored.ndim == 3:
+        return np.asarray(stored >> 8 if stored.dtype.itemsize == 2 else stored, np.uint8)
+    if stored.ndim != 2 or stored.dtype.kind not in "iu" or not meaning.startswith("MONOCHROME"):
+        raise UnreadableImageError(f"its pixels are {meaning}, {stored.dtype} {stored.shape}. Read are gray and colour")
+    values = apply_modality_lut(stored, dataset)
+    low, high = _range(dataset)
+    if dataset.get("VOILUTSequence"):
+        low, high = 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
+        values = apply_voi_lut(values, dataset, index=0)
+    elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
+        values = apply_voi_lut(values, dataset, index=0)
+    if not (np.isfinite(values).all() and np.isfinite(high - low) and high > low):
+        raise UnreadableImageError("its rescale line or window has no finite range")
+    pixels = np.asarray(np.rint((np.clip(values, low, high) - low) * (255 / (high - low))), np.uint8)
+    return (255 - pixels if meaning == "MONOCHROME1" else pixels)[..., None]
+
+
+def _stored(dataset: Any) -> NDArray[Any]:
+    from pydicom.pixels.utils import pixel_array
+
+    try:
+        return pixel_array(dataset, index=0)
+    except (NotImplementedError, RuntimeError) as error:
+        if "missing dependencies" not in str(error):
+            raise
+        compression = dataset.file_meta.TransferSyntaxUID.name
+        raise UnreadableImageError(
+            f"its compression, {compression}, needs another decoder. Install it: pip install 'pylibjpeg[all]'"
+        ) from error
+
+
+def _range(dataset: Any) -> tuple[float, float]:
+    """Return what the stored bits can express, in the units that the modality table or rescale line gives."""
+    if dataset.get("ModalityLUTSequence"):
+        return 0, 2 ** int(dataset.ModalityLUTSequence[0].LUTDescriptor[2]) - 1
+    bits = int(dataset.BitsStored)
+    signed = int(dataset.get("PixelRepresentation", 0)) == 1
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    ends = (low * slope + intercept, high * slope + intercept)
+    return min(ends), max(ends)

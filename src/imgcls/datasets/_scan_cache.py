@@ -1,0 +1,127 @@
+"""Facts about image files, kept from one scan to the next in one SQLite file under the cache folder.
+
+A row belongs to (path, size, time of change, version): a file that changes gets a new row, and none is ever read that
+another version of imgcls or of the decoder wrote. SQLite sees to two processes at once and to one that is killed.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, final
+
+from imgcls.datasets import _cache, _images
+
+_VERSION = 1  # raise it when a fact is computed in another way
+_LARGEST = 2 * 2**30  # bytes, about two million images; beyond this the cache starts anew
+_AT_ONCE = 500  # SQLite refuses more than 999 question marks in older versions
+_TABLE = "CREATE TABLE IF NOT EXISTS facts (key BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID"
+
+
+@final
+class ScanCache:
+    """A mapping from a key to a record on disk. Where the disk does not play along, it is empty."""
+
+    def __init__(self) -> None:
+        folder = _cache.folder()
+        self._path = None if folder is None else folder / "scan.sqlite"
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            try:
+                self._connection = _connect(self._path)
+            except (sqlite3.OperationalError, OSError):  # locked for long, read-only or full
+                self._connection = None
+            except sqlite3.DatabaseError:
+                self._start_anew()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def __bool__(self) -> bool:
+        return self._connection is not None
+
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Return the rows that are known."""
+        wanted = list(keys)
+        known: dict[bytes, bytes] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            if self._connection is None:
+                break
+            some = wanted[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            try:
+                known |= dict(self._connection.execute(f"SELECT key, record FROM facts WHERE key IN ({marks})", some))
+            except sqlite3.OperationalError:
+                self._close()
+            except sqlite3.DatabaseError:
+                self._start_anew()
+        return known
+
+    def put(self, rows: Mapping[bytes, bytes]) -> None:
+        """Keep rows: all of them, or none where the process is killed meanwhile."""
+        if self._connection is None or not rows:
+            return
+        try:
+            with self._connection:
+                self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows.items())
+        except sqlite3.OperationalError:
+            self._close()
+        except sqlite3.DatabaseError:
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Throw the file away: it is damaged, or not ours."""
+        self._close()
+        if self._path is not None:
+            with suppress(OSError, sqlite3.Error):
+                self._path.unlink(missing_ok=True)
+                self._connection = _connect(self._path)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = None
+
+
+def key(path: str | Path) -> bytes | None:
+    """Return what stands for a file as it is now; None where it is not there.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("a.png").write_bytes(b"1")
+        >>> before = key("a.png")
+        >>> _ = Path("a.png").write_bytes(b"12")
+        >>> before == key("a.png"), key("b.png")
+        (False, None)
+    """
+    try:
+        state = os.stat(path)  # noqa: PTH116 - a path may be text
+    except (OSError, ValueError):
+        return None
+    words = (os.path.abspath(path), state.st_size, state.st_mtime_ns, _VERSION, _images.DECODER_VERSION)  # noqa: PTH100 - the same
+    return hashlib.blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and path.stat().st_size > _LARGEST:
+        path.unlink()
+    connection = sqlite3.connect(path, timeout=10)
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA synchronous = NORMAL")  # power loss may cost rows, which are computed again
+            cursor.execute(_TABLE)
+            cursor.execute("SELECT key, record FROM facts LIMIT 1")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

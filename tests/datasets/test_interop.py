@@ -1,0 +1,202 @@
+"""Data from and for tf.data, Hugging Face datasets and PyTorch; datasets joined."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgcls.datasets import Dataset, read
+from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 2, 1, 0])
+
+
+# --- tf.data ---------------------------------------------------------------------------------------------------------
+
+
+def elements(kind):
+    import tensorflow as tf
+
+    made = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    if kind == "batches":
+        return made.batch(4)
+    if kind == "dictionaries":
+        return made.map(lambda image, label: {"image": image, "label": label})
+    if kind == "one-hot":
+        return made.map(lambda image, label: (image, tf.one_hot(label, 3)))
+    if kind == "floating-point":
+        return made.map(lambda image, label: (tf.minimum(tf.cast(image, tf.float32) + 0.25, 255), label)).batch(6)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["images", "batches", "dictionaries", "one-hot", "floating-point"])
+def test_a_tf_dataset_becomes_a_dataset(kind):
+    data = Dataset.from_tf(elements(kind), classes=["a", "b", "c"])
+    assert data.classes == ("a", "b", "c")
+    assert data.labels.tolist() == LABELS.tolist()
+    assert np.array_equal(np.stack([sample.image for sample in data]), IMAGES)
+
+
+def test_a_tf_dataset_brings_its_class_names(photos):
+    import keras
+
+    made = keras.utils.image_dataset_from_directory(photos, image_size=(16, 16), batch_size=3, shuffle=False, verbose=0)
+    data = Dataset.from_tf(made)
+    assert data.classes == ("cat", "dog")
+    assert data.counts() == {"cat": 8, "dog": 8}
+    assert data[0].image.shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (lambda data: data.repeat(), ConfigurationError, "the tf.data.Dataset repeats for ever. Leave out repeat(), or end it with take(n)."),
+        (lambda data: data.take(0), EmptyDatasetError, "the tf.data.Dataset holds no images. Give at least one."),
+        (
+            lambda data: data.map(lambda image, label: (image / 255, label)),
+            DataError,
+            "images of the tf.data.Dataset have values from 0 to 1. Accepted: 0 to 255. Leave out the rescaling, which imgcls does inside the model.",
+        ),
+        (lambda data: [1], ConfigurationError, "dataset is a list. Accepted: a tf.data.Dataset of (image, label)."),
+        (
+            lambda data: data.map(lambda image, label: label),
+            ConfigurationError,
+            'elements of the tf.data.Dataset are neither (image, label), {"image": ..., "label": ...} nor images.',
+        ),
+    ],
+)  # fmt: skip
+def test_a_tf_dataset_that_does_not_fit_is_refused_in_words(change, kind, words):
+    with pytest.raises(kind) as caught:
+        Dataset.from_tf(change(elements("images")))
+    assert str(caught.value) == words
+
+
+def test_to_tf_lends_our_images(photos):
+    data = Dataset.from_folder(photos)
+    seen = list(data.to_tf(5, image_size=(8, 12)).as_numpy_iterator())
+    assert [images.shape for images, _ in seen] == [(4, 8, 12, 3)] * 4
+    assert np.concatenate([labels for _, labels in seen]).tolist() == data.labels.tolist()
+    assert np.array_equal(seen[1][0][1], data.read(5, size=(8, 12)))
+    shuffled = data.to_tf(5, image_size=8, seed=1)
+    first, second = (np.concatenate([labels for _, labels in shuffled.as_numpy_iterator()]) for _ in range(2))
+    assert sorted(first) == sorted(second) == sorted(data.labels)
+    assert first.tolist() != second.tolist()
+    unlabelled = Dataset.from_arrays(IMAGES).to_tf(6, image_size=4)
+    assert next(iter(unlabelled)).shape == (6, 4, 4, 3)
+
+
+# --- PyTorch ---------------------------------------------------------------------------------------------------------
+
+
+def test_to_torch_gives_channels_first_arrays_that_may_be_written_to():
+    lent = Dataset.from_arrays(IMAGES, LABELS).to_torch()
+    image, label = lent[3]
+    assert len(lent) == 6
+    assert np.array_equal(image, IMAGES[3].transpose(2, 0, 1))
+    assert label == 2
+    image[:] = 0
+    assert np.array_equal(lent[3][0], IMAGES[3].transpose(2, 0, 1))
+    assert Dataset.from_arrays(IMAGES).to_torch(image_size=(2, 3), channels=1)[0].shape == (1, 2, 3)
+    with pytest.raises(IndexError):  # how `for` finds the end
+        lent[6]
+
+
+# --- Hugging Face ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(photos):
+    datasets = pytest.importorskip("datasets", reason="needs the package datasets, which CI has")
+    files = sorted(photos.rglob("*.*"))
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    columns = {"image": [str(path) for path in files], "label": [path.parent.name for path in files]}
+    return datasets.Dataset.from_dict(columns, features=features), files
+
+
+def test_a_hugging_face_dataset_is_read_by_our_decoder(hub):
+    made, files = hub
+    data = Dataset.from_huggingface(made)
+    assert data.classes == ("cat", "dog")
+    assert [sample.label for sample in data] == [path.parent.name for path in files]
+    for index, path in enumerate(files):
+        assert np.array_equal(data.read(index), read(path))
+
+
+def test_hugging_face_splits_become_parts(hub):
+    import datasets
+
+    made, files = hub
+    data = Dataset.from_huggingface(datasets.DatasetDict(train=made.select(range(10)), test=made.select(range(10, 16))))
+    assert data.parts.tolist() == ["train"] * 10 + ["test"] * 6
+    assert np.array_equal(data.read(12), read(files[12]))
+
+
+def test_encoded_images_of_a_hugging_face_dataset(hub):
+    import datasets
+
+    _, files = hub
+    rows = {
+        "img": [{"bytes": path.read_bytes(), "path": None} for path in files],
+        "kind": [path.parent.name for path in files],
+    }
+    encoded = datasets.Dataset.from_dict(
+        rows, features=datasets.Features({"img": datasets.Image(), "kind": datasets.Value("string")})
+    )
+    data = Dataset.from_huggingface(encoded, label="kind")
+    assert data.classes == ("cat", "dog")
+    assert np.array_equal(data.read(3), read(files[3]))
+    with pytest.raises(ConfigurationError) as caught:
+        Dataset.from_huggingface(encoded)
+    assert str(caught.value) == "label=None names no column. The columns are img, kind: give label=."
+
+
+def test_what_is_no_hugging_face_dataset_is_refused_in_words():
+    with pytest.raises(ConfigurationError) as caught:
+        Dataset.from_huggingface([1])
+    assert str(caught.value) == "dataset is a list. Accepted: a datasets.Dataset, or a dictionary of them."
+
+
+# --- joining ---------------------------------------------------------------------------------------------------------
+
+
+def test_joined_datasets_match_classes_by_name(photos, tmp_path):
+    folder = Dataset.from_folder(photos)
+    arrays = Dataset.from_arrays(IMAGES, list("zebra."), classes=list(".abcdegnorz"))
+    owls = Dataset.from_arrays(IMAGES[:2], ["owl", "cat"])
+    both = folder + owls
+    assert both.classes == ("cat", "dog", "owl")
+    assert [sample.label for sample in both][-2:] == ["owl", "cat"]
+    assert both.counts() == {"cat": 9, "dog": 8, "owl": 1}
+    assert np.array_equal(both.read(16), IMAGES[0])
+    assert both.ids[:1] == folder.ids[:1]
+    again = owls + owls
+    assert again.ids == ("1/0", "1/1", "2/0", "2/1")
+    assert len(arrays + owls) == 8
+
+
+def test_what_does_not_join_is_refused_in_words():
+    named, numbered = Dataset.from_arrays(IMAGES, list("aabbcc")), Dataset.from_arrays(IMAGES, LABELS)
+    with pytest.raises(
+        DataError, match=r"^classes are 'a', 'b', 'c' and 3 more\. Accepted: names, or whole numbers, not both\.$"
+    ):
+        named + numbered
+    with pytest.raises(DataError) as caught:
+        named + Dataset.from_arrays(IMAGES)
+    assert str(caught.value) == (
+        "one dataset has no labels, or one has several labels an image. Join datasets of one kind."
+    )
+    with pytest.raises(TypeError):
+        named + 1
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+
+def test_images_of_any_number_of_channels_are_kept_as_they_are():
+    five = np.random.default_rng(0).integers(0, 256, (3, 6, 6, 5), dtype=np.uint8)
+    data = Dataset.from_arrays(five, list("aba"))
+    assert np.array_equal(data[1].image, five[1])
+    bands = [
+        np.asarray(Image.fromarray(five[1][..., band]).resize((4, 3), Image.Resampling.BILINEAR)) for band in range(5)
+    ]
+    assert np.array_equal(data.read(1, size=(3, 4)), np.stack(bands, axis=-1))

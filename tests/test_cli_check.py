@@ -1,0 +1,73 @@
+"""`imgcls check` in this process and in a fresh one."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from imgcls import cli
+from imgcls.errors import ConfigurationError, DataError
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli.app, ["check", *map(str, arguments)])
+
+
+@pytest.fixture
+def errors(photos):
+    (photos / "cat" / "text.jpg").write_text("hello")
+    return photos
+
+
+def test_text_on_stdout_and_exit_code_0(photos):
+    result = run(photos)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(
+        "16 images in 2 classes: 1 warning\n\ncat  8\ndog  8\n\nwarning  IMG020  tiny classes"
+    )
+
+
+def test_errors_give_exit_code_3_and_json(errors):
+    result = run(errors, "--json", "--verbose", 0)
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["findings"][0]["ids"] == ["cat/text.jpg"]
+
+
+@pytest.mark.parametrize("ending", ["html", "json", "csv"])
+def test_output_is_written_beside_the_text(errors, tmp_path, ending):
+    path = tmp_path / f"data.{ending}"
+    result = run(errors, "-o", path)
+    assert result.exit_code == 3
+    assert "IMG001" in path.read_text(encoding="utf-8")
+    assert "IMG001" in result.stdout
+    assert result.stderr.endswith(f"wrote {path}\n")
+
+
+def test_csv_as_source(photos):
+    table = photos / "labels.csv"
+    table.write_text(
+        "image,label\n"
+        + "".join(f"{kind}/{i}.{end},{kind}\n" for kind, end in (("cat", "jpg"), ("dog", "png")) for i in range(8))
+    )
+    assert run(table).stdout.startswith("16 images in 2 classes")
+
+
+def test_refusals(photos, tmp_path):
+    assert isinstance(run(tmp_path / "nowhere").exception, DataError)
+    refused = run(photos, "--output", tmp_path / "data.pdf").exception
+    assert isinstance(refused, ConfigurationError)
+    assert str(refused) == f"'{tmp_path}/data.pdf' ends with '.pdf'. Accepted: .html, .json, .csv."
+
+
+def test_fresh_process_without_tensorflow(errors):
+    code = (
+        "import sys; from imgcls import cli; sys.argv = ['imgcls', 'check', sys.argv[1]]\n"
+        "try: cli.main()\n"
+        "finally: print([name for name in ('tensorflow', 'keras') if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, errors], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.stdout.startswith("17 images in 2 classes: 1 error, 1 warning")
