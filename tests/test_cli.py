@@ -39,7 +39,7 @@ def test_version():
     assert run("--version").stdout == f"{__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "evaluate", "predict", "info", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "check", "train", "evaluate", "predict", "info", "doctor"])
 def test_every_verb_has_help(verb):
     assert "Usage:" in run(verb, "--help").stdout
 

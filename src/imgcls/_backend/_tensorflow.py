@@ -106,8 +106,9 @@ def devices() -> dict[str, Any]:
     }
 
 
-def streamed(one_pass: Callable[[], Any], shape: tuple[int | None, ...], labels: Any = None) -> Any:
-    """Return a `tf.data.Dataset` of uint8 images of `shape`, with labels of (dtype, shape) or without."""
+def streamed(one_pass: Callable[[], Any], count: int, shape: tuple[int | None, ...], labels: Any = None) -> Any:
+    """Return a `tf.data.Dataset` of `count` batches: uint8 images of `shape`, labels of (dtype, shape) or none."""
     images = tf.TensorSpec(shape, tf.uint8)
     signature = images if labels is None else (images, tf.TensorSpec(labels[1], labels[0]))
-    return tf.data.Dataset.from_generator(one_pass, output_signature=signature).prefetch(2)
+    made = tf.data.Dataset.from_generator(one_pass, output_signature=signature)
+    return made.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)  # Keras shows and checks it

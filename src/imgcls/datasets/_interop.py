@@ -55,7 +55,9 @@ def to_tf(dataset: "Dataset", batch_size: int, *, image_size: tuple[int, int], c
             yield images if labels is None else (images, labels[positions])
 
     shape = (None, *image_size, channels)
-    return _backend.streamed(one_pass, shape, None if labels is None else (labels.dtype, (None, *labels.shape[1:])))
+    return _backend.streamed(
+        one_pass, len(batches), shape, None if labels is None else (labels.dtype, (None, *labels.shape[1:]))
+    )
 
 
 @final
