@@ -1,11 +1,13 @@
 """Splits: stratified, decided by names, and groups never straddle."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from imgcls.datasets import Dataset
+from imgcls.datasets import Dataset, _duplicates
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXEL = np.zeros((1, 1, 1), np.uint8)
@@ -157,6 +159,41 @@ def test_images_of_one_group_and_their_copies_stay_together(copies):
     parts = Dataset.from_folder(copies).split((0.5, 0.5), groups=groups)
     members = [{number(name) for name in part.ids} for part in parts]
     assert not members[0] & members[1]
+
+
+def test_planted_copies_among_a_thousand_photos(shared_data, tmp_path):
+    """50 byte copies, 50 edited ones and 100 new photos join 1,000: nothing straddles, nothing old moves."""
+    photos = sorted(shared_data.glob("flowers224/train/*/*.jpg"))
+    photos = [photos[index] for index in np.random.default_rng(0).permutation(len(photos))[:1100]]
+    for index, path in enumerate(photos):
+        (tmp_path / "photos" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / ("photos" if index < 1000 else "later") / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / ("photos" if index < 1000 else "later") / path.parent.name)
+    before = assignment(Dataset.from_folder(tmp_path / "photos").split((0.7, 0.15, 0.15)))
+    assert len(before) == 1000
+
+    shutil.copytree(tmp_path / "later", tmp_path / "photos", dirs_exist_ok=True)
+    for index, path in enumerate(photos[:100]):
+        folder = tmp_path / "photos" / path.parent.name
+        if index < 50:
+            shutil.copy(path, folder / f"{path.stem} copy.jpg")
+            continue
+        edited = Image.open(path).resize((112 + index, 112 + index))
+        edited = edited.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if index % 2 else edited
+        edited.save(folder / f"{path.stem} copy.jpg", quality=40 + index // 2)
+    data = Dataset.from_folder(tmp_path / "photos")
+    parts = data.split((0.7, 0.15, 0.15))
+    after = assignment(parts)
+    assert len(after) == 1200
+    assert [name for name, part in before.items() if after[name] != part] == []
+    copied = [name for name in after if name.endswith(" copy.jpg")]
+    straddling = [name for name in copied if after[name] != after[name.replace(" copy", "")]]
+    assert len(copied) == 100
+    assert len(straddling) <= 2  # at least 95 % of the edited copies are found
+    cluster = _duplicates.clusters(data).cluster
+    place = {name: index for index, name in enumerate(data.ids)}
+    members = [{cluster[place[name]] for name in part.ids} for part in parts]
+    assert sum(map(len, members)) == len(set.union(*members))
 
 
 # --- folds and files -------------------------------------------------------------------------------------------------
