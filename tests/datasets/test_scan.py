@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from imgcls import Dataset
-from imgcls.datasets import _images, _scan, _scan_cache
+from imgcls.datasets import _duplicates, _images, _scan, _scan_cache
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,8 @@ def facts_of(*images):
 def decoded(monkeypatch):
     """Count what is decoded."""
     seen = []
-    read = _images.read
+    glance, read = _images.glance, _images.read
+    monkeypatch.setattr(_images, "glance", lambda data, *others: seen.append(data) or glance(data, *others))
     monkeypatch.setattr(_images, "read", lambda item, **options: seen.append(item) or read(item, **options))
     return seen
 
@@ -223,3 +224,31 @@ def test_interrupt_stops_soon(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         _scan.scan(data)
     assert len(seen) < 1000
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_small_and_its_size_known(tmp_path, orientation):
+    random = np.random.default_rng(0)
+    picture = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((1200, 900), Image.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "large.jpg", exif=exif)
+    image, whole = _images.glance((tmp_path / "large.jpg").read_bytes(), 96, "large.jpg")
+    assert whole == ((900, 1200) if orientation == 1 else (1200, 900))
+    assert image.shape[:2] == tuple(side // 4 for side in whole)
+    facts, _ = _scan.scan(Dataset.from_files([tmp_path / "large.jpg"]))
+    assert (facts["height"][0], facts["width"][0]) == whole
+
+
+def test_a_jpeg_and_its_png_are_exact_copies_though_the_scan_sees_the_jpeg_smaller(tmp_path):
+    random = np.random.default_rng(0)
+    for index in range(6):
+        picture = Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((600, 450), Image.BICUBIC)
+        picture.save(tmp_path / f"{index}.jpg")
+        with Image.open(tmp_path / f"{index}.jpg") as decoded:
+            decoded.save(tmp_path / f"{index}.png")
+            decoded.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / f"{index}.tif")
+    data = Dataset.from_files(tmp_path)
+    found = _duplicates.clusters(data, near=False).cluster.reshape(6, 3)  # jpg, png, tif
+    assert (found[:, 0] == found[:, 1]).all()
+    assert len(np.unique(found)) == 12

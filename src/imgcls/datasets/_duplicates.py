@@ -104,7 +104,29 @@ def exact_copies(facts: NDArray[Any], datasets: "Sequence[Dataset]") -> NDArray[
         decoded = {position: _pixels(datasets, position) for position in alike}
         for same in _groups(alike, decoded):
             sets.join(same)
+    _join_other_formats(sets, facts, sorted(first_of_each.values()), datasets)
     return sets.numbers()
+
+
+def _join_other_formats(
+    sets: "_Sets", facts: NDArray[Any], positions: list[int], datasets: "Sequence[Dataset]"
+) -> None:
+    """Join images of equal pixels of which one is a JPEG: the scan sees that one smaller, so that its facts differ."""
+    chosen = np.array([position for position in positions if facts["hashed"][position]], np.int64)
+    if chosen.size < 2:
+        return
+    found = near_pairs(facts["hash"][chosen], facts["thumbnail"][chosen])
+    sides = (facts["height"][chosen], facts["width"][chosen])
+    decoded: dict[int, bytes] = {}
+    for first, second, mirrored in zip(*(column.tolist() for column in found), strict=True):
+        if mirrored or any(side[first] != side[second] for side in sides):
+            continue
+        pair = int(chosen[first]), int(chosen[second])
+        for position in pair:
+            if position not in decoded:
+                decoded[position] = _pixels(datasets, position)
+        if decoded[pair[0]] == decoded[pair[1]]:
+            sets.join(pair)
 
 
 def near_copies(facts: NDArray[Any], exact: NDArray[np.int64]) -> NDArray[np.int64]:

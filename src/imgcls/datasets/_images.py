@@ -113,14 +113,28 @@ def read(
         except Exception as error:  # a picture loads its file here, and hostile bytes may raise anything
             raise UnreadableImageError(_refusal(called, _damage.cause(error))) from error
     if isinstance(item, bytes | bytearray | memoryview):
-        return _from_file(item, size, channels, name or "the bytes")
+        return _from_file(item, size, channels, name or "the bytes")[0]
     if isinstance(item, str | Path):
-        return _from_file(item, size, channels, str(item))
+        return _from_file(item, size, channels, str(item))[0]
     message = (
         f"{name or 'the image'} is a {type(item).__name__}. Accepted: a path, the bytes of an image file, "
         f"a PIL image, or a {_ARRAY}."
     )
     raise UnreadableImageError(message)
+
+
+def glance(data: bytes, side: int, name: str) -> tuple[UInt8, tuple[int, int]]:
+    """Read an image file by the same rules and with the same verdict, but a large JPEG only as large as needed.
+
+    Args:
+        data: The bytes of the file.
+        side: How many pixels are enough along each side.
+        name: What to call the image in an error.
+
+    Returns:
+        `uint8 (H, W, C)`, and the (height, width) of the whole image.
+    """
+    return _from_file(data, None, None, name, enough=(side, side))
 
 
 def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
@@ -232,8 +246,14 @@ def wrong_dtype(array: NDArray[Any], name: str) -> str:
 
 
 def _from_file(
-    source: str | Path | bytes | bytearray | memoryview, size: tuple[int, int] | None, channels: int | None, name: str
-) -> UInt8:
+    source: str | Path | bytes | bytearray | memoryview,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    name: str,
+    *,
+    enough: tuple[int, int] | None = None,
+) -> tuple[UInt8, tuple[int, int]]:
+    """Return an image and the (height, width) of the whole; with `enough` a JPEG is decoded smaller, not resized."""
     max_bytes, max_pixels = budget()
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         message = (
@@ -246,7 +266,7 @@ def _from_file(
         with Path(source).open("rb") if isinstance(source, str | Path) else io.BytesIO(source) as file:
             is_dicom = name.rstrip("'").lower().endswith((".dcm", ".dicom"))  # bytes may be named by their file
             try:
-                return _decode(file, size, channels, max_pixels, is_dicom=is_dicom)
+                return _decode(file, size, channels, max_pixels, is_dicom=is_dicom, enough=enough or size)
             except Exception as error:
                 raise UnreadableImageError(_damage.why(file, error)) from error
     except FileNotFoundError:
@@ -275,12 +295,18 @@ def _check_length(source: str | Path | bytes | bytearray | memoryview, max_bytes
 
 
 def _decode(
-    file: IO[bytes], size: tuple[int, int] | None, channels: int | None, max_pixels: int, *, is_dicom: bool
-) -> UInt8:
+    file: IO[bytes],
+    size: tuple[int, int] | None,
+    channels: int | None,
+    max_pixels: int,
+    *,
+    is_dicom: bool,
+    enough: tuple[int, int] | None,
+) -> tuple[UInt8, tuple[int, int]]:
     head = file.read(132)
     if is_dicom or head[128:] == b"DICM":
         file.seek(0)
-        return _sized(_fit_bands(_dicom.read(file, max_pixels), channels), size)
+        return _whole(_fit_bands(_dicom.read(file, max_pixels), channels), size)
     is_tiff = head[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
     try:
         image = _open(file, head)
@@ -290,14 +316,21 @@ def _decode(
         image = None
     if image is None or (isinstance(image, TiffImagePlugin.TiffImageFile) and _needs_tifffile(image)):
         file.seek(0)
-        return _sized(_fit_bands(_geotiff.read(file, max_pixels), channels), size)
+        return _whole(_fit_bands(_geotiff.read(file, max_pixels), channels), size)
     with image:
         _check_pixels(image.width, image.height, max_pixels)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tiles(image, file, max_pixels)
-        if size is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
-            _draft(image, size)
-        return _upright(image, size, channels)
+        width, height = image.size
+        swapped = _orientation(image) >= 5
+        if enough is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
+            _draft(image, enough)
+        return _upright(image, size, channels), (width, height) if swapped else (height, width)
+
+
+def _whole(image: UInt8, size: tuple[int, int] | None) -> tuple[UInt8, tuple[int, int]]:
+    height, width, _ = image.shape
+    return _sized(image, size), (height, width)
 
 
 def _open(file: IO[bytes], head: bytes) -> ImageFile.ImageFile:

@@ -1,8 +1,8 @@
 """What can be known of each image from decoding it once: readable or not, size, light, sharpness, digest, look.
 
 The contract: a scan returns one record of `FACTS` for each image, in the order of the dataset. The decoder takes most
-of the time; everything else is computed from about 96 x 96 pixels picked from the image, because reading all pixels
-once more would cost as much as decoding them.
+of the time, so a large JPEG is decoded no larger than needed; everything else is computed from 96 x 96 pixels picked
+from the image, because reading all pixels once more would cost as much as decoding them.
 """
 
 import hashlib
@@ -135,14 +135,13 @@ def _scan_chunk(dataset: "Dataset", positions: list[int], looks: bool) -> Scan:
     for row, position in enumerate(positions):
         record = facts[row]
         try:
-            image = _decode(dataset, position, record)
+            image, (height, width) = _decode(dataset, position, record)
         except UnreadableImageError as error:
             errors[row] = str(error)
             record["truncated"] = _images.is_truncated(error)
             continue
         record["readable"] = True
-        height, width, record["channels"] = image.shape
-        record["height"], record["width"] = height, width
+        record["height"], record["width"], record["channels"] = height, width, image.shape[2]
         if min(height, width) >= SMALLEST_SIDE and (looks or not _is_array(dataset.source(position))):
             picked[row] = _pick(image)
             record["looked"] = record["hashed"] = True
@@ -156,26 +155,31 @@ def _scan_chunk(dataset: "Dataset", positions: list[int], looks: bool) -> Scan:
     return Scan(facts, tuple(errors))
 
 
-def _decode(dataset: "Dataset", position: int, record: Any) -> NDArray[np.uint8]:
-    """Read a file once: the same bytes are digested and decoded."""
+def _decode(dataset: "Dataset", position: int, record: Any) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Read a file once: the same bytes are digested and decoded. Return the image and the size of the whole."""
     source = dataset.source(position)
     if isinstance(source, str | Path):
         try:
             state = os.stat(source)  # noqa: PTH116 - a path may be text
             if not stat.S_ISREG(state.st_mode) or state.st_size > _images.budget()[0]:
-                return dataset.read(position)  # its refusal names the cause
+                return _whole(dataset.read(position))  # its refusal names the cause
             data = Path(source).read_bytes()
         except (OSError, ValueError):
-            return dataset.read(position)
+            return _whole(dataset.read(position))
         record["bytes"], record["digest"] = len(data), _words(data)
         by_name = str(source).lower().endswith((".dcm", ".dicom"))  # what has no mark of its own in its bytes
-        return dataset.read(position) if by_name else _images.read(data, name=str(source))
+        return _whole(dataset.read(position)) if by_name else _images.glance(data, _GRID, str(source))
     if isinstance(source, bytes | bytearray | memoryview):
         record["bytes"], record["digest"] = len(source), _words(source)
-        return dataset.read(position)
+        return _images.glance(bytes(source), _GRID, f"image {dataset.ids[position]!r}")
     image = dataset.read(position)
     record["bytes"], record["digest"] = image.size, _words(repr(image.shape).encode() + image.tobytes())
-    return image
+    return _whole(image)
+
+
+def _whole(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    height, width, _ = image.shape
+    return image, (height, width)
 
 
 def _words(data: Any) -> NDArray[np.uint64]:

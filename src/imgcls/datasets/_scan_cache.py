@@ -15,7 +15,7 @@ from typing import Self, final
 
 from imgcls.datasets import _cache, _images
 
-_VERSION = 1  # raise it when a fact is computed in another way
+_VERSION = 2  # raise it when a fact is computed in another way
 _LARGEST = 2 * 2**30  # bytes, about two million images; beyond this the cache starts anew
 _AT_ONCE = 500  # SQLite refuses more than 999 question marks in older versions
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (key BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID"
