@@ -185,6 +185,13 @@ def test_what_does_not_join_is_refused_in_words():
     assert str(caught.value) == (
         "one dataset has no labels, or one has several labels an image. Join datasets of one kind."
     )
+    for option in ({"parts": ["train"] * 6}, {"groups": list("ppqqrr")}):
+        with pytest.raises(DataError) as caught:
+            named + Dataset(list(IMAGES), list("aabbcc"), **option)
+        assert (
+            str(caught.value)
+            == f"one dataset has {next(iter(option))} and the other has none. Join datasets of one kind."
+        )
     with pytest.raises(TypeError):
         named + 1
 

@@ -252,3 +252,12 @@ def test_a_jpeg_and_its_png_are_exact_copies_though_the_scan_sees_the_jpeg_small
     found = _duplicates.clusters(data, near=False).cluster.reshape(6, 3)  # jpg, png, tif
     assert (found[:, 0] == found[:, 1]).all()
     assert len(np.unique(found)) == 12
+
+
+def test_limits_hold_for_what_was_read_before(photos, monkeypatch):
+    data = Dataset.from_folder(photos)
+    large = [sample.image.size > 3 * 700 for sample in data]
+    assert set(large) == {True, False}
+    assert not any(_scan.scan(data).errors)
+    monkeypatch.setenv("IMGCLS_MAX_PIXELS", "700")
+    assert ["pixels are more than 700" in error for error in _scan.scan(data).errors] == large

@@ -160,7 +160,8 @@ def test_files_of_a_folder_or_pattern_with_labels_in_their_names(here):
     assert data.groups.tolist() == ["p1", "p2", "p1"]
     assert dict(data.ignored) == {"notes.txt": "not an image file"}
     assert data.source(0) == Path("all/cat_p1_1.png")
-    assert Dataset.from_files("all/*.png", **named).counts() == {"cat": 1, "dog": 1}
+    for flat in ("all/*.png", sorted(here.glob("all/*.png"))):  # the same names, whatever the way there
+        assert Dataset.from_files(flat, labels="^([a-z]+)").counts() == {"cat": 1, "dog": 1}
     assert Dataset.from_folder("all", groups=lambda path: path.stem[-1]).groups.tolist() == ["3"]
 
 
@@ -171,6 +172,16 @@ def test_files_of_a_folder_or_pattern_with_labels_in_their_names(here):
             r"(\d)_",
             DataError,
             r"label='(\\d)_' matches nothing in 1 of 1 names: 'cat/1.png'. Mend the pattern or leave these files out.",
+        ),
+        (
+            r"(?P<lable>\w)",
+            ConfigurationError,
+            "label='(?P<lable>\\\\w)' has no group that says what the label is. It names 'lable'. Put it in parentheses, such as r'([a-z]+)_[0-9]+', or call it (?P<label>...).",
+        ),
+        (
+            r"cat",
+            ConfigurationError,
+            "label='cat' has no group that says what the label is. Put it in parentheses, such as r'([a-z]+)_[0-9]+', or call it (?P<label>...).",
         ),
         (
             "(",
@@ -218,6 +229,14 @@ def test_a_frame_with_groups_and_a_root(here):
     assert data.groups.tolist() == ["p", "q"]
     assert data.ids == ("1.png", "2.png")
     assert data[0].label == 7
+
+
+def test_an_image_without_a_group_is_a_group_of_its_own(here):
+    plant(here, "1.png", "2.png", "3.png", "4.png")
+    frame = pd.DataFrame(
+        {"image": [f"{n}.png" for n in range(1, 5)], "label": list("abab"), "patient": ["p", None, float("nan"), "p"]}
+    )
+    assert Dataset.from_frame(frame, group="patient").groups.tolist() == ["p", "2.png", "3.png", "p"]
 
 
 def test_a_frame_of_several_labels(here):

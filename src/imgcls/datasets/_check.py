@@ -89,7 +89,7 @@ def _copies(
     alike = [_one_of_each(group, exact) for group in _groups(near[:own])]
     alike = [group for group in alike if len(group) > 1]
     yield from _grouped("IMG010", dataset, same, "have equal bytes or pixels")
-    yield from _grouped("IMG011", dataset, alike, "are one picture resized, encoded again or mirrored")
+    yield from _grouped("IMG011", dataset, alike, "look like one picture resized, encoded again or mirrored")
     if dataset.labels is not None:
         labels = [row.tobytes() for row in dataset.labels]
         clashing = [group for group in _groups(near[:own]) if len({labels[place] for place in group}) > 1]

@@ -93,7 +93,7 @@ class Dataset(Constructors):
         if labels is not None:
             self.labels, self.classes = _labels.encode(labels, count=count, classes=classes, multi_label=multi_label)
             _freeze(self.labels)
-        self.groups = None if groups is None else _freeze(np.array(groups))
+        self.groups = None if groups is None else _freeze(_own_where_missing(groups, self.ids))
         self.parts = None if parts is None else _freeze(np.array(parts))
         for name, given in (("ids", self.ids), ("groups", self.groups), ("parts", self.parts)):
             if given is not None and len(given) != count:
@@ -213,7 +213,7 @@ class Dataset(Constructors):
         groups: Sequence[Any] | None = None,
         duplicates: str | None = "near",
         file: str | Path | None = None,
-        verbose: Any = 0,
+        verbose: Any = "auto",
     ) -> tuple["Dataset", ...]:
         """Divide into stratified parts that copies of one image, and images of one group, never straddle.
 
@@ -230,7 +230,8 @@ class Dataset(Constructors):
                 same bytes or pixels), or None, which reads no image and goes by ids.
             file: A CSV file (columns id, part) that remembers the split: images that it lists go where it says, all
                 others are dealt and added to it. It is made where there is none.
-            verbose: 0 for nothing, 1 for a live bar while duplicates are searched, "auto" for what the place can show.
+            verbose: 0 for nothing, 1 for a live bar while duplicates are searched, "auto" for a bar where one can be
+                drawn.
 
         Returns:
             One Dataset for each fraction.
@@ -270,7 +271,7 @@ class Dataset(Constructors):
         seed: int = 0,
         groups: Sequence[Any] | None = None,
         duplicates: str | None = "near",
-        verbose: Any = 0,
+        verbose: Any = "auto",
     ) -> tuple[tuple["Dataset", "Dataset"], ...]:
         """Divide for cross-validation: `count` pairs (training, validation), every image in one validation part.
 
@@ -362,7 +363,7 @@ class Dataset(Constructors):
         Where both use an id, the ids of the first get the prefix "1/" and those of the second "2/".
 
         Raises:
-            DataError: One is labelled and the other not, or their labels are of different kinds.
+            DataError: One has labels, groups or parts and the other not, or their labels are of different kinds.
 
         Examples:
             >>> import numpy as np
@@ -376,6 +377,10 @@ class Dataset(Constructors):
         if (self.labels is None) != (other.labels is None) or self.multi_label != other.multi_label:
             message = "one dataset has no labels, or one has several labels an image. Join datasets of one kind."
             raise DataError(message)
+        for what, one, two in (("parts", self.parts, other.parts), ("groups", self.groups, other.groups)):
+            if (one is None) != (two is None):  # joined, they would be forgotten: test images would be trained on
+                message = f"one dataset has {what} and the other has none. Join datasets of one kind."
+                raise DataError(message)
         names: tuple[Any, ...] = tuple(dict.fromkeys([*self.classes, *other.classes]))
         first, second = self.align(names), other.align(names)
         clash = not set(self.ids).isdisjoint(other.ids)
@@ -456,6 +461,15 @@ class Dataset(Constructors):
 def _freeze(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
+
+
+def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any]:
+    """Put an image without a group (None, NaN) into one of its own, called by its id."""
+    missing = [group is None or group != group for group in groups]  # noqa: PLR0124 - NaN alone differs from itself
+    if not any(missing):
+        return np.array(groups)
+    named = zip(groups, ids, missing, strict=False)
+    return np.array([name if lacks else str(group) for group, name, lacks in named])
 
 
 def _joined(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from imgcls.datasets._dataset import Dataset
 
 # Measured on 570 flowers, clothes and ImageNet photos and their copies at quality 40-95, scaled by 0.4-1.5, mirrored:
-# 99 % of the copies differ in at most 8 bits, correlate by at least 0.97 and differ by at most 7; of the 3 million
-# pairs of other photos, the likest within 10 bits correlate by 0.943 and differ by 17.
+# at 0.99 and 10, 97.6 % of the copies are found, and of the 3 million pairs of other photos none. Portraits set the
+# correlation: of the 400 of the ORL faces, ten of each person, 2 are merged at 0.99, 9 at 0.985 and 68 at 0.96.
 _BITS = 10  # of 64 that a near copy may differ in
-_CORRELATION = 0.96  # of the thumbnails, at least
+_CORRELATION = 0.99  # of the thumbnails, at least
 _DIFFERENCE = 10.0  # of the thumbnails in mean, at most
 _NEIGHBOURS = 32  # compared with each hash in each order
 _ROTATIONS = range(0, 64, 4)

@@ -19,7 +19,7 @@ KINDS: dict[str, Kind] = {
     "IMG001": Kind("error", "unreadable", "Repair or remove these files: nothing can be learned from them."),
     "IMG002": Kind("error", "truncated", "Copy or download these files again: their end is missing."),
     "IMG010": Kind("warning", "exact duplicates", "Keep one of each group. split() keeps a group in one part."),
-    "IMG011": Kind("warning", "near duplicates", "Keep the best of each group. split() keeps a group in one part."),
+    "IMG011": Kind("warning", "near duplicates", "Compare, and keep the best. split() keeps a group in one part."),
     "IMG012": Kind("error", "same image, other label", "Decide which label is right and remove the other copies."),
     "IMG013": Kind("error", "leak between parts", "Keep each group in one part, or the accuracy measured is too high."),
     "IMG020": Kind("warning", "tiny classes", "Add images, merge classes, or leave these classes out."),

@@ -81,14 +81,15 @@ def scan(dataset: "Dataset", *, looks: bool = True, verbose: Any = 0) -> Scan:
     """
     facts = np.zeros(len(dataset), FACTS)
     errors = [""] * len(dataset)
+    limits = _images.budget()
     with ScanCache() as cache, ProgressReport(verbose) as progress:
         keys = [_key(dataset.source(position)) if cache else None for position in range(len(dataset))]
         known = cache.get(one for one in keys if one is not None)
         todo = []
         for position, one in enumerate(keys):
             row = b"" if one is None else known.get(one, b"")
-            if len(row) == FACTS.itemsize:
-                facts[position] = np.frombuffer(row, FACTS)[0]
+            if len(row) == FACTS.itemsize and _allowed(record := np.frombuffer(row, FACTS)[0], limits):
+                facts[position] = record
             else:
                 todo.append(position)
         progress.begin("looking at images", len(todo))
@@ -105,6 +106,12 @@ def scan(dataset: "Dataset", *, looks: bool = True, verbose: Any = 0) -> Scan:
             done += len(positions)
             progress.done(done)
     return Scan(facts, tuple(errors))
+
+
+def _allowed(record: Any, limits: tuple[int, int]) -> bool:
+    """Say whether what was read once is within the limits of today, which the environment sets."""
+    max_bytes, max_pixels = limits
+    return bool(record["bytes"] <= max_bytes and int(record["height"]) * int(record["width"]) <= max_pixels)
 
 
 def _key(source: Any) -> bytes | None:

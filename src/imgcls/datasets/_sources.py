@@ -194,8 +194,8 @@ def files_of(paths: Any) -> tuple[Sequence[Path], list[str], dict[str, str]]:
 def from_names(argument: str, given: Any, names: Sequence[str], paths: Sequence[Path]) -> Any:
     """Return one value for each file: what is given, or what a pattern or a function makes of its name.
 
-    A pattern (text or `re.compile`) is searched in the name with forward slashes; its group called `argument`, else
-    its first group, else the whole match is the value.
+    A pattern (text or `re.compile`) is searched in the file's own name, without folders; its group called `argument`,
+    or else its only or first group is the value.
     """
     if callable(given):
         return [given(path) for path in paths]
@@ -206,8 +206,16 @@ def from_names(argument: str, given: Any, names: Sequence[str], paths: Sequence[
     except re.error as error:
         message = f"{argument}={given!r} is no regular expression: {error}. Example: r'([a-z]+)_[0-9]+'."
         raise ConfigurationError(message) from error
-    group: str | int = argument if argument in pattern.groupindex else min(1, pattern.groups)
-    found = [pattern.search(name.replace(os.sep, "/")) for name in names]
+    named = list(pattern.groupindex)
+    if not pattern.groups or (named and argument not in named and len(named) == pattern.groups):
+        hint = f" It names {some(named)}." if named else ""
+        message = (
+            f"{argument}={pattern.pattern!r} has no group that says what the {argument} is.{hint} "
+            f"Put it in parentheses, such as r'([a-z]+)_[0-9]+', or call it (?P<{argument}>...)."
+        )
+        raise ConfigurationError(message)
+    group: str | int = argument if argument in named else 1
+    found = [pattern.search(path.name) for path in paths]
     missing = [name for name, match in zip(names, found, strict=True) if match is None or match[group] is None]
     if missing:
         message = (
