@@ -233,3 +233,13 @@ def test_every_code_is_documented():
     for code, kind in KINDS.items():
         section = text.split(f"## {code}\n")[1].split("\n## ")[0]
         assert section.strip().startswith(f"**{kind.title.capitalize()}** ({kind.severity})."), code
+
+
+def test_one_class_is_an_error():
+    report = check(Dataset.from_arrays(textured_arrays(12), ["cat"] * 12), verbose=0)
+    assert [(one.code, one.message) for one in report] == [("IMG023", "all images are of class 'cat'.")]
+    assert report.exit_code == 3
+
+
+def textured_arrays(count):
+    return np.random.default_rng(0).integers(0, 256, (count, 8, 8), dtype=np.uint8)

@@ -81,6 +81,8 @@ def test_to_tf_lends_our_images(photos):
     first, second = (np.concatenate([labels for _, labels in shuffled.as_numpy_iterator()]) for _ in range(2))
     assert sorted(first) == sorted(second) == sorted(data.labels)
     assert first.tolist() != second.tolist()
+    with pytest.raises(ConfigurationError, match=r"^batch_size=0 is not accepted\."):
+        data.to_tf(0, image_size=8)
     unlabelled = Dataset.from_arrays(IMAGES).to_tf(6, image_size=4)
     assert next(iter(unlabelled)).shape == (6, 4, 4, 3)
 

@@ -246,6 +246,17 @@ def test_a_file_that_is_no_split_is_refused_in_words(uneven, tmp_path, text, wor
     assert file.read_text() == text
 
 
+def test_a_file_of_other_images_is_refused_in_words(uneven, tmp_path):
+    file = tmp_path / "split.csv"
+    file.write_text("id,part\nother/1.jpg,train\n")
+    with pytest.raises(DataError) as caught:
+        uneven.split((0.8, 0.2), duplicates=None, file=file)
+    assert str(caught.value) == (
+        f"{str(file)!r} lists none of these 1,000 images: 'other/1.jpg' there, 'image0.jpg', 'image1.jpg', 'image2.jpg' "
+        "and 997 more here. Make the dataset as it was made then, or name another file."
+    )
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 

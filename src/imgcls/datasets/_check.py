@@ -31,6 +31,7 @@ BLUR = 4  # times less sharp than the median image
 SIZE = 3  # times larger or smaller than the median image, along a side
 ELONGATED, ELONGATION = 3.0, 2.0  # longer by shorter side, and times as elongated as the median image
 
+_REASONS = 5  # files whose reason is told; `ids` names all
 _SEVERITIES = ("error", "warning", "note")
 
 
@@ -73,7 +74,9 @@ def _unreadable(dataset: "Dataset", scan: _scan.Scan) -> Iterator[Finding]:
         places = np.flatnonzero(chosen).tolist()
         if places:
             verb = "" if code == "IMG001" else "is " if len(places) == 1 else "are "
-            message = f"{_count(len(places))} {verb}{words}. {scan.errors[places[0]]}"
+            reasons = " ".join(scan.errors[place] for place in places[:_REASONS])
+            more = f" And {len(places) - _REASONS:,} more." if len(places) > _REASONS else ""
+            message = f"{_count(len(places))} {verb}{words}. {reasons}{more}"
             yield finding(code, message, _ids(dataset, places))
 
 
@@ -133,6 +136,8 @@ def _classes(dataset: "Dataset") -> Iterator[Finding]:
         chosen = labels[:, codes].any(axis=1) if dataset.multi_label else np.isin(labels, codes)
         message = f"{_count(len(tiny), 'class', 'classes')} below {TINY} images: {some(tiny)}."
         yield finding("IMG020", message, _ids(dataset, np.flatnonzero(chosen).tolist()))
+    if len(counts) == 1 and not dataset.multi_label:
+        yield finding("IMG023", f"all images are of class {dataset.classes[0]!r}.")
     if len(counts) > 1:
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] >= IMBALANCE * max(1, counts[least]):

@@ -195,6 +195,9 @@ class Dataset(Constructors):
             >>> print(Dataset.builtin("digits").check(verbose=0).findings)
             ()
         """
+        if against is not None and not isinstance(against, Dataset):
+            message = f"against is a {type(against).__name__}. Accepted: a Dataset, such as Dataset.from_folder(...)."
+            raise ConfigurationError(message)
         return _check.check(self, verbose=verbose, against=against)
 
     def show(self, n: int = 16) -> NDArray[Any]:
@@ -253,6 +256,12 @@ class Dataset(Constructors):
         part = self._deal(shares, seed, groups, duplicates, verbose)
         if file is not None:
             known = _split.read_saved(Path(file), len(shares))
+            if known and known.keys().isdisjoint(self.ids):
+                message = (
+                    f"{str(file)!r} lists none of these {len(self):,} images: {some(list(known))} there, "
+                    f"{some(self.ids)} here. Make the dataset as it was made then, or name another file."
+                )
+                raise DataError(message)
             part = np.array([known.get(name, one) for name, one in zip(self.ids, part.tolist(), strict=True)])
             _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
         chosen = [np.flatnonzero(part == number) for number in range(len(shares))]
@@ -414,6 +423,7 @@ class Dataset(Constructors):
             >>> images.shape.as_list(), labels.numpy().tolist()
             ([4, 8, 8, 1], [0, 1, 2, 3])
         """
+        refuse([not_whole("batch_size", batch_size)])
         return _interop.to_tf(self, batch_size, image_size=_sides(image_size), channels=channels, seed=seed)
 
     def to_torch(self, *, image_size: int | tuple[int, int] | None = None, channels: int = 3) -> Any:
