@@ -100,6 +100,16 @@ def verdict(data, size=None):
         return None
 
 
+def glanced(data):
+    from imgcls.datasets import _images
+    from imgcls.errors import UnreadableImageError
+
+    try:
+        return _images.glance(data, 96, "mutant")
+    except UnreadableImageError:
+        return None
+
+
 def attack(seed, count, folder):
     """Decode `count` mutants; the child's whole work. What is printed last is its report."""
     import resource
@@ -118,7 +128,9 @@ def attack(seed, count, folder):
         start = time.perf_counter()
         whole, small, again = verdict(data), verdict(data, (32, 32)), verdict(data)
         report["slowest"] = max(report["slowest"], time.perf_counter() - start)
-        assert (whole is None) == (small is None) == (again is None), f"mutant {index} of seed {seed} has two verdicts"
+        seen = glanced(data)  # what the scan says
+        verdicts = {one is None for one in (whole, small, again, seen)}
+        assert len(verdicts) == 1, f"mutant {index} of seed {seed} has two verdicts"
         if whole is None:
             report["refused"] += 1
             continue
@@ -126,6 +138,7 @@ def attack(seed, count, folder):
         assert whole.dtype == small.dtype == np.uint8
         assert whole.shape[0] * whole.shape[1] <= MAX_PIXELS
         assert small.shape == (32, 32, whole.shape[2])
+        assert seen[1] == whole.shape[:2]
         assert np.array_equal(whole, again), f"mutant {index} of seed {seed} reads differently twice"
     report["resident"] = peak_memory()
     sys.stdout.write(json.dumps(report))

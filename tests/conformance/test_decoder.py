@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from imgcls.datasets import read
-from imgcls.datasets._images import SUFFIXES, is_truncated
+from imgcls.datasets._images import SUFFIXES, glance, is_truncated
 from imgcls.errors import UnreadableImageError
 
 RANDOM = np.random.default_rng(1)
@@ -208,6 +208,19 @@ def test_orientation_is_applied(orientation, kind):
     stored = PHOTO if kind == "TIFF" else by_pillow(data)  # Pillow turns TIFF by itself
     expected = UPRIGHT.get(orientation, UPRIGHT[1])(stored)
     np.testing.assert_array_equal(read(data), expected)
+    assert glance(data, 96, "photo")[1] == expected.shape[:2]
+
+
+def test_png_that_tells_its_orientation_behind_its_pixels():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(PHOTO, exif=exif)
+    at, end = data.index(b"eXIf") - 4, data.index(b"IEND") - 4
+    length = 12 + int.from_bytes(data[at : at + 4], "big")
+    data = data[:at] + data[at + length : end] + data[at : at + length] + data[end:]
+    expected = np.rot90(PHOTO, -1)
+    np.testing.assert_array_equal(read(data), expected)
+    assert glance(data, 96, "photo")[1] == expected.shape[:2]
 
 
 def test_exif_that_cannot_be_parsed_is_no_orientation():

@@ -322,10 +322,11 @@ def _decode(
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tiles(image, file, max_pixels)
         width, height = image.size
-        swapped = _orientation(image) >= 5
         if enough is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
             _draft(image, enough)
-        return _upright(image, size, channels), (width, height) if swapped else (height, width)
+        pixels = _upright(image, size, channels)
+        swapped = _orientation(image) >= 5  # now: a loaded TIFF is upright, and says so
+        return pixels, (width, height) if swapped else (height, width)
 
 
 def _whole(image: UInt8, size: tuple[int, int] | None) -> tuple[UInt8, tuple[int, int]]:
