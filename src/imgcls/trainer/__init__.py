@@ -3,8 +3,9 @@
 from imgcls._progress import VERBOSE, ProgressReport
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective, probabilities
+from imgcls.trainer._optimizers import optimizer
 from imgcls.trainer._plan import Plan, check_arguments, plan
-from imgcls.trainer._recipe import Choice, class_weights, optimizer, recipe
+from imgcls.trainer._recipe import Choice, class_weights, recipe
 from imgcls.trainer._train import infer, train
 
 __all__ = [

@@ -13,7 +13,8 @@ from imgcls._progress import VERBOSE
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import objective
-from imgcls.trainer._recipe import OPTIMIZERS, Choice, is_schedule, recipe
+from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
+from imgcls.trainer._recipe import Choice, recipe
 
 _COLORS = ("auto", "rgb", "grayscale")
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation

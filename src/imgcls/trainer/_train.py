@@ -15,8 +15,9 @@ from imgcls.datasets import ON_ERROR, Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective
-from imgcls.trainer._recipe import class_weights, is_schedule
-from imgcls.trainer._recipe import optimizer as named_optimizer
+from imgcls.trainer._optimizers import is_schedule
+from imgcls.trainer._optimizers import optimizer as named_optimizer
+from imgcls.trainer._recipe import class_weights
 
 
 def train(
