@@ -101,11 +101,11 @@ def verdict(data, size=None):
 
 
 def glanced(data):
-    from imgcls.datasets import _images
+    from imgcls import images
     from imgcls.errors import UnreadableImageError
 
     try:
-        return _images.glance(data, 96, "mutant")
+        return images.glance(data, 96, "mutant")
     except UnreadableImageError:
         return None
 

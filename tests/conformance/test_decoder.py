@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls.datasets import read
-from imgcls.datasets._images import SUFFIXES, glance, is_truncated
 from imgcls.errors import UnreadableImageError
+from imgcls.images import SUFFIXES, glance, is_truncated, read
 
 RANDOM = np.random.default_rng(1)
 RGB = RANDOM.integers(0, 256, (37, 29, 3), dtype=np.uint8)

@@ -6,11 +6,12 @@ import threading
 import numpy as np
 import pytest
 
-from imgcls.datasets import Batches, Dataset, _batches, _cache, _images, read, resize
+from imgcls import images
+from imgcls.datasets import Batches, Dataset, _batches, _cache, read, resize
 from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
 
 MODES = [*itertools.product(["auto", "memory", "store", "stream"], [1, 4])]
-ACCEPTED = f"Accepted: {', '.join(_images.FORMATS)}. Repair or remove it."
+ACCEPTED = f"Accepted: {', '.join(images.FORMATS)}. Repair or remove it."
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def test_bytes_are_those_of_read_wherever_kept_and_however_many_threads(data, ph
     assert made.keep == ("memory" if keep == "auto" else keep)
     assert passed(made.in_order()) == passed(plain.in_order())
     assert passed(made.shuffled(seed=1, epoch=2)) == passed(plain.shuffled(seed=1, epoch=2))
-    for images, positions in made.shuffled(seed=1, epoch=2):
-        assert images.dtype == np.uint8
-        for image, position in zip(images, positions, strict=True):
+    for batch, positions in made.shuffled(seed=1, epoch=2):
+        assert batch.dtype == np.uint8
+        for image, position in zip(batch, positions, strict=True):
             truth = read(photos / data.ids[position], size=(12, 10), channels=3)
             np.testing.assert_array_equal(image, truth)
 
@@ -49,7 +50,7 @@ def test_any_batch_can_be_had_by_its_step(data, keep):
 
 def test_threads_work_two_batches_ahead_and_stop_with_their_consumer(data, monkeypatch):
     reads = []
-    monkeypatch.setattr(_images, "read", lambda *args, **options: reads.append(1) or read(*args, **options))
+    monkeypatch.setattr(images, "read", lambda *args, **options: reads.append(1) or read(*args, **options))
     before = threading.active_count()
     made = batches(data, batch_size=2, keep="stream").in_order()
     assert not reads

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from imgcls.datasets import Dataset, _images, as_dataset, is_one_image, read
+from imgcls import images
+from imgcls.datasets import Dataset, as_dataset, is_one_image, read
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 ARRAY = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
@@ -47,9 +48,9 @@ def test_every_labelled_source_gives_the_same_dataset(photos, cats):
 
 def test_without_labels_a_folder_may_hold_images_directly(photos, cats):
     count = {"cat": 8, photos: 16, "cat/0.jpg": 1, "cat/*.jpg": 8, "**/*.png": 8}
-    for data, images in count.items():
+    for data, number in count.items():
         dataset = as_dataset(data, labelled=False)
-        assert (len(dataset), dataset.labels) == (images, None)
+        assert (len(dataset), dataset.labels) == (number, None)
     assert as_dataset("cat", labelled=False).ids == tuple(f"cat/{index}.jpg" for index in range(8))
     for data in (cats, ARRAY, list(ARRAY), pd.DataFrame({"image": map(str, cats)})):
         assert as_dataset(data, labelled=False).labels is None
@@ -94,7 +95,7 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             None,
             False,
             EmptyDatasetError,
-            f"there is no image in 'nothing'. Accepted: {', '.join(sorted(_images.SUFFIXES))}.",
+            f"there is no image in 'nothing'. Accepted: {', '.join(sorted(images.SUFFIXES))}.",
         ),
         (
             pd.DataFrame({"images": ["a"]}),

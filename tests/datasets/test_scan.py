@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from imgcls import Dataset
-from imgcls.datasets import _duplicates, _images, _scan, _scan_cache
+from imgcls import Dataset, images
+from imgcls.datasets import _duplicates, _scan, _scan_cache
 
 
 @pytest.fixture(autouse=True)
@@ -33,9 +33,9 @@ def facts_of(*images):
 def decoded(monkeypatch):
     """Count what is decoded."""
     seen = []
-    glance, read = _images.glance, _images.read
-    monkeypatch.setattr(_images, "glance", lambda data, *others: seen.append(data) or glance(data, *others))
-    monkeypatch.setattr(_images, "read", lambda item, **options: seen.append(item) or read(item, **options))
+    glance, read = images.glance, images.read
+    monkeypatch.setattr(images, "glance", lambda data, *others: seen.append(data) or glance(data, *others))
+    monkeypatch.setattr(images, "read", lambda item, **options: seen.append(item) or read(item, **options))
     return seen
 
 
@@ -233,7 +233,7 @@ def test_a_large_jpeg_is_decoded_small_and_its_size_known(tmp_path, orientation)
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture.save(tmp_path / "large.jpg", exif=exif)
-    image, whole = _images.glance((tmp_path / "large.jpg").read_bytes(), 96, "large.jpg")
+    image, whole = images.glance((tmp_path / "large.jpg").read_bytes(), 96, "large.jpg")
     assert whole == ((900, 1200) if orientation == 1 else (1200, 900))
     assert image.shape[:2] == tuple(side // 4 for side in whole)
     facts, _ = _scan.scan(Dataset.from_files([tmp_path / "large.jpg"]))

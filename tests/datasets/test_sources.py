@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imgcls.datasets import Dataset, _images, write_png
+from imgcls import images
+from imgcls.datasets import Dataset, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
-ENDINGS = ", ".join(sorted(_images.SUFFIXES))
+ENDINGS = ", ".join(sorted(images.SUFFIXES))
 
 
 def plant(root, *names):

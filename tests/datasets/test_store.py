@@ -11,7 +11,8 @@ import zlib
 import numpy as np
 import pytest
 
-from imgcls.datasets import Batches, Dataset, _cache, _images, _store
+from imgcls import images
+from imgcls.datasets import Batches, Dataset, _cache, _store
 
 SIZE = (12, 10)
 
@@ -30,13 +31,13 @@ def data(photos):
 @pytest.fixture
 def decoded(monkeypatch):
     """Return a list that grows by the name of each image that is decoded from now on."""
-    names, read = [], _images.read
+    names, read = [], images.read
 
     def noted(item, **options):
         names.append(options.get("name"))
         return read(item, **options)
 
-    monkeypatch.setattr(_images, "read", noted)
+    monkeypatch.setattr(images, "read", noted)
     return names
 
 
@@ -56,7 +57,7 @@ def the_file(cache):
 def test_images_are_decoded_once_for_all_runs_names_and_datasets(data, cache, decoded, photos, tmp_path):
     truth = whole(batches(data))
     assert len(decoded) == 16
-    assert the_file(cache).name == f"images-{_images.DECODER_VERSION}-12x10x3.sqlite"
+    assert the_file(cache).name == f"images-{images.DECODER_VERSION}-12x10x3.sqlite"
     assert not list(cache.glob("*-journal"))
     shutil.copytree(photos, tmp_path / "other")
     shutil.rmtree(photos)

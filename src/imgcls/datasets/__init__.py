@@ -8,8 +8,8 @@ from imgcls.datasets._convert import as_dataset, is_one_image
 from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._dataset import Dataset, Sample
 from imgcls.datasets._findings import Finding
-from imgcls.datasets._images import read, resize, write_png
 from imgcls.datasets._readable import ON_ERROR, check_readable, leave_out_unreadable
+from imgcls.images import read, resize, write_png
 
 __all__ = [
     "ON_ERROR",

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from imgcls.datasets import _images, _sources
+from imgcls import images
+from imgcls.datasets import _sources
 from imgcls.datasets._dataset import Dataset
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
@@ -45,7 +46,7 @@ def is_one_image(data: Any, *, channels: int = 3) -> bool:
         return not (_sources.is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")
     if isinstance(data, np.ndarray):
         return data.ndim == 2 or (data.ndim == 3 and data.shape[2] in {1, 3, 4, channels})
-    return isinstance(data, bytes | bytearray | memoryview) or _images.is_pil(data)
+    return isinstance(data, bytes | bytearray | memoryview) or images.is_pil(data)
 
 
 def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
@@ -54,7 +55,7 @@ def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
         return data
     if isinstance(data, str | Path):
         return _from_path(data, labels, labelled)
-    if isinstance(data, bytes | bytearray) or _images.is_pil(data):
+    if isinstance(data, bytes | bytearray) or images.is_pil(data):
         return Dataset([data], labels)
     if hasattr(data, "columns"):
         if not labelled and "label" not in data.columns:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import report
+from imgcls import images, report
 from imgcls._checks import did_you_mean, some
-from imgcls.datasets import _images
 from imgcls.datasets._findings import Finding
 from imgcls.errors import ConfigurationError, UnreadableImageError
 
@@ -219,9 +218,9 @@ def _data_uri(image: NDArray[np.uint8]) -> str:
     """Return a small PNG of an image as text that stands in a page."""
     height, width, channels = image.shape
     scale = min(1.0, _SIDE / max(height, width))
-    small = _images.resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
+    small = images.resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
     file: Any = io.BytesIO()
-    _images.write_png(small if channels in {1, 3} else small[..., : 3 if channels > 3 else 1], file)
+    images.write_png(small if channels in {1, 3} else small[..., : 3 if channels > 3 else 1], file)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

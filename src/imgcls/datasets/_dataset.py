@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import plotting
+from imgcls import images, plotting
 from imgcls._checks import not_whole, refuse, some, unknown_name
-from imgcls.datasets import _check, _duplicates, _images, _interop, _labels, _split
+from imgcls.datasets import _check, _duplicates, _interop, _labels, _split
 from imgcls.datasets._constructors import Constructors
 from imgcls.datasets._data_report import DataReport
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
@@ -154,7 +154,7 @@ class Dataset(Constructors):
             channels: 1 for grayscale, 3 for RGB, None for what the image is.
         """
         name = f"image {self.ids[index]!r}"
-        image = _images.read(self._images[self._at[index]], size=size, channels=channels, name=name)
+        image = images.read(self._images[self._at[index]], size=size, channels=channels, name=name)
         return _freeze(image.view())  # an array in memory may be the dataset's own
 
     def source(self, index: int) -> Any:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls import images
 from imgcls._progress import ProgressReport
-from imgcls.datasets import _images
 from imgcls.datasets._scan_cache import ScanCache, key
 from imgcls.errors import UnreadableImageError
 
@@ -81,7 +81,7 @@ def scan(dataset: "Dataset", *, looks: bool = True, verbose: Any = 0) -> Scan:
     """
     facts = np.zeros(len(dataset), FACTS)
     errors = [""] * len(dataset)
-    limits = _images.budget()
+    limits = images.budget()
     with ScanCache() as cache, ProgressReport(verbose) as progress:
         keys = [_key(dataset.source(position)) if cache else None for position in range(len(dataset))]
         known = cache.get(one for one in keys if one is not None)
@@ -145,7 +145,7 @@ def _scan_chunk(dataset: "Dataset", positions: list[int], looks: bool) -> Scan:
             image, (height, width) = _decode(dataset, position, record)
         except UnreadableImageError as error:
             errors[row] = str(error)
-            record["truncated"] = _images.is_truncated(error)
+            record["truncated"] = images.is_truncated(error)
             continue
         record["readable"] = True
         record["height"], record["width"], record["channels"] = height, width, image.shape[2]
@@ -168,17 +168,17 @@ def _decode(dataset: "Dataset", position: int, record: Any) -> tuple[NDArray[np.
     if isinstance(source, str | Path):
         try:
             state = os.stat(source)  # noqa: PTH116 - a path may be text
-            if not stat.S_ISREG(state.st_mode) or state.st_size > _images.budget()[0]:
+            if not stat.S_ISREG(state.st_mode) or state.st_size > images.budget()[0]:
                 return _whole(dataset.read(position))  # its refusal names the cause
             data = Path(source).read_bytes()
         except (OSError, ValueError):
             return _whole(dataset.read(position))
         record["bytes"], record["digest"] = len(data), _words(data)
         by_name = str(source).lower().endswith((".dcm", ".dicom"))  # what has no mark of its own in its bytes
-        return _whole(dataset.read(position)) if by_name else _images.glance(data, _GRID, str(source))
+        return _whole(dataset.read(position)) if by_name else images.glance(data, _GRID, str(source))
     if isinstance(source, bytes | bytearray | memoryview):
         record["bytes"], record["digest"] = len(source), _words(source)
-        return _images.glance(bytes(source), _GRID, f"image {dataset.ids[position]!r}")
+        return images.glance(bytes(source), _GRID, f"image {dataset.ids[position]!r}")
     image = dataset.read(position)
     record["bytes"], record["digest"] = image.size, _words(repr(image.shape).encode() + image.tobytes())
     return _whole(image)

@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, final
 
-from imgcls.datasets import _cache, _images
+from imgcls import images
+from imgcls.datasets import _cache
 
 _VERSION = 2  # raise it when a fact is computed in another way
 _LARGEST = 2 * 2**30  # bytes, about two million images; beyond this the cache starts anew
@@ -107,7 +108,7 @@ def key(path: str | Path) -> bytes | None:
         state = os.stat(path)  # noqa: PTH116 - a path may be text
     except (OSError, ValueError):
         return None
-    words = (os.path.abspath(path), state.st_size, state.st_mtime_ns, _VERSION, _images.DECODER_VERSION)  # noqa: PTH100 - the same
+    words = (os.path.abspath(path), state.st_size, state.st_mtime_ns, _VERSION, images.DECODER_VERSION)  # noqa: PTH100 - the same
     return hashlib.blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 

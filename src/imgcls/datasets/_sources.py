@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._checks import did_you_mean, some
-from imgcls.datasets import _images
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+from imgcls.images import SUFFIXES, wrong_dtype
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +117,7 @@ def image_files(root: Path, below: str, ignored: dict[str, str]) -> Iterator[str
                 ignored[name] = "a link to a folder"
             else:
                 yield from image_files(root, name, ignored)
-        elif os.path.splitext(entry.name)[1].lower() in _images.SUFFIXES:  # noqa: PTH122 - a million times
+        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a million times
             yield name
         else:
             ignored[name] = _why_ignored(entry.name)
@@ -174,7 +174,7 @@ def below(folder: Path) -> tuple[list[str], dict[str, str]]:
     ignored: dict[str, str] = {}
     names = list(image_files(folder, "", ignored))
     if not names:
-        message = f"there is no image in {str(folder)!r}. Accepted: {', '.join(sorted(_images.SUFFIXES))}."
+        message = f"there is no image in {str(folder)!r}. Accepted: {', '.join(sorted(SUFFIXES))}."
         raise EmptyDatasetError(message)
     return names, ignored
 
@@ -316,7 +316,7 @@ def _as_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     whole = images.dtype.kind in "iu" and (not images.size or (images.min() >= 0 and images.max() <= 255))
     if whole:  # nothing is lost
         return images.astype(np.uint8)
-    raise DataError(_images.wrong_dtype(images, "the array of images"))
+    raise DataError(wrong_dtype(images, "the array of images"))
 
 
 def _visible_folders(root: Path, below: str, ignored: dict[str, str]) -> list[str]:
@@ -327,7 +327,7 @@ def _visible_folders(root: Path, below: str, ignored: dict[str, str]) -> list[st
         elif entry.is_dir():
             folders.append(name)
         else:
-            is_image = Path(entry.name).suffix.lower() in _images.SUFFIXES
+            is_image = Path(entry.name).suffix.lower() in SUFFIXES
             ignored[name] = _LOOSE if is_image else _why_ignored(entry.name)
     return folders
 
@@ -340,7 +340,7 @@ def _refuse_empty(folder: Path, children: list[str], found: Found) -> None:
     if children:
         message = (
             f"there is no image in {str(folder)!r} nor in its {len(children)} sub-folders. "
-            f"Accepted: {', '.join(sorted(_images.SUFFIXES))}. {_LAYOUT}"
+            f"Accepted: {', '.join(sorted(SUFFIXES))}. {_LAYOUT}"
         )
         raise EmptyDatasetError(message)
     message = f"folder {str(folder)!r} is empty. {_LAYOUT}"

@@ -21,7 +21,8 @@ from typing import Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.datasets import _cache, _images
+from imgcls import images
+from imgcls.datasets import _cache
 from imgcls.datasets._dataset import Dataset
 
 LIMIT_BYTES = 20 * 2**30  # of one store; beyond it, the oldest images make room
@@ -78,7 +79,7 @@ class Store:
         if folder is None:
             return None
         height, width = image_size
-        path = folder / f"images-{_images.DECODER_VERSION}-{height}x{width}x{channels}.sqlite"
+        path = folder / f"images-{images.DECODER_VERSION}-{height}x{width}x{channels}.sqlite"
         try:
             taken = path.stat().st_size if path.exists() else 0
             most = min(LIMIT_BYTES, (_cache.free_disk(folder) + taken) // 2) // (height * width * channels)
@@ -186,7 +187,7 @@ class Reader:
             self._keys[position] = np.frombuffer(name, np.uint8)
             if self._store.read(name, image):
                 return
-        image[...] = _images.read(content, size=self._image_size, channels=self._channels, name=str(source))
+        image[...] = images.read(content, size=self._image_size, channels=self._channels, name=str(source))
         self._new[position] = isinstance(content, bytes)
 
     def add(self, positions: NDArray[np.int64], images: NDUInt8) -> None:

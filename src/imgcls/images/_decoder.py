@@ -27,8 +27,6 @@ Where Python's warnings are errors, a file that Pillow warns about is refused: t
 """
 
 import io
-import os
-import stat
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,21 +47,10 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401 - registers its format
 )
 
-from imgcls.datasets import _damage, _dicom, _geotiff
 from imgcls.errors import ConfigurationError, UnreadableImageError
-
-_ARRAY = "uint8 array (H, W) or (H, W, C)"
+from imgcls.images import _accepted, _dicom, _geotiff, _refusals
 
 DECODER_VERSION = f"1-pillow{PIL.__version__}"  # raise the 1 where the same bytes come to give other pixels
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
-SUFFIXES = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".bmp", ".dib", ".gif"),
-        *(".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm", ".dcm", ".dicom"),
-    }
-)
-MAX_BYTES = 256 * 2**20
-MAX_PIXELS = 89_478_485  # Pillow's own warning level: one such RGB image takes 256 MiB
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLES = 0x0112, 322, 323, 277
@@ -111,14 +98,14 @@ def read(
         try:
             return _upright(item, size, channels)
         except Exception as error:  # a picture loads its file here, and hostile bytes may raise anything
-            raise UnreadableImageError(_refusal(called, _damage.cause(error))) from error
+            raise UnreadableImageError(_refusals.refusal(called, _refusals.cause(error))) from error
     if isinstance(item, bytes | bytearray | memoryview):
         return _from_file(item, size, channels, name or "the bytes")[0]
     if isinstance(item, str | Path):
         return _from_file(item, size, channels, str(item))[0]
     message = (
         f"{name or 'the image'} is a {type(item).__name__}. Accepted: a path, the bytes of an image file, "
-        f"a PIL image, or a {_ARRAY}."
+        f"a PIL image, or a {_refusals.ARRAY}."
     )
     raise UnreadableImageError(message)
 
@@ -170,50 +157,23 @@ def is_pil(item: Any) -> bool:
     return isinstance(item, Image.Image)
 
 
-def is_truncated(error: BaseException) -> bool:
-    """Say whether `read` refused a file because its end is missing: copied or downloaded in part."""
-    return isinstance(error, UnreadableImageError) and f"cannot be read as an image: {_damage.TRUNCATED}" in str(error)
-
-
-def budget() -> tuple[int, int]:
-    """Return the largest file in bytes and the largest image in pixels that are read."""
-    return _limit("IMGCLS_MAX_BYTES", MAX_BYTES), _limit("IMGCLS_MAX_PIXELS", MAX_PIXELS)
-
-
-def _limit(variable: str, default: int) -> int:
-    given = os.environ.get(variable)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and int(given)):
-        message = (
-            f"the environment variable {variable} is {given!r}. Accepted: a whole number from 1, such as {default}. "
-            "Correct or unset it."
-        )
-        raise ConfigurationError(message)
-    return int(given)
-
-
 # --- arrays ------------------------------------------------------------------------------------------------------
 
 
 def _from_array(array: NDArray[Any], channels: int | None, name: str) -> UInt8:
     if array.ndim not in {2, 3} or 0 in array.shape:
-        message = f"{name} has shape {array.shape}. Accepted: {_ARRAY}."
+        message = f"{name} has shape {array.shape}. Accepted: {_refusals.ARRAY}."
         raise UnreadableImageError(message)
     if array.dtype != np.uint8:
-        raise UnreadableImageError(wrong_dtype(array, name))
+        raise UnreadableImageError(_refusals.wrong_dtype(array, name))
     pixels = array[..., None] if array.ndim == 2 else array
     if pixels.shape[2] == channels or (channels is None and pixels.shape[2] != 4):
         return pixels
     if pixels.shape[2] not in {1, 3, 4} or channels not in {None, 1, 3}:
-        message = f"{name} has shape {array.shape}, and channels={channels}. {_accepted_channels(pixels.shape[2])}"
+        accepted = _refusals.accepted_channels(pixels.shape[2])
+        message = f"{name} has shape {array.shape}, and channels={channels}. {accepted}"
         raise UnreadableImageError(message)
     return _upright(_as_pil(pixels), None, channels)
-
-
-def _accepted_channels(found: int) -> str:
-    convertible = "1, 3, " if found in {1, 3} else "1, 3, 4, " if found == 4 else f"{found}, "
-    return f"Accepted: channels={convertible}or None. Only gray, RGB and RGBA are converted into each other."
 
 
 def _as_pil(image: UInt8) -> Image.Image:
@@ -222,24 +182,6 @@ def _as_pil(image: UInt8) -> Image.Image:
 
 def _sized(image: UInt8, size: tuple[int, int] | None) -> UInt8:
     return image if size is None else resize(image, size)
-
-
-def wrong_dtype(array: NDArray[Any], name: str) -> str:
-    """Word the refusal of an array that is not uint8, with the line that converts it."""
-    found = f"{name} has dtype {array.dtype}"
-    if array.dtype.kind in "fiub" and array.size:
-        low, high = array.min(), array.max()
-        found += f" and values from {low:.4g} to {high:.4g}"
-        if array.dtype.kind == "f" and not np.isfinite([low, high]).all():
-            return f"{found}. Accepted: dtype uint8, values 0 to 255. Replace NaN and infinite values first."
-        if low >= 0 and high <= 1:
-            return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: (images * 255).round().astype('uint8')."
-        if low >= -1 and high <= 1:
-            fix = "((images + 1) * 127.5).round().astype('uint8')"
-            return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: {fix}."
-        if low >= 0 and high <= 255:
-            return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: images.round().astype('uint8')."
-    return f"{found}. Accepted: dtype uint8, values 0 to 255."
 
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -254,7 +196,7 @@ def _from_file(
     enough: tuple[int, int] | None = None,
 ) -> tuple[UInt8, tuple[int, int]]:
     """Return an image and the (height, width) of the whole; with `enough` a JPEG is decoded smaller, not resized."""
-    max_bytes, max_pixels = budget()
+    max_bytes, max_pixels = _accepted.budget()
     if ImageFile.LOAD_TRUNCATED_IMAGES:
         message = (
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is True, which turns truncated files into half-gray images. "
@@ -262,36 +204,18 @@ def _from_file(
         )
         raise ConfigurationError(message)
     try:
-        _check_length(source, max_bytes)
+        _accepted.check_length(source, max_bytes)
         with Path(source).open("rb") if isinstance(source, str | Path) else io.BytesIO(source) as file:
             is_dicom = name.rstrip("'").lower().endswith((".dcm", ".dicom"))  # bytes may be named by their file
             try:
                 return _decode(file, size, channels, max_pixels, is_dicom=is_dicom, enough=enough or size)
             except Exception as error:
-                raise UnreadableImageError(_damage.why(file, error)) from error
+                raise UnreadableImageError(_refusals.why(file, error)) from error
     except FileNotFoundError:
         message = f"{name!r} does not exist. Check the path, and the working directory if the path is relative."
         raise UnreadableImageError(message) from None
     except Exception as error:  # hostile bytes may raise anything
-        raise UnreadableImageError(_refusal(name, _damage.cause(error))) from error
-
-
-def _check_length(source: str | Path | bytes | bytearray | memoryview, max_bytes: int) -> None:
-    if isinstance(source, str | Path):
-        found = os.stat(source)  # noqa: PTH116 - Path would be built for this alone, once for every image
-        if stat.S_ISDIR(found.st_mode):
-            raise UnreadableImageError("it is a folder")
-        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for its writer
-            raise UnreadableImageError("it is not a regular file")
-        length = found.st_size
-    else:
-        length = memoryview(source).nbytes
-    if not length:
-        raise UnreadableImageError("it is empty")
-    if length > max_bytes:
-        raise UnreadableImageError(
-            f"{length:,} bytes are more than {max_bytes:,}; the environment variable IMGCLS_MAX_BYTES allows more"
-        )
+        raise UnreadableImageError(_refusals.refusal(name, _refusals.cause(error))) from error
 
 
 def _decode(
@@ -318,7 +242,7 @@ def _decode(
         file.seek(0)
         return _whole(_fit_bands(_geotiff.read(file, max_pixels), channels), size)
     with image:
-        _check_pixels(image.width, image.height, max_pixels)
+        _accepted.check_pixels(image.width, image.height, max_pixels)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             _check_tiles(image, file, max_pixels)
         width, height = image.size
@@ -336,7 +260,7 @@ def _whole(image: UInt8, size: tuple[int, int] | None) -> tuple[UInt8, tuple[int
 
 def _open(file: IO[bytes], head: bytes) -> ImageFile.ImageFile:
     """Open by the first bytes. `Image.open` would warn of large images, and refuse what the environment allows."""
-    for kind in FORMATS:
+    for kind in _accepted.FORMATS:
         factory, accept = Image.OPEN[kind]
         if accept is not None and accept(head[:16]) is True:
             file.seek(0)
@@ -352,20 +276,12 @@ def _needs_tifffile(image: TiffImagePlugin.TiffImageFile) -> bool:
 def _check_tiles(image: TiffImagePlugin.TiffImageFile, file: IO[bytes], max_pixels: int) -> None:
     """Refuse large tiles, each of which is allocated whole however small the image, and pixels behind the end."""
     tags = image.tag_v2
-    _check_pixels(tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1), max_pixels)
+    _accepted.check_pixels(tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1), max_pixels)
     at = file.tell()
     length = file.seek(0, io.SEEK_END)
     file.seek(at)
     if any(offset >= length for key in _OFFSETS for offset in tags.get(key, ())):
         raise OSError("image file is truncated")
-
-
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise UnreadableImageError(
-            f"{width} x {height} pixels are more than {max_pixels:,}; "
-            "the environment variable IMGCLS_MAX_PIXELS allows more"
-        )
 
 
 def _draft(image: JpegImagePlugin.JpegImageFile, size: tuple[int, int]) -> None:
@@ -432,11 +348,3 @@ def _fit_bands(pixels: UInt8, channels: int | None) -> UInt8:
             f"it has {found} bands where {channels} were asked for; only gray and RGB are converted"
         )
     return _upright(_as_pil(pixels), None, channels)
-
-
-# --- refusals ----------------------------------------------------------------------------------------------------
-
-
-def _refusal(name: str, cause: str) -> str:
-    shown = name if name.startswith("image ") else repr(name)  # an id is quoted already
-    return f"{shown} cannot be read as an image: {cause}. Accepted: {', '.join(FORMATS)}. Repair or remove it."

@@ -1,11 +1,17 @@
-"""Why a file could not be decoded, in words, from its own bytes: looked at after a failure only."""
+"""Why an image is refused, in words. What is wrong with a file is found in its own bytes, after a failure only."""
 
 import io
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from imgcls.errors import UnreadableImageError
+from imgcls.images._accepted import FORMATS
 
-TRUNCATED = "it is truncated"
+ARRAY = "uint8 array (H, W) or (H, W, C)"
+
+_TRUNCATED = "it is truncated"
 _LONGEST = 200  # letters of another library's words
 
 
@@ -27,7 +33,42 @@ def why(file: IO[bytes], error: Exception) -> str:
         return f"it is {kind}, which imgcls does not decode"
     if "decompression bomb" in str(error):  # a frame or a tile larger than the image that holds it
         return cause(error)
-    return f"{TRUNCATED if _is_cut_short(file, head, error) else 'it is damaged'} ({cause(error)})"
+    return f"{_TRUNCATED if _is_cut_short(file, head, error) else 'it is damaged'} ({cause(error)})"
+
+
+def refusal(name: str, cause: str) -> str:
+    """Word the refusal of a file: its name, the cause, what is accepted, what to do."""
+    shown = name if name.startswith("image ") else repr(name)  # an id is quoted already
+    return f"{shown} cannot be read as an image: {cause}. Accepted: {', '.join(FORMATS)}. Repair or remove it."
+
+
+def is_truncated(error: BaseException) -> bool:
+    """Say whether `read` refused a file because its end is missing: copied or downloaded in part."""
+    return isinstance(error, UnreadableImageError) and f"cannot be read as an image: {_TRUNCATED}" in str(error)
+
+
+def accepted_channels(found: int) -> str:
+    """Say which numbers of channels an array of `found` channels can be read with."""
+    convertible = "1, 3, " if found in {1, 3} else "1, 3, 4, " if found == 4 else f"{found}, "
+    return f"Accepted: channels={convertible}or None. Only gray, RGB and RGBA are converted into each other."
+
+
+def wrong_dtype(array: NDArray[Any], name: str) -> str:
+    """Word the refusal of an array that is not uint8, with the line that converts it."""
+    found = f"{name} has dtype {array.dtype}"
+    if array.dtype.kind in "fiub" and array.size:
+        low, high = array.min(), array.max()
+        found += f" and values from {low:.4g} to {high:.4g}"
+        if array.dtype.kind == "f" and not np.isfinite([low, high]).all():
+            return f"{found}. Accepted: dtype uint8, values 0 to 255. Replace NaN and infinite values first."
+        if low >= 0 and high <= 1:
+            return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: (images * 255).round().astype('uint8')."
+        if low >= -1 and high <= 1:
+            fix = "((images + 1) * 127.5).round().astype('uint8')"
+            return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: {fix}."
+        if low >= 0 and high <= 255:
+            return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: images.round().astype('uint8')."
+    return f"{found}. Accepted: dtype uint8, values 0 to 255."
 
 
 def _is_cut_short(file: IO[bytes], head: bytes, error: Exception) -> bool:

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from imgcls.datasets import _images, read, resize, write_png
-from imgcls.datasets._images import is_truncated
 from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.images import _decoder, is_truncated, read, resize, write_png
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (7, 5, 3), dtype=np.uint8)
@@ -221,7 +220,7 @@ def test_a_machine_without_memory_does_not_blame_the_file(monkeypatch):
     def exhausted(*_):
         raise MemoryError
 
-    monkeypatch.setattr(_images, "_upright", exhausted)
+    monkeypatch.setattr(_decoder, "_upright", exhausted)
     with pytest.raises(UnreadableImageError, match="there is not enough memory to decode it"):
         read(encoded(RGB))
 
@@ -330,7 +329,7 @@ def test_a_jpeg_is_decoded_to_at_least_one_and_a_half_times_the_target(size, ori
     exif = Image.Exif()
     exif[0x0112] = orientation
     with Image.open(io.BytesIO(encoded(SMOOTH, "JPEG", exif=exif))) as image:
-        _images._draft(image, size)
+        _decoder._draft(image, size)
         assert image.size == decoded
 
 

@@ -1,0 +1,24 @@
+"""One image: read from a file, bytes or an array, resized, written. One decoder, with one rule for each oddity.
+
+Needs NumPy and Pillow. Users meet `read`, `resize` and `write_png` in `imgcls.datasets`; the rest serves that room.
+"""
+
+from imgcls.images._accepted import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, budget
+from imgcls.images._decoder import DECODER_VERSION, glance, is_pil, read, resize, write_png
+from imgcls.images._refusals import is_truncated, wrong_dtype
+
+__all__ = [
+    "DECODER_VERSION",
+    "FORMATS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "budget",
+    "glance",
+    "is_pil",
+    "is_truncated",
+    "read",
+    "resize",
+    "write_png",
+    "wrong_dtype",
+]
