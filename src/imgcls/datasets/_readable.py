@@ -1,12 +1,12 @@
 """Images that cannot be read: found, counted, named. Never replaced by another image or by black."""
 
 import os
-import warnings
 from collections.abc import Callable, Collection
 from typing import Any, final
 
 import numpy as np
 
+from imgcls._warnings import warn
 from imgcls.datasets import _scan
 from imgcls.datasets._dataset import Dataset
 from imgcls.errors import DataWarning, UnreadableImageError
@@ -50,7 +50,7 @@ class Quarantine:
             self._say(f"left out: {share}; the history's `quarantined` names all")
         if found > _MANY * self._count:
             message = f"{share} cannot be read and are left out. Repair or remove them; on_error='raise' refuses them."
-            warnings.warn(message, DataWarning, stacklevel=2)
+            warn(message, DataWarning)
 
     def refusal(self) -> UnreadableImageError:
         """Word the refusal of these images, a line for each."""
