@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from sklearn import base, exceptions
 
 from imgcls import __version__, _backend, _checks, architectures, bundle, trainer
+from imgcls._warnings import warn
 from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, check_readable, is_one_image, leave_out_unreadable
-from imgcls.errors import BundleError, DataError, ImgclsError
+from imgcls.errors import BundleError, DataError, DataWarning, ImgclsError
 from imgcls.metrics import Evaluation
 from imgcls.predictions import Prediction, Predictions
 from imgcls.trainer import Choice, History
@@ -170,19 +171,23 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     # --- using ---------------------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Any, y: Any = None) -> Evaluation:
+    def evaluate(self, data: Any, y: Any = None, *, on_error: str = "skip") -> Evaluation:
         """Measure on labelled images, in one pass.
 
         Args:
             data: What `fit` takes. Of a source that is divided already, `test` is used, or else `validation`.
             y: N labels, where `data` carries none.
+            on_error: "skip" leaves out images that cannot be read, and a `DataWarning` says how many; the evaluation's
+                `quarantined` has the reasons. "raise" refuses them.
 
         Raises:
             NotFittedError: There is nothing to evaluate yet.
-            UnreadableImageError: Images cannot be read: all of them are named, none is left out silently.
+            UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others; the message
+                names all of them.
             DataError: A label is not one of the classes.
         """
         self._check_fitted()
+        _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         dataset = as_dataset(data, y)
         if dataset.parts is not None and dataset.divided:
             dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
@@ -190,13 +195,24 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         if dataset.multi_label != self._multi_label:
             message = "the classifier and these data disagree on whether an image may have several labels."
             raise DataError(message)
-        labels = np.asarray(dataset.labels)
+        probabilities, batches = self._pass(dataset, on_error="skip")  # to the end, so that all can be named
+        if batches.quarantined:
+            if on_error == "raise":
+                raise batches.refusal()
+            message = (
+                f"{len(dataset) - len(batches.readable):,} of {len(dataset):,} images cannot be read and are left out "
+                "of the figures; the evaluation's `quarantined` names them. Repair or remove them; on_error='raise' "
+                "refuses them."
+            )
+            warn(message, DataWarning)
+            dataset = dataset[batches.readable]
         return Evaluation(
-            labels,
-            self._forward(dataset, name_all=True),
+            np.asarray(dataset.labels),
+            probabilities,
             classes=self.classes_.tolist(),
             ids=dataset.ids,
             read=dataset.read,
+            quarantined=batches.quarantined,
         )
 
     def predict(self, images: Any) -> Any:
@@ -226,8 +242,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return self._forward(as_dataset(images, labelled=False))
 
     def score(self, data: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the accuracy on labelled images, from 0 to 1; `sample_weight` holds N weights."""
-        evaluation = self.evaluate(data, y)
+        """Return the accuracy on labelled images, from 0 to 1; `sample_weight` holds N weights.
+
+        Images that cannot be read are refused: one number cannot say what it leaves out.
+        """
+        evaluation = self.evaluate(data, y, on_error="raise")
         right = (evaluation.y_true == evaluation.y_pred).reshape(len(evaluation.y_true), -1).all(axis=1)
         return float(np.average(right, weights=sample_weight))
 
@@ -356,8 +375,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._multi_label, self._blueprint_ = multi_label, blueprint
         self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None  # compiled when first used
 
-    def _forward(self, dataset: Dataset, *, name_all: bool = False) -> NDArray[np.float32]:
-        """Return probabilities of all images, or refuse: at the first unreadable one, or to name all at the last."""
+    def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return probabilities of all images, or refuse at the first unreadable one."""
+        return self._pass(dataset, on_error="raise")[0]
+
+    def _pass(self, dataset: Dataset, *, on_error: str) -> tuple[NDArray[np.float32], Batches]:
+        """Return probabilities of the images that can be read, and the batches, which know the others."""
         height, width, channels = self._blueprint_["input_shape"]
         batches = Batches(
             dataset,
@@ -365,14 +388,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             channels=channels,
             batch_size=_PREDICT_BATCH,
             keep="stream",
-            on_error="skip" if name_all else "raise",
+            on_error=on_error,
         )
         run = getattr(self, "_run", None) or _backend.compiled(self.model_)
         self._run = run
-        outputs = trainer.infer(run, batches)
-        if batches.quarantined:
-            raise batches.refusal()
-        return trainer.probabilities(outputs, len(self.classes_))
+        return trainer.probabilities(trainer.infer(run, batches), len(self.classes_)), batches
 
     def _predictions(self, dataset: Dataset) -> Predictions:
         return Predictions(

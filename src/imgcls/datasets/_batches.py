@@ -120,6 +120,11 @@ class Batches:
         """The ids of images that could not be read so far, each with the reason."""
         return dict(self._quarantine.reasons)
 
+    @property
+    def readable(self) -> Positions:
+        """The positions `int64 (N,)` in `dataset` of the images that are not in quarantine so far."""
+        return np.flatnonzero(~self._bad)
+
     def refusal(self) -> UnreadableImageError:
         """Word the refusal of the images in `quarantined`, a line for each."""
         return self._quarantine.refusal()

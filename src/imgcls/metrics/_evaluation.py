@@ -32,6 +32,8 @@ class Evaluation(Mapping[str, float]):
         classes: K names.
         ids: N names of the images.
         read: A function from a position to the image there, `uint8 (H, W, C)`; needed to show images.
+        quarantined: The ids of images that were left out because they could not be read, each with the reason. The
+            figures do not speak of them.
 
     Raises:
         DataError: Lengths differ, or a probability is NaN.
@@ -56,11 +58,13 @@ class Evaluation(Mapping[str, float]):
         classes: Sequence[Any],
         ids: Sequence[str] | None = None,
         read: Callable[[int], NDArray[np.uint8]] | None = None,
+        quarantined: Mapping[str, str] | None = None,
     ) -> None:
         self.y_true = np.asarray(y_true)
         self.probabilities = np.asarray(probabilities)
         self.classes = tuple(classes)
         self.ids = tuple(ids) if ids is not None else tuple(map(str, range(len(self.y_true))))
+        self.quarantined = dict(quarantined or {})
         self._read = read
         expected = (len(self.y_true), len(self.classes))
         if self.probabilities.shape != expected or len(self.ids) != len(self.y_true) or not len(self.y_true):
@@ -216,10 +220,14 @@ class Evaluation(Mapping[str, float]):
         return pd.DataFrame(self.per_class).T
 
     def to_json(self) -> str:
-        """Return the figures, the figures of each class and the confusion matrix as JSON text."""
+        """Return the figures, the figures of each class and the confusion matrix as JSON text.
+
+        `images` counts those measured, `quarantined` those left out.
+        """
         return json.dumps(
             {
                 "images": len(self.y_true),
+                "quarantined": len(self.quarantined),
                 **self._figures,
                 "per_class": {str(name): row for name, row in self.per_class.items()},
                 "confusion": self.confusion.tolist(),
@@ -282,7 +290,9 @@ class Evaluation(Mapping[str, float]):
 
     def __str__(self) -> str:
         figures = "   ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in self.items())
-        return f"{len(self.y_true):,} images, {len(self.classes)} classes\n{figures}\n\n{self.report()}"
+        found, left_out = len(self.y_true), len(self.quarantined)
+        lacking = f"{left_out:,} of {found + left_out:,} images cannot be read and are left out\n" * bool(left_out)
+        return f"{found:,} images, {len(self.classes)} classes\n{lacking}{figures}\n\n{self.report()}"
 
     def __repr__(self) -> str:
         return f"Evaluation({len(self.y_true):,} images, accuracy {self.accuracy:.3f}, macro F1 {self.macro_f1:.3f})"
