@@ -1,16 +1,17 @@
 """From labels and a loss to what the network must output and what it is compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._checks import did_you_mean
+from imgcls import _checks
 from imgcls.errors import ConfigurationError
 
-_NAMES = ("auto", "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy")
+_OF_CODES = ("sparse", "categorical_generalized")  # these compare integer codes with outputs
+_NAMES = ("auto", "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "focal")
 
 
 @final
@@ -25,6 +26,8 @@ class Objective:
         sparse: Whether targets are integer codes.
         num_classes: K.
         reason: Why this one.
+        label_smoothing: The share of each target that is spread evenly over all classes, or for sigmoids over yes and
+            no (Szegedy et al., arXiv 1512.00567, section 7).
     """
 
     loss: Any
@@ -33,6 +36,12 @@ class Objective:
     sparse: bool
     num_classes: int
     reason: str
+    label_smoothing: float = 0.0
+
+    @property
+    def plain(self) -> "Objective":
+        """The same without label smoothing: what validation is measured by, so that runs can be compared."""
+        return replace(self, label_smoothing=0.0)
 
     def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Turn codes `(N,)` or an indicator `(N, K)` into what the loss compares outputs with."""
@@ -49,7 +58,10 @@ class Objective:
         return ((), "int64") if self.sparse else ((self.outputs,), "float32")
 
     def __call__(self, targets: Any, outputs: Any, weights: Any) -> Any:
-        """Return the weighted mean loss, a scalar tensor."""
+        """Return the weighted mean loss, a scalar tensor. Targets are smoothed here, after any mixing of images."""
+        if self.label_smoothing:
+            choices = self.outputs if self.head == "softmax" else 2
+            targets = targets * (1 - self.label_smoothing) + self.label_smoothing / choices
         if isinstance(self.loss, keras.losses.Loss):
             return self.loss(targets, outputs, sample_weight=weights)
         return keras.ops.mean(self.loss(targets, outputs) * weights)
@@ -67,16 +79,23 @@ def probabilities(outputs: NDArray[np.float32], num_classes: int) -> NDArray[np.
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] < num_classes else outputs
 
 
-def objective(loss: Any = "auto", *, num_classes: int, multi_label: bool) -> Objective:
+def objective(
+    loss: Any = "auto", *, num_classes: int, multi_label: bool, label_smoothing: float = 0.0, one_hot: bool = False
+) -> Objective:
     """Choose head and targets for a loss.
 
     Args:
-        loss: "auto"; a name such as "binary_crossentropy"; a `keras.losses.Loss`; or a function (targets, outputs).
+        loss: "auto"; a name such as "binary_crossentropy"; "focal": the cross-entropy times (1 - p)^2, which looks less
+            at what is right already (Lin et al., arXiv 1708.02002, without its alpha: `class_weight` does that); a
+            `keras.losses.Loss`; or a function (targets, outputs).
         num_classes: K.
         multi_label: Whether an image may have several labels.
+        label_smoothing: From 0 to below 1; what a Keras loss brings along counts too.
+        one_hot: Whether targets must be vectors, because images will be mixed. Smoothing needs that too: a loss of
+            integer codes is then replaced by its one-hot twin, which has the same value.
 
     Raises:
-        ConfigurationError: The loss is not known or does not go with the labels.
+        ConfigurationError: The loss is not known, or does not go with the labels or with vectors.
 
     Examples:
         >>> from imgcls import trainer
@@ -85,27 +104,72 @@ def objective(loss: Any = "auto", *, num_classes: int, multi_label: bool) -> Obj
         ('softmax', 2)
         >>> trainer.objective("binary_crossentropy", num_classes=2, multi_label=False).outputs
         1
+        >>> trainer.objective(num_classes=3, multi_label=False, label_smoothing=0.1).plain.label_smoothing
+        0.0
     """
+    _checks.refuse([_checks.not_fraction("label_smoothing", label_smoothing)])
+    kind = _named(_default(loss, multi_label=multi_label))
+    kind, own_smoothing = _without_smoothing(kind)
+    if own_smoothing and label_smoothing:
+        message = (
+            f"label_smoothing={label_smoothing!r} goes with a loss that has none, and yours has {own_smoothing!r}."
+        )
+        raise ConfigurationError(f"{message} Leave one of them out.")
+    smoothing = label_smoothing or own_smoothing
+    title = _title(loss)
     if multi_label:
-        kind = _named("binary_crossentropy" if loss == "auto" else loss)
-        if _title(loss).startswith(("categorical", "sparse")):
+        if title.startswith(("categorical", "sparse")):
             message = f"loss={loss!r} needs one label an image, and these images have several. Use loss='auto'."
             raise ConfigurationError(message)
-        return Objective(kind, "sigmoid", num_classes, False, num_classes, "images may have several labels")
-    if isinstance(loss, str) and loss == "auto":
-        kind = _named("categorical_crossentropy")
-        return Objective(kind, "softmax", num_classes, False, num_classes, "each image has one label")
-    kind = _named(loss)
-    if _title(loss).startswith("binary"):
+        return Objective(kind, "sigmoid", num_classes, False, num_classes, "images may have several labels", smoothing)
+    if title.startswith("binary"):
         if num_classes != 2:
             message = (
                 f"loss={loss!r} needs two classes or several labels an image, and the data have {num_classes} classes "
                 "with one label an image. Use loss='auto'."
             )
             raise ConfigurationError(message)
-        return Objective(kind, "sigmoid", 1, False, 2, "a binary loss was asked for")
-    sparse = _title(loss).startswith("sparse")
-    return Objective(kind, "softmax", num_classes, sparse, num_classes, "this loss was asked for")
+        return Objective(kind, "sigmoid", 1, False, 2, "a binary loss was asked for", smoothing)
+    reason = "each image has one label" if title == "auto" else "this loss was asked for"
+    sparse = title.startswith(_OF_CODES)
+    if sparse and (one_hot or smoothing):
+        kind, sparse = _one_hot_twin(kind, loss), False
+        reason += ", here of one-hot targets, which mixing and smoothing need"
+    return Objective(kind, "softmax", num_classes, sparse, num_classes, reason, smoothing)
+
+
+def _default(loss: Any, *, multi_label: bool) -> Any:
+    """Return the Keras loss behind a name of ours; anything else as it is."""
+    if not isinstance(loss, str):
+        return loss
+    if loss == "auto":
+        return "binary_crossentropy" if multi_label else "categorical_crossentropy"
+    if loss == "focal":
+        # alpha=1: Keras' 0.25 would quarter every class alike
+        return (
+            keras.losses.BinaryFocalCrossentropy()
+            if multi_label
+            else keras.losses.CategoricalFocalCrossentropy(alpha=1)
+        )
+    return loss
+
+
+def _without_smoothing(loss: Any) -> tuple[Any, float]:
+    """Take label smoothing out of a Keras loss: we smooth targets, whatever the loss."""
+    smoothing = loss.get_config().get("label_smoothing", 0.0) if isinstance(loss, keras.losses.Loss) else 0.0
+    return (
+        (type(loss).from_config({**loss.get_config(), "label_smoothing": 0.0}), smoothing) if smoothing else (loss, 0.0)
+    )
+
+
+def _one_hot_twin(kind: Any, loss: Any) -> Any:
+    """Return the loss of one-hot targets that equals one of integer codes."""
+    if kind is keras.losses.sparse_categorical_crossentropy:
+        return keras.losses.categorical_crossentropy
+    if isinstance(kind, keras.losses.SparseCategoricalCrossentropy) and kind.ignore_class is None:
+        return keras.losses.CategoricalCrossentropy(reduction=kind.reduction)
+    message = f"loss={loss!r} takes integer codes, and mixing and smoothing need one-hot targets. Use loss='auto'."
+    raise ConfigurationError(message)
 
 
 def _title(loss: Any) -> str:
@@ -123,7 +187,7 @@ def _named(loss: Any) -> Any:
     except ValueError:
         found = None
     if found is None:
-        hint = did_you_mean(str(loss), _NAMES)
+        hint = _checks.did_you_mean(str(loss), _NAMES)
         message = f"loss={loss!r} is not known.{hint} Accepted: {', '.join(_NAMES)}, or any Keras loss or its name."
         raise ConfigurationError(message)
     return found

@@ -1,64 +1,162 @@
-"""Optimizers by name."""
+"""Optimizers by name. The learning rate is a plain number in them: the loop moves it, step by step."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 
 from imgcls import _checks
-from imgcls.errors import ConfigurationError
-
-OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
-_PEAK_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.05, "rmsprop": 1e-3}
+from imgcls.trainer._muon import Muon
 
 
-def optimizer(name: Any, learning_rate: Any = "auto", *, steps: int) -> Any:
+class _Row(NamedTuple):
+    peak_rate: float
+    weight_decay: float | None
+    build: Callable[..., Any]
+
+
+# Keras keeps weight decay out of gradients. The 5e-4 that the field gives SGD goes through them, and momentum 0.9 makes
+# it ten times as strong: 5e-3 here.
+_TABLE = {
+    "adam": _Row(2e-3, None, keras.optimizers.Adam),
+    "adamw": _Row(2e-3, 0.01, keras.optimizers.AdamW),
+    "sgd": _Row(0.05, 5e-3, lambda **options: keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)),
+    "rmsprop": _Row(1e-3, None, keras.optimizers.RMSprop),
+    "muon": _Row(0.02, 0.01, Muon),
+}
+OPTIMIZERS = tuple(_TABLE)
+_UNDECAYED = (
+    keras.layers.BatchNormalization,
+    keras.layers.Embedding,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+    keras.layers.RMSNormalization,
+)
+
+
+def optimizer(
+    name: Any,
+    learning_rate: Any = "auto",
+    *,
+    weight_decay: Any = "auto",
+    clip_norm: float | None = None,
+    average: float | None = None,
+    steps: int | None = None,
+) -> Any:
     """Build a Keras optimizer.
 
     Args:
-        name: "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", or a Keras optimizer, which is copied with
-            its settings and without its state.
-        learning_rate: A number, which stays constant; a Keras schedule; or "auto": a linear warm-up over the first
-            tenth of training to a peak, then a cosine to zero (Loshchilov and Hutter, arXiv 1608.03983).
-        steps: The number of steps that training will take.
+        name: "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "muon" (`Muon`), or a Keras optimizer, which is
+            copied with its settings and without its state.
+        learning_rate: A number; "auto" for a peak that suits the optimizer; or a Keras schedule.
+        weight_decay: The share of each weight that is taken off at a learning rate of 1, apart from the gradient
+            (Loshchilov and Hutter, arXiv 1711.05101): from 0 to below 1, None for none, or "auto". Which weights, see
+            `exclude_from_weight_decay`.
+        clip_norm: Shorten gradients so that the norm of all of them together is at most this; None leaves them.
+        average: Keep a moving average of the weights that remembers this share of itself in each step, such as 0.999.
+            It becomes the weights by the optimizer's `finalize_variable_values(model.trainable_variables)`.
+        steps: The number of steps of a schedule inside the optimizer.
 
     Returns:
         A `keras.optimizers.Optimizer`.
 
     Raises:
-        ConfigurationError: The name is not known; or a rate is given beside a Keras optimizer, which has its own.
+        ConfigurationError: The name is not known, a number is out of range, or settings are given beside a Keras
+            optimizer, which has its own.
 
     Examples:
         >>> from imgcls import trainer
-        >>> trainer.optimizer("sgd", 0.1, steps=100).get_config()["nesterov"]
-        True
+        >>> engine = trainer.optimizer("sgd", 0.1, clip_norm=1.0)
+        >>> engine.nesterov, engine.global_clipnorm
+        (True, 1.0)
     """
     if isinstance(name, keras.optimizers.Optimizer):
-        if not isinstance(learning_rate, str):
-            message = (
-                f"learning_rate={learning_rate!r} goes with a named optimizer; {type(name).__name__} has its own. "
-                "Leave it out."
-            )
-            raise ConfigurationError(message)
+        given = {
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "clip_norm": clip_norm,
+            "average": average,
+        }
+        _checks.refuse([_beside_an_object(name, given)])
         return type(name).from_config(name.get_config())
-    _checks.refuse([_checks.unknown_name("optimizer", name, OPTIMIZERS)])
-    if isinstance(learning_rate, str):
-        _checks.refuse([_checks.unknown_name("learning_rate", learning_rate, ("auto",))])
-        peak, warmup = _PEAK_RATES[name], max(1, steps // 10)
-        learning_rate = keras.optimizers.schedules.CosineDecay(
-            peak / 25, decay_steps=max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
-        )
+    automatic_rate, automatic_decay = _is_auto(learning_rate), _is_auto(weight_decay)
+    _checks.refuse(
+        [
+            _checks.unknown_name("optimizer", name, OPTIMIZERS),
+            None if automatic_rate or is_schedule(learning_rate) else _wrong_number("learning_rate", learning_rate),
+            None if automatic_decay or weight_decay is None else _checks.not_fraction("weight_decay", weight_decay),
+            None if clip_norm is None else _checks.not_positive("clip_norm", clip_norm),
+            None if average is None else _checks.not_fraction("average", average),
+        ]
+    )
+    row = _TABLE[name]
+    if automatic_rate:
+        learning_rate = row.peak_rate if steps is None else _warmup_and_cosine(row.peak_rate, steps)
     elif not is_schedule(learning_rate):
-        _checks.refuse([_checks.not_positive("learning_rate", learning_rate)])
         learning_rate = float(learning_rate)  # Keras knows no NumPy scalars
-    kinds = {
-        "adam": lambda: keras.optimizers.Adam(learning_rate),
-        "adamw": lambda: keras.optimizers.AdamW(learning_rate, weight_decay=0.01),
-        "sgd": lambda: keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
-        "rmsprop": lambda: keras.optimizers.RMSprop(learning_rate),
-    }
-    return kinds[name]()
+    return row.build(
+        learning_rate=learning_rate,
+        weight_decay=row.weight_decay if automatic_decay else weight_decay or None,
+        global_clipnorm=clip_norm,
+        use_ema=average is not None,
+        ema_momentum=average or 0.0,
+    )
+
+
+def exclude_from_weight_decay(optimizer: Any, model: Any) -> None:
+    """Let weight decay act on kernels only: not on biases, scales, embeddings and parameters of normalisations.
+
+    What is left out has one dimension, is called a bias, or belongs to a layer that normalises or embeds. Call this
+    before the first step.
+
+    Args:
+        optimizer: A Keras optimizer.
+        model: The `keras.Model` that it will train.
+
+    Examples:
+        >>> from imgcls import architectures, trainer
+        >>> from imgcls.trainer._optimizers import exclude_from_weight_decay
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+        >>> exclude_from_weight_decay(trainer.optimizer("adamw"), model)
+    """
+    layers = model._flatten_layers()  # noqa: SLF001 - Keras' only walk into layers that are made of layers
+    undecayed = {id(one) for layer in layers if isinstance(layer, _UNDECAYED) for one in layer.variables}
+    optimizer.exclude_from_weight_decay(
+        var_list=[
+            variable
+            for variable in model.trainable_variables
+            if len(variable.shape) <= 1 or "bias" in variable.name or id(variable) in undecayed
+        ]
+    )
 
 
 def is_schedule(rate: Any) -> bool:
     """Say whether a learning rate is a Keras schedule."""
     return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def _wrong_number(argument: str, value: Any) -> str | None:
+    return (
+        _checks.unknown_name(argument, value, ("auto",))
+        if isinstance(value, str)
+        else _checks.not_positive(argument, value)
+    )
+
+
+def _beside_an_object(engine: Any, given: dict[str, Any]) -> str | None:
+    """Say which settings stand beside a Keras optimizer, which has its own."""
+    named = [f"{name}={value!r}" for name, value in given.items() if value is not None and not _is_auto(value)]
+    if not named:
+        return None
+    return f"{', '.join(named)} goes with a named optimizer; {type(engine).__name__} has its own. Leave it out."
+
+
+def _warmup_and_cosine(peak: float, steps: int) -> Any:
+    warmup = max(1, steps // 10)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 25, decay_steps=max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
+    )
