@@ -9,8 +9,10 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,19 +36,23 @@ app = typer.Typer(
 )
 
 _CHUNK = 256  # images answered at a time
+_NAMED = 5  # images left out that are named one by one; `check` names all
 
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 _Verbose = Annotated[str, typer.Option(help="Progress on stderr: 0 nothing, 1 a live bar, 2 a line an epoch, or auto.")]
+_OnError = Annotated[str, typer.Option(help="Unreadable images: skip names and leaves out, raise refuses.")]
 _Model = Annotated[Path, typer.Argument(help="A bundle that `imgcls train` or ImageClassifier.save wrote.")]
 
 
 def main() -> None:
     """Run the command line; turn refusals into one message on stderr and exit code 1."""
-    try:
-        app()
-    except ImgclsError as error:
-        _complain(error)
-        sys.exit(1)
+    with warnings.catch_warnings():
+        warnings.showwarning = partial(_show_warning, otherwise=warnings.showwarning)
+        try:
+            app()
+        except ImgclsError as error:
+            _complain(error)
+            sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -136,9 +142,7 @@ def train(
     epochs: Annotated[str, typer.Option(help="How often every image is seen, or auto.")] = "auto",
     class_weight: Annotated[str, typer.Option(help="balanced or none.")] = "none",
     seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
-    on_error: Annotated[
-        str, typer.Option(help="Unreadable images: skip names and leaves out, raise refuses.")
-    ] = "skip",
+    on_error: _OnError = "skip",
     json_: _Json = False,
     verbose: _Verbose = "auto",
 ) -> None:
@@ -181,9 +185,12 @@ def evaluate(
     model: _Model,
     data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
     *,
+    on_error: _OnError = "skip",
     json_: _Json = False,
 ) -> None:
     """Measure a model on labelled images.
+
+    Images that cannot be read are counted, and the first few named, on stderr.
 
     Example: imgcls evaluate photos.imgcls more-photos/
     """
@@ -191,7 +198,9 @@ def evaluate(
     dataset = _dataset(data)
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
-    evaluation = ImageClassifier.load(model).evaluate(dataset)
+    evaluation = ImageClassifier.load(model).evaluate(dataset, on_error=on_error)
+    for reason in list(evaluation.quarantined.values())[:_NAMED]:
+        typer.echo(f"left out: {reason}", err=True)
     typer.echo(evaluation.to_json() if json_ else str(evaluation))
 
 
@@ -304,6 +313,14 @@ def _tensorflow_started() -> Iterator[None]:
 
 def _complain(error: ImgclsError) -> None:
     typer.secho(f"imgcls: {error}", fg="red", err=True)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, otherwise: Any, **more: Any) -> None:
+    """Say our own warnings in words alone: in a shell there is no line of the user's to point at."""
+    if category.__module__.startswith("imgcls."):
+        typer.secho(f"imgcls: {message}", fg="yellow", err=True)
+    else:
+        otherwise(message, category, *place, **more)
 
 
 def _answers(classifier: "ImageClassifier", dataset: "Dataset") -> "Iterator[Prediction | ImgclsError]":

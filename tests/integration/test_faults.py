@@ -1,5 +1,6 @@
 """Bad files, from the folder to the figures: named, counted, left out; never in the way of the others."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import imgcls
-from imgcls import Dataset, DataWarning, ImageClassifier, UnreadableImageError
+from imgcls import ConfigurationError, Dataset, DataWarning, ImageClassifier, UnreadableImageError
 from imgcls.datasets import write_png
 
 BAD = ("0/bad.png", "1/half.png", "1/none.png")
@@ -63,12 +64,49 @@ def test_fit_leaves_bad_files_out_of_training_and_validation(mixed, good):
     assert np.isfinite(classifier.history_["val_loss"]).all()
 
 
-def test_evaluate_leaves_nothing_out_and_names_all(mixed, fitted):
+def test_evaluate_leaves_bad_files_out_counts_and_names_them(mixed, good, fitted):
+    with pytest.warns(DataWarning) as caught:
+        evaluation = fitted.evaluate(mixed)
+    count = len(Dataset.from_folder(mixed))
+    assert [(one.filename, str(one.message)) for one in caught] == [
+        (
+            __file__,
+            f"3 of {count} images cannot be read and are left out of the figures; the evaluation's `quarantined` names them. Repair or remove them; on_error='raise' refuses them.",
+        )
+    ]
+    assert list(evaluation.quarantined) == list(BAD)
+    assert all(str(mixed / name) in evaluation.quarantined[name] for name in BAD)
+    whole = fitted.evaluate(good)
+    assert whole.quarantined == {}
+    assert evaluation.ids == whole.ids
+    np.testing.assert_allclose(evaluation.probabilities, whole.probabilities, atol=1e-6)  # batches differ in length
+    assert evaluation.y_true.tolist() == whole.y_true.tolist()
+    np.testing.assert_array_equal(evaluation._read(5), whole._read(5))
+    assert f"{count - 3} images, 2 classes\n3 of {count} images cannot be read and are left out\n" in str(evaluation)
+    assert "left out" not in str(whole)
+
+
+@pytest.mark.parametrize("measure", [lambda one, data: one.evaluate(data, on_error="raise"), ImageClassifier.score])
+def test_one_number_or_on_request_evaluation_refuses_and_names_all(mixed, fitted, measure):
     with pytest.raises(UnreadableImageError) as refusal:
-        fitted.evaluate(mixed)
+        measure(fitted, mixed)
     count = len(Dataset.from_folder(mixed))
     assert str(refusal.value).startswith(f"3 of {count} images cannot be read:\n- ")
     assert all(str(mixed / name) in str(refusal.value) for name in BAD)
+
+
+def test_without_one_readable_image_there_is_nothing_to_evaluate(fitted, tmp_path):
+    for name in ("0/a.png", "1/b.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UnreadableImageError, match=r"^2 of 2 images cannot be read:\n- .*a\.png"):
+        fitted.evaluate(tmp_path)
+
+
+def test_an_unknown_on_error_is_refused(mixed, fitted):
+    with pytest.raises(ConfigurationError) as refusal:
+        fitted.evaluate(mixed, on_error="skipp")
+    assert str(refusal.value) == "on_error='skipp' is not known. Did you mean 'skip'? Accepted: skip, raise."
 
 
 @pytest.mark.parametrize("learn", [imgcls.train, lambda data, classifier, **options: classifier.fit(data, **options)])
@@ -92,5 +130,20 @@ def test_the_command_line_does_the_same(mixed, tmp_path, on_error, code):
     done = subprocess.run([*command, "--on-error", on_error], check=False, capture_output=True, text=True)
     assert done.returncode == code
     assert all(name in done.stderr for name in BAD)
-    assert ("DataWarning: 3 of " in done.stderr) == (on_error == "skip")
+    assert ("\nimgcls: 3 of " in done.stderr) == (on_error == "skip")
     assert (tmp_path / "model.imgcls").exists() == (on_error == "skip")
+
+
+@pytest.mark.parametrize(("on_error", "code"), [("skip", 0), ("raise", 1)])
+def test_the_command_line_evaluates_and_names_what_it_leaves_out(mixed, fitted, tmp_path, on_error, code):
+    path = fitted.save(tmp_path / "model.imgcls")
+    command = [sys.executable, "-m", "imgcls", "evaluate", path, mixed, "--json", "--on-error", on_error]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == code
+    assert all(str(mixed / name) in done.stderr for name in BAD)
+    assert done.stderr.startswith("imgcls: 3 of ")
+    if on_error == "raise":
+        assert done.stdout == ""
+        return
+    assert json.loads(done.stdout)["quarantined"] == 3
+    assert done.stderr.count("\nleft out: ") == 3

@@ -148,11 +148,24 @@ def test_json_is_strict_and_whole():
         raise AssertionError(name)
 
     text = json.loads(evaluation.to_json(), parse_constant=refuse)
-    assert text["images"] == 60
+    assert (text["images"], text["quarantined"]) == (60, 0)
     assert text["accuracy"] == evaluation["accuracy"]
     assert text["confusion"] == evaluation.confusion.tolist()
     assert list(text["per_class"]) == ["5", "6", "7", "8"]
     assert text["per_class"]["7"]["support"] == 0
+
+
+def test_what_was_left_out_is_counted_and_named():
+    y_true, probabilities = single(1)
+    reasons = {"a.png": "it is empty", "b.png": "it is damaged"}
+    evaluation = Evaluation(y_true, probabilities, classes=["ant", "bee", "cat", "dog"], quarantined=reasons)
+    assert evaluation.quarantined == reasons
+    assert json.loads(evaluation.to_json())["quarantined"] == 2
+    plain = Evaluation(y_true, probabilities, classes=["ant", "bee", "cat", "dog"])
+    assert dict(evaluation) == dict(plain)
+    expected = str(plain).splitlines()
+    expected.insert(1, "2 of 62 images cannot be read and are left out")
+    assert str(evaluation).splitlines() == expected
 
 
 @pytest.mark.parametrize(
