@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
 
-_OF_CODES = ("sparse", "categorical_generalized")  # these compare integer codes with outputs
+_OF_CODES = ("sparse", "categoricalgeneralized")  # these compare integer codes with outputs
 _NAMES = ("auto", "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "focal")
 
 
@@ -111,10 +111,8 @@ def objective(
     kind = _named(_default(loss, multi_label=multi_label))
     kind, own_smoothing = _without_smoothing(kind)
     if own_smoothing and label_smoothing:
-        message = (
-            f"label_smoothing={label_smoothing!r} goes with a loss that has none, and yours has {own_smoothing!r}."
-        )
-        raise ConfigurationError(f"{message} Leave one of them out.")
+        message = f"label_smoothing={label_smoothing!r} and the {own_smoothing!r} of your loss are two. Leave one out."
+        raise ConfigurationError(message)
     smoothing = label_smoothing or own_smoothing
     title = _title(loss)
     if multi_label:
@@ -140,26 +138,20 @@ def objective(
 
 def _default(loss: Any, *, multi_label: bool) -> Any:
     """Return the Keras loss behind a name of ours; anything else as it is."""
-    if not isinstance(loss, str):
-        return loss
-    if loss == "auto":
+    if isinstance(loss, str) and loss == "auto":
         return "binary_crossentropy" if multi_label else "categorical_crossentropy"
-    if loss == "focal":
-        # alpha=1: Keras' 0.25 would quarter every class alike
-        return (
-            keras.losses.BinaryFocalCrossentropy()
-            if multi_label
-            else keras.losses.CategoricalFocalCrossentropy(alpha=1)
-        )
+    if isinstance(loss, str) and loss == "focal":
+        if multi_label:
+            return keras.losses.BinaryFocalCrossentropy()
+        return keras.losses.CategoricalFocalCrossentropy(alpha=1)  # Keras' 0.25 would quarter every class alike
     return loss
 
 
 def _without_smoothing(loss: Any) -> tuple[Any, float]:
-    """Take label smoothing out of a Keras loss: we smooth targets, whatever the loss."""
-    smoothing = loss.get_config().get("label_smoothing", 0.0) if isinstance(loss, keras.losses.Loss) else 0.0
-    return (
-        (type(loss).from_config({**loss.get_config(), "label_smoothing": 0.0}), smoothing) if smoothing else (loss, 0.0)
-    )
+    """Take label smoothing out of a Keras loss, and return both: we smooth targets, whatever the loss."""
+    settings = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
+    smoothing = settings.get("label_smoothing", 0.0)
+    return (type(loss).from_config({**settings, "label_smoothing": 0.0}) if smoothing else loss), smoothing
 
 
 def _one_hot_twin(kind: Any, loss: Any) -> Any:
@@ -174,7 +166,7 @@ def _one_hot_twin(kind: Any, loss: Any) -> Any:
 
 def _title(loss: Any) -> str:
     name = loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")
-    return str(name).lower().replace(" ", "_")
+    return str(name).lower().replace(" ", "").replace("_", "")
 
 
 def _named(loss: Any) -> Any:
