@@ -45,6 +45,16 @@ def test_output_is_written_beside_the_text(errors, tmp_path, ending):
     assert result.stderr.endswith(f"wrote {path}\n")
 
 
+def test_against_a_test_set_elsewhere(photos, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "copy.png").write_bytes((photos / "dog" / "3.png").read_bytes())
+    result = run(photos, "--against", other, "--json", "--verbose", 0)
+    assert result.exit_code == 3
+    (leak,) = [one for one in json.loads(result.stdout)["findings"] if one["code"] == "IMG013"]
+    assert leak["ids"] == ["dog/3.png"]
+
+
 def test_csv_as_source(photos):
     table = photos / "labels.csv"
     table.write_text(

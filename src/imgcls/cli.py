@@ -105,6 +105,9 @@ def demo(
 def check(
     data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
     *,
+    against: Annotated[
+        Path | None, typer.Option(help="Other images, such as a test set, that must hold none of these.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .json or .csv.")
     ] = None,
@@ -121,7 +124,7 @@ def check(
 
     if output is not None:
         check_path(output)
-    report = _dataset(data).check(verbose=_level(verbose))
+    report = _dataset(data).check(verbose=_level(verbose), against=against)
     typer.echo(report.to_json() if json_ else str(report))
     if output is not None:
         report.save(output)

@@ -123,6 +123,22 @@ def test_leaks_between_parts_and_against_another_dataset(folder, tmp_path):
     assert report.findings[0].message == "1 image of this dataset is in the other one too."
 
 
+def test_against_takes_whatever_holds_images(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(folder / "cat" / "02.png", other / "copy.png")
+    textured(99).save(other / "new.png")
+    data = Dataset.from_folder(folder)
+    images = [np.asarray(Image.open(path)) for path in sorted(other.iterdir())]
+    for against in (other, str(other), str(other / "*.png"), sorted(other.iterdir()), images, np.stack(images)):
+        report = data.check(against=against, verbose=0)
+        assert codes(report) == ["IMG013"]
+        assert report.ids("IMG013") == ("cat/02.png",)
+    assert report.findings[0].groups == (("cat/02.png", "0 (other)"),)
+    with pytest.raises(ConfigurationError, match=r"^data is a int\. Accepted: a Dataset, a folder, "):
+        data.check(against=3, verbose=0)
+
+
 def test_clashing_labels_among_real_photos_are_all_found(shared_data, tmp_path):
     paths = sorted(shared_data.glob("clothing/*/*/*.jpg"))
     labels = [path.parent.name for path in paths]

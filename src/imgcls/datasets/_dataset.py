@@ -179,14 +179,15 @@ class Dataset(Constructors):
         columns |= {} if self.parts is None else {"part": self.parts}
         return pd.DataFrame(columns)
 
-    def check(self, *, verbose: Any = "auto", against: "Dataset | None" = None) -> DataReport:
+    def check(self, *, verbose: Any = "auto", against: Any = None) -> DataReport:
         """Look at every image once and report what is wrong: unreadable files, copies, leaks, odd classes and images.
 
         Nothing is changed or moved. What files are like is kept, so that a second check reads only what has changed.
 
         Args:
             verbose: 0 for nothing, 1 for a live bar, 2 for lines, "auto" for what the place can show.
-            against: Another dataset, such as a test set, that must not hold images of this one.
+            against: Other images, such as a test set, that must hold none of these: a Dataset, or whatever `as_dataset`
+                takes; labels are not needed.
 
         Returns:
             A `DataReport`: print it, `save("data.html")`, `to_frame()`.
@@ -195,10 +196,10 @@ class Dataset(Constructors):
             >>> print(Dataset.builtin("digits").check(verbose=0).findings)
             ()
         """
-        if against is not None and not isinstance(against, Dataset):
-            message = f"against is a {type(against).__name__}. Accepted: a Dataset, such as Dataset.from_folder(...)."
-            raise ConfigurationError(message)
-        return _check.check(self, verbose=verbose, against=against)
+        from imgcls.datasets._convert import as_dataset  # which makes datasets
+
+        other = None if against is None else as_dataset(against, labelled=False)
+        return _check.check(self, verbose=verbose, against=other)
 
     def show(self, n: int = 16) -> NDArray[Any]:
         """Draw the first `n` images with their labels and return the Axes (n,)."""
