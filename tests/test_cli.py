@@ -79,6 +79,15 @@ def test_train_takes_a_csv(photos, tmp_path):
     assert out.is_file()
 
 
+def test_columns_and_root_of_a_csv(photos, tmp_path):
+    rows = [f"{path.name},{path.parent.name},{path.relative_to(photos)}" for path in photos.glob("*/*.png")]
+    (tmp_path / "table.csv").write_text("name,digit,file\n" + "\n".join(rows) + "\n")
+    columns = (tmp_path / "table.csv", "--image", "file", "--label", "digit", "--root", photos)
+    out = tmp_path / "m.imgcls"
+    run("train", *columns, "-o", out, "--epochs", 1, "--image-size", 8, "--verbose", 0)
+    assert json.loads(run("evaluate", out, *columns, "--json").stdout)["images"] == 60
+
+
 def test_doctor_reports_versions_and_devices():
     facts = json.loads(run("doctor", "--json").stdout)
     assert facts["imgcls"] == __version__

@@ -64,6 +64,28 @@ def test_csv_as_source(photos):
     assert run(table).stdout.startswith("16 images in 2 classes")
 
 
+def test_csv_with_columns_of_other_names(photos, tmp_path):
+    table = tmp_path / "table.CSV"
+    table.write_text("file,species\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(8)))
+    result = run(table, "--image", "file", "--label", "species", "--root", photos / "dog", "--verbose", 0)
+    assert result.stdout.startswith("8 images in 2 classes: 1 warning\n\na  4\nb  4\n"), result.output
+    refused = run(table, "--image", "file", "--label", "specie", "--root", photos / "dog").exception
+    assert isinstance(refused, ConfigurationError)
+    assert "Did you mean 'species'?" in str(refused)
+
+
+@pytest.mark.parametrize("verb", ["check", "train", "evaluate"])
+def test_columns_of_what_has_none_are_refused(verb, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "_check_model", lambda path: None)
+    before = ["model.imgcls"] if verb == "evaluate" else []
+    given = [verb, *before, str(photos), "--label", "species", "--root", str(tmp_path)]
+    refused = CliRunner().invoke(cli.app, given).exception
+    assert isinstance(refused, ConfigurationError)
+    assert str(refused) == (
+        f"--label, --root: these say how a .csv file is read, and DATA is {str(photos)!r}. Leave them out, or give a .csv file."
+    )
+
+
 def test_refusals(photos, tmp_path):
     assert isinstance(run(tmp_path / "nowhere").exception, DataError)
     refused = run(photos, "--output", tmp_path / "data.pdf").exception

@@ -38,6 +38,10 @@ app = typer.Typer(
 _CHUNK = 256  # images answered at a time
 _NAMED = 5  # images left out that are named one by one; `check` names all
 
+_Data = Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file.")]
+_Image = Annotated[str | None, typer.Option(help="Of a .csv file: the column of image paths; else `image`.")]
+_Label = Annotated[str | None, typer.Option(help="Of a .csv file: the column of labels; else `label`.")]
+_Root = Annotated[Path | None, typer.Option(help="Of a .csv file: what its paths are relative to; else its folder.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 _Verbose = Annotated[str, typer.Option(help="Progress on stderr: 0 nothing, 1 a live bar, 2 a line an epoch, or auto.")]
 _OnError = Annotated[str, typer.Option(help="Unreadable images: skip names and leaves out, raise refuses.")]
@@ -103,7 +107,7 @@ def demo(
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
+    data: _Data,
     *,
     against: Annotated[
         Path | None, typer.Option(help="Other images, such as a test set, that must hold none of these.")
@@ -111,6 +115,9 @@ def check(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .json or .csv.")
     ] = None,
+    image: _Image = None,
+    label: _Label = None,
+    root: _Root = None,
     json_: _Json = False,
     verbose: _Verbose = "auto",
 ) -> None:
@@ -124,7 +131,7 @@ def check(
 
     if output is not None:
         check_path(output)
-    report = _dataset(data).check(verbose=_level(verbose), against=against)
+    report = _dataset(data, image=image, label=label, root=root).check(verbose=_level(verbose), against=against)
     typer.echo(report.to_json() if json_ else str(report))
     if output is not None:
         report.save(output)
@@ -135,7 +142,7 @@ def check(
 
 @app.command()
 def train(
-    data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
+    data: _Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("model.imgcls"),
     *,
     architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
@@ -146,6 +153,9 @@ def train(
     class_weight: Annotated[str, typer.Option(help="balanced or none.")] = "none",
     seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
     on_error: _OnError = "skip",
+    image: _Image = None,
+    label: _Label = None,
+    root: _Root = None,
     json_: _Json = False,
     verbose: _Verbose = "auto",
 ) -> None:
@@ -155,7 +165,7 @@ def train(
     """
     side, length, level = _whole("image_size", image_size), _whole("epochs", epochs), _level(verbose)
     _check_output(output)
-    dataset = _dataset(data)
+    dataset = _dataset(data, image=image, label=label, root=root)
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
         from imgcls.classifier import train as train_classifier
@@ -186,9 +196,12 @@ def train(
 @app.command()
 def evaluate(
     model: _Model,
-    data: Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file: image,label.")],
+    data: _Data,
     *,
     on_error: _OnError = "skip",
+    image: _Image = None,
+    label: _Label = None,
+    root: _Root = None,
     json_: _Json = False,
 ) -> None:
     """Measure a model on labelled images.
@@ -198,7 +211,7 @@ def evaluate(
     Example: imgcls evaluate photos.imgcls more-photos/
     """
     _check_model(model)
-    dataset = _dataset(data)
+    dataset = _dataset(data, image=image, label=label, root=root)
     with _tensorflow_started():
         from imgcls.classifier import ImageClassifier
     evaluation = ImageClassifier.load(model).evaluate(dataset, on_error=on_error)
@@ -346,10 +359,19 @@ def _check_model(path: Path) -> None:
     bundle.load(path)  # a wrong file is refused before TensorFlow takes its seconds to start
 
 
-def _dataset(path: Path | str, *, labelled: bool = True) -> "Dataset":
-    from imgcls.datasets import as_dataset
+def _dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":
+    """Make a Dataset of DATA. `columns` are the flags that say how a .csv file is read, None where not given."""
+    from imgcls.datasets import Dataset, as_dataset
 
-    dataset = as_dataset(path, labelled=labelled)
+    given = {name: value for name, value in columns.items() if value is not None}
+    if given and Path(path).suffix.lower() != ".csv":
+        flags = ", ".join(f"--{name}" for name in given)
+        message = (
+            f"{flags}: these say how a .csv file is read, and DATA is {str(path)!r}. "
+            "Leave them out, or give a .csv file."
+        )
+        raise ConfigurationError(message)
+    dataset = Dataset.from_csv(path, **given) if given else as_dataset(path, labelled=labelled)
     if dataset.ignored:
         first, reason = next(iter(dataset.ignored.items()))
         more = f" and {len(dataset.ignored) - 1:,} more" * (len(dataset.ignored) > 1)
