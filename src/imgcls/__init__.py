@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from imgcls.datasets import DataReport, Dataset, Sample, as_dataset
     from imgcls.errors import (
         BundleError,
+        CheckpointError,
         ConfigurationError,
         DataError,
         DataWarning,
         EmptyDatasetError,
         ImgclsError,
         TamperedBundleError,
+        TrainingError,
+        TrainingWarning,
         UnreadableImageError,
     )
     from imgcls.metrics import Evaluation
@@ -31,12 +34,15 @@ _HOMES = {
     "imgcls.datasets": ("DataReport", "Dataset", "Sample", "as_dataset"),
     "imgcls.errors": (
         "BundleError",
+        "CheckpointError",
         "ConfigurationError",
         "DataError",
         "DataWarning",
         "EmptyDatasetError",
         "ImgclsError",
         "TamperedBundleError",
+        "TrainingError",
+        "TrainingWarning",
         "UnreadableImageError",
     ),
     "imgcls.metrics": ("Evaluation",),
@@ -58,6 +64,7 @@ _ROOMS = (
 
 __all__ = [
     "BundleError",
+    "CheckpointError",
     "ConfigurationError",
     "DataError",
     "DataReport",
@@ -73,6 +80,8 @@ __all__ = [
     "Predictions",
     "Sample",
     "TamperedBundleError",
+    "TrainingError",
+    "TrainingWarning",
     "UnreadableImageError",
     "__version__",
     "architectures",

@@ -6,11 +6,14 @@ ImgclsError
 ├── DataError               images or labels cannot be used           (also ValueError)
 │   ├── EmptyDatasetError       there are no images
 │   └── UnreadableImageError    a file or array is not an image we read
+├── TrainingError           training cannot go on
+│   └── CheckpointError         a folder of checkpoints cannot be used
 ├── BundleError             a model file cannot be used
 │   └── TamperedBundleError     its bytes are not the ones that were saved
 └── NotFittedError          predict before fit                        (also scikit-learn's)
 UserWarning
-└── DataWarning             more than 1 % of the images cannot be read
+├── DataWarning             more than 1 % of the images cannot be read
+└── TrainingWarning         training went on, but not as it should
 ```
 
 `NotFittedError` stands in `imgcls.classifier`, because its other parent is scikit-learn's and this file imports
@@ -38,6 +41,14 @@ class UnreadableImageError(DataError):
     """A file, byte string or array is not an image that imgcls reads."""
 
 
+class TrainingError(ImgclsError):
+    """Training cannot go on: the loss is not a number, memory does not hold one image, or a checkpoint is refused."""
+
+
+class CheckpointError(TrainingError):
+    """A folder of checkpoints is of another run, in use by another process, or cannot be written to."""
+
+
 class BundleError(ImgclsError):
     """A model file is not a bundle, is of another version, or does not fit its own description."""
 
@@ -48,3 +59,7 @@ class TamperedBundleError(BundleError):
 
 class DataWarning(UserWarning):
     """More than 1 % of the images cannot be read. They were left out, and somebody should look."""
+
+
+class TrainingWarning(UserWarning):
+    """Training went on, but not as it should: the loss was not a number, or checkpoints cannot be written."""

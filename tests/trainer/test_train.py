@@ -259,7 +259,7 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
         ({"patience": 3}, "patience needs validation_data. Give it, or patience=None."),
         (
             {"optimizer": "adaam"},
-            "optimizer='adaam' is not known. Did you mean 'adam'? Accepted: adam, adamw, sgd, rmsprop.",
+            "optimizer='adaam' is not known. Did you mean 'adam'? Accepted: adam, adamw, sgd, rmsprop, muon.",
         ),
         (
             {"optimizer": keras.optimizers.SGD(), "learning_rate": 0.1},
@@ -270,7 +270,7 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
             {"loss": "crossentropy"},
             (
                 "loss='crossentropy' is not known. Did you mean 'binary_crossentropy'? Accepted: auto, "
-                "categorical_crossentropy, sparse_categorical_crossentropy, binary_crossentropy, or any Keras loss or its name."
+                "categorical_crossentropy, sparse_categorical_crossentropy, binary_crossentropy, focal, or any Keras loss or its name."
             ),
         ),
         (

@@ -14,6 +14,6 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
-from imgcls._backend._tensorflow import TrainingStep, compiled, devices, streamed
+from imgcls._backend._tensorflow import OutOfMemory, TrainingStep, compiled, devices, in_both_modes, streamed
 
-__all__ = ["TrainingStep", "compiled", "devices", "streamed"]
+__all__ = ["OutOfMemory", "TrainingStep", "compiled", "devices", "in_both_modes", "streamed"]

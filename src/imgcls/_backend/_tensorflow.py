@@ -5,27 +5,37 @@ once, when they are made, and called by their one concrete graph: many classifie
 cross-validation, are no "frequent retracing" that TensorFlow would warn of.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, final
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+
+OutOfMemory = tf.errors.ResourceExhaustedError
 
 
 @final
 class TrainingStep:
     """One optimizer step as one compiled graph: cast, augmentation, forward, loss, gradients, update, running means.
 
-    Means are kept on the device and fetched once an epoch, so that a step never waits for Python.
+    Means are kept on the device and fetched when asked for, so that a step never waits for Python.
 
     Args:
         model: A `keras.Model`.
         optimizer: A `keras.optimizers.Optimizer`.
         loss: A function (targets, outputs, weights) to a scalar.
         augmentation: A `keras.Layer` from float32 images 0-255 to the same, or None.
+        mixing: A `keras.Layer` from (images, targets, weights) to the same, or None.
         one_label: Whether an output row is a distribution over classes, not a set of yes-or-no answers.
         targets: Shape and dtype of one target, such as ((10,), "float32").
+        micro_batches: In how many parts, one after the other, a batch goes through the model. The gradient is that of
+            the whole batch; memory is that of a part.
+
+    Attributes:
+        micro_batches: The same; it may be changed between steps.
     """
 
     def __init__(
@@ -35,24 +45,49 @@ class TrainingStep:
         loss: Callable[[Any, Any, Any], Any],
         *,
         augmentation: Any,
+        mixing: Any = None,
         one_label: bool,
         targets: tuple[tuple[int, ...], str],
+        micro_batches: int = 1,
     ) -> None:
-        self._model, self._optimizer, self._loss, self._augmentation = model, optimizer, loss, augmentation
-        self._one_label = one_label
+        self._model, self._optimizer, self._loss = model, optimizer, loss
+        self._augmentation, self._mixing, self._one_label = augmentation, mixing, one_label
+        self.micro_batches = micro_batches
         optimizer.build(model.trainable_variables)
         self._sums = tf.Variable(tf.zeros(3), trainable=False)  # of loss, of hits, of images
         shape, dtype = targets
-        signature = [
+        self._signature = [
             tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
             tf.TensorSpec((None, *shape), dtype),
             tf.TensorSpec((None,), tf.float32),
+            tf.TensorSpec((), tf.float32),
         ]
-        self._run = tf.function(self._step, input_signature=signature, jit_compile=False).get_concrete_function()
+        self._graphs: dict[tuple[bool, bool, int], Any] = {}
 
-    def __call__(self, images: NDArray[np.uint8], targets: NDArray[Any], weights: NDArray[np.float32]) -> None:
-        """Train on one batch: `uint8 (n, H, W, C)`, targets `(n, ...)`, weights `(n,)`."""
-        self._run(tf.constant(images), tf.constant(targets), tf.constant(weights))
+    def __call__(
+        self,
+        images: NDArray[np.uint8],
+        targets: NDArray[Any],
+        weights: NDArray[np.float32],
+        *,
+        rate: float | None = None,
+        mix: bool = True,
+    ) -> None:
+        """Train on one batch: `uint8 (n, H, W, C)`, targets `(n, ...)`, weights `(n,)`.
+
+        Args:
+            images: The images.
+            targets: What the loss compares outputs with.
+            weights: The weight of each image.
+            rate: The learning rate of this step; None leaves the optimizer's own.
+            mix: Whether images are mixed, where there is a layer that does.
+
+        Raises:
+            OutOfMemory: The batch does not fit; nothing was updated but running statistics of the layers.
+        """
+        form = (mix and self._mixing is not None, rate is not None)
+        graph = self._graphs.get((*form, self.micro_batches)) or self._trace(*form)
+        graph(tf.constant(images), tf.constant(targets), tf.constant(weights), tf.constant(rate or 0.0, tf.float32))
 
     def means(self, *, reset: bool = False) -> dict[str, float]:
         """Return the mean loss and accuracy over the images since the last reset."""
@@ -61,19 +96,79 @@ class TrainingStep:
             self._sums.assign(tf.zeros(3))
         return {"loss": loss / max(images, 1), "accuracy": hits / max(images, 1)}
 
-    def _step(self, images: Any, targets: Any, weights: Any) -> None:
+    def capture(self) -> list[NDArray[Any]]:
+        """Return the values of everything that a step changes: weights, optimizer, random numbers, running means."""
+        return [np.array(variable.numpy()) for variable in self._variables()]  # a copy: steps update in place
+
+    def restore(self, values: Sequence[NDArray[Any]]) -> None:
+        """Assign values that `capture` returned.
+
+        Raises:
+            ValueError: Their number or a shape differs.
+        """
+        for variable, value in zip(self._variables(), values, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        layers = [one for one in (self._augmentation, self._mixing) if one is not None]
+        kept = [*self._model.variables, *self._optimizer.variables]
+        return [*kept, *(variable for layer in layers for variable in layer.variables), self._sums]
+
+    def _trace(self, mix: bool, rated: bool) -> Any:
+        step = partial(self._step, mix=mix, rated=rated)
+        graph = tf.function(step, input_signature=self._signature, jit_compile=False).get_concrete_function()
+        self._graphs[mix, rated, self.micro_batches] = graph
+        return graph
+
+    def _step(self, images: Any, targets: Any, weights: Any, rate: Any, *, mix: bool, rated: bool) -> None:
+        if rated:
+            self._optimizer.learning_rate.assign(rate)
         pixels = tf.cast(images, tf.float32)
         if self._augmentation is not None:
             pixels = self._augmentation(pixels, training=True)
+        mixed = self._mixing(pixels, targets, weights) if mix else (pixels, targets, weights)
+        variables = self._model.trainable_variables
+        if self.micro_batches == 1:
+            loss, hits, gradients = self._learn(mixed, targets)
+        else:
+            loss, hits, gradients = self._accumulate(mixed, targets)
+        self._optimizer.apply(gradients, variables)
+        count = tf.cast(tf.shape(images)[0], tf.float32)
+        self._sums.assign_add(tf.stack([loss * count, hits, count]))
+
+    def _learn(self, batch: tuple[Any, Any, Any], truth: Any) -> tuple[Any, Any, list[Any]]:
+        """Return the loss, the number of right predictions and the gradients of a batch."""
+        pixels, targets, weights = batch
         with tf.GradientTape() as tape:
             outputs = self._model(pixels, training=True)
             loss = self._loss(targets, outputs, weights)
             if self._model.losses:  # regularisation that layers bring along
                 loss += tf.add_n(self._model.losses)
-        variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-        count = tf.cast(tf.shape(images)[0], tf.float32)
-        self._sums.assign_add(tf.stack([loss * count, _hits(targets, outputs, one_label=self._one_label), count]))
+        values = [variable.value for variable in self._model.trainable_variables]
+        return loss, _hits(truth, outputs, one_label=self._one_label), tape.gradient(loss, values)
+
+    def _accumulate(self, batch: tuple[Any, Any, Any], truth: Any) -> tuple[Any, Any, list[Any]]:
+        """Do the same part by part, one at a time: the mean over a batch is that of its parts, by their sizes."""
+        count = tf.shape(truth)[0]
+        parts = tf.minimum(self.micro_batches, count)
+        zeros = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
+
+        def add(index: Any, loss: Any, hits: Any, sums: list[Any]) -> tuple[Any, Any, Any, list[Any]]:
+            part = slice(index * count // parts, (index + 1) * count // parts)
+            share = tf.cast(part.stop - part.start, tf.float32) / tf.cast(count, tf.float32)
+            pixels, targets, weights = (one[part] for one in batch)
+            one, right, gradients = self._learn((pixels, targets, weights), truth[part])
+            added = [
+                total if gradient is None else total + share * tf.convert_to_tensor(gradient)
+                for total, gradient in zip(sums, gradients, strict=True)
+            ]
+            return index + 1, loss + share * one, hits + right, added
+
+        start = (tf.constant(0), tf.constant(0.0), tf.constant(0.0), zeros)
+        _, loss, hits, sums = tf.while_loop(
+            lambda index, *_: index < parts, add, start, parallel_iterations=1, maximum_iterations=self.micro_batches
+        )
+        return loss, hits, sums
 
 
 def _hits(targets: Any, outputs: Any, *, one_label: bool) -> Any:
@@ -95,6 +190,22 @@ def compiled(model: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
     run = tf.function(infer, input_signature=signature, jit_compile=False).get_concrete_function()
     return lambda images: np.asarray(run(tf.constant(images)), np.float32)
+
+
+def in_both_modes(model: Any, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return the outputs in training mode and in use; None where no layer has running statistics to tell them apart.
+
+    The model is as before: statistics and random numbers are put back.
+    """
+    kept = (keras.layers.BatchNormalization,)
+    if not any(isinstance(layer, kept) and layer.trainable for layer in model._flatten_layers()):  # noqa: SLF001 - Keras offers no public walk through nested models
+        return None
+    before = [np.array(variable.numpy()) for variable in model.non_trainable_variables]
+    pixels = tf.cast(images, tf.float32)
+    learning = np.asarray(model(pixels, training=True), np.float32)
+    for variable, value in zip(model.non_trainable_variables, before, strict=True):
+        variable.assign(value)
+    return learning, np.asarray(model(pixels, training=False), np.float32)
 
 
 def devices() -> dict[str, Any]:

@@ -6,7 +6,8 @@ from imgcls.trainer._objective import Objective, objective, probabilities
 from imgcls.trainer._optimizers import optimizer
 from imgcls.trainer._plan import Plan, check_arguments, plan
 from imgcls.trainer._recipe import Choice, class_weights, recipe
-from imgcls.trainer._train import infer, train
+from imgcls.trainer._train import train
+from imgcls.trainer._validation import infer
 
 __all__ = [
     "VERBOSE",

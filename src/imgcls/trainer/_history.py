@@ -1,6 +1,6 @@
 """`History`: one row an epoch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -25,6 +25,7 @@ class History(Mapping[str, list[float]]):
         interrupted: Whether Ctrl-C ended training early.
         quarantined: The ids of images that were left out because they could not be read, each with the reason. It is
             not saved with a classifier, because reasons hold paths.
+        advice: What went wrong while training, in words, with what helps; nothing where all went well.
 
     Examples:
         >>> from imgcls import History
@@ -41,12 +42,14 @@ class History(Mapping[str, list[float]]):
         best_epoch: int | None = None,
         interrupted: bool = False,
         quarantined: Mapping[str, str] | None = None,
+        advice: Sequence[str] = (),
     ) -> None:
         self._columns = {name: list(values) for name, values in (columns or {}).items()}
         self.seconds = seconds
         self.best_epoch = best_epoch
         self.interrupted = interrupted
         self.quarantined = dict(quarantined or {})
+        self.advice = list(advice)
 
     def append(self, row: Mapping[str, float]) -> None:
         """Add the numbers of one epoch."""

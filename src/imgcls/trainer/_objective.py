@@ -43,6 +43,11 @@ class Objective:
         """The same without label smoothing: what validation is measured by, so that runs can be compared."""
         return replace(self, label_smoothing=0.0)
 
+    @property
+    def is_cross_entropy(self) -> bool:
+        """Whether the loss is in nats: guessing costs the entropy of the classes."""
+        return "crossentropy" in _title(self.loss) and "focal" not in _title(self.loss)
+
     def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Turn codes `(N,)` or an indicator `(N, K)` into what the loss compares outputs with."""
         if labels.ndim == 2:

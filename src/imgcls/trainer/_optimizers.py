@@ -19,7 +19,9 @@ class _Row(NamedTuple):
 # it ten times as strong: 5e-3 here.
 _TABLE = {
     "adam": _Row(2e-3, None, keras.optimizers.Adam),
-    "adamw": _Row(2e-3, 0.01, keras.optimizers.AdamW),
+    "adamw": _Row(
+        2e-3, 0.01, lambda weight_decay, **options: keras.optimizers.AdamW(weight_decay=weight_decay or 0.0, **options)
+    ),
     "sgd": _Row(0.05, 5e-3, lambda **options: keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)),
     "rmsprop": _Row(1e-3, None, keras.optimizers.RMSprop),
     "muon": _Row(0.02, 0.01, Muon),
@@ -152,7 +154,8 @@ def _beside_an_object(engine: Any, given: dict[str, Any]) -> str | None:
     named = [f"{name}={value!r}" for name, value in given.items() if value is not None and not _is_auto(value)]
     if not named:
         return None
-    return f"{', '.join(named)} goes with a named optimizer; {type(engine).__name__} has its own. Leave it out."
+    verb, them = ("goes", "it") if len(named) == 1 else ("go", "them")
+    return f"{', '.join(named)} {verb} with a named optimizer; {type(engine).__name__} has its own. Leave {them} out."
 
 
 def _warmup_and_cosine(peak: float, steps: int) -> Any:

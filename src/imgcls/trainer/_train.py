@@ -1,23 +1,34 @@
-"""The loop. `keras.Model.fit` keeps no data position and runs on one machine; this one is ours, and short."""
+"""`train`: everything is checked first, then images are read, then the loop runs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend, _checks
+from imgcls import _backend, _checks, transforms
 from imgcls._progress import ProgressReport
 from imgcls.datasets import ON_ERROR, Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError
+from imgcls.trainer._callbacks import check_callbacks, early_stopping, reduce_on_plateau
+from imgcls.trainer._checkpoint import Checkpoints
+from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
+from imgcls.trainer._identity import fingerprint, hash_of, settings_of, shape_of
+from imgcls.trainer._loop import Loop
 from imgcls.trainer._objective import Objective, objective
-from imgcls.trainer._optimizers import is_schedule
+from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule
 from imgcls.trainer._optimizers import optimizer as named_optimizer
+from imgcls.trainer._pace import Pace, budget_seconds
 from imgcls.trainer._recipe import class_weights
+from imgcls.trainer._schedules import SCHEDULES
+from imgcls.trainer._validation import Validation
+
+MIX_UNTIL = 0.85  # images are mixed up to this share of training; the rest is learnt from images as they are
 
 
 def train(
@@ -27,13 +38,22 @@ def train(
     validation_data: Dataset | None = None,
     optimizer: Any = "adamw",
     learning_rate: Any = "auto",
+    schedule: str = "auto",
+    weight_decay: Any = "auto",
+    clip_norm: float | None = None,
+    average: float | None = None,
     loss: Any = "auto",
+    label_smoothing: float = 0.0,
     epochs: int = 10,
+    budget: Any = None,
     batch_size: int = 32,
+    micro_batches: int = 1,
     augmentation: Any = None,
+    mixing: Any = None,
     class_weight: Any = None,
     sample_weight: Any = None,
     patience: int | None = None,
+    checkpoint: str | Path | None = None,
     callbacks: Sequence[Any] = (),
     seed: int = 0,
     on_error: str = "skip",
@@ -45,16 +65,33 @@ def train(
         model: A `keras.Model` from pixels 0-255 `(N, H, W, C)` to probabilities `(N, K)`.
         data: The training images; they are resized to the model's input.
         validation_data: Images to measure every epoch on; never trained on.
-        optimizer: "adam", "adamw", "sgd", "rmsprop", or a Keras optimizer.
-        learning_rate: A number, a Keras schedule, or "auto": warm-up, then a cosine to zero.
-        loss: "auto" for the cross-entropy that fits the labels; or any Keras loss or its name.
-        epochs: How often every image is seen.
+        optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", or a Keras optimizer.
+        learning_rate: A number, a Keras schedule, or "auto" for the optimizer's usual peak.
+        schedule: How the rate moves: "cosine" (warm-up, then a cosine to zero), "one_cycle", "linear", "constant",
+            "plateau" (divided by 5 when `val_loss`, or else the loss, stalls); "auto" for "cosine", or "constant"
+            where `learning_rate` is a number.
+        weight_decay: Of kernels; biases and normalisation never decay. A number from 0, or "auto".
+        clip_norm: The most that the norm of all gradients together may be; None for no limit.
+        average: The momentum of a moving average of the weights, such as 0.999, which is validated and kept in place
+            of the last weights; None for none.
+        loss: "auto" for the cross-entropy that fits the labels; "focal"; or any Keras loss or its name.
+        label_smoothing: The share of a label that is spread over all classes, from 0 to below 1.
+        epochs: How often every image is seen, at most.
+        budget: Seconds, or words such as "10min": training, validation and reading images end in time, with a
+            schedule that has reached its end. None for no limit.
         batch_size: Images in a step, at most.
+        micro_batches: In how many parts a batch goes through the model, their gradients accumulated, for models that
+            need more memory than there is. Where memory runs out, it is doubled by itself.
         augmentation: A `keras.Layer` from float32 images 0-255 to the same; it runs in the training step only.
+        mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
+            too, during the first 85 % of training.
         class_weight: None, "balanced", or {class: weight}.
         sample_weight: N weights, which multiply those of the classes.
         patience: Stop after so many epochs without a lower `val_loss`, and keep the weights of the best epoch; None
             trains to the end and keeps the last.
+        checkpoint: A folder where the state is kept, every 30 seconds or when it costs less than 2 % of the time, and
+            when Ctrl-C or SIGTERM stops training. Where it holds a state of this run, training goes on from there,
+            exactly as if it had not stopped; see [Train, stop, resume](../tutorials/train-stop-resume.md).
         callbacks: Keras callbacks.
         seed: Another seed, another order of images.
         on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest, as if they were
@@ -66,6 +103,8 @@ def train(
 
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
+        CheckpointError: The folder holds another run, or cannot be written to.
+        TrainingError: The loss is not a number from the start, or one image alone does not fit into memory.
         UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
         DataError: Labels do not fit the model.
 
@@ -81,94 +120,99 @@ def train(
         [
             _checks.not_whole("epochs", epochs),
             _checks.not_whole("batch_size", batch_size),
+            _checks.not_whole("micro_batches", micro_batches),
             _checks.not_whole("patience", patience, names=("None",)),
             _checks.not_whole("seed", seed, least=0),
+            _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
         ]
     )
-    _check_callbacks(callbacks, learning_rate if isinstance(optimizer, str) else None)
+    began, seconds = time.monotonic(), budget_seconds(budget)
+    schedule = _schedule(schedule, optimizer, learning_rate)
+    check_callbacks(callbacks, scheduled=schedule not in {"constant", ""} or is_schedule(learning_rate))
     _check_labels(data, validation_data)
-    goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
+    mixer = None if mixing is None else transforms.mixing(mixing, seed=seed + 2)
+    goal = objective(
+        loss,
+        num_classes=len(data.classes),
+        multi_label=data.multi_label,
+        label_smoothing=label_smoothing,
+        one_hot=mixer is not None,
+    )
     _check_outputs(model, goal, data)
     weigh = partial(class_weights, class_weight, classes=data.classes)
-    make_engine = partial(named_optimizer, optimizer, learning_rate)
     own_weights = _sample_weights(sample_weight, len(data))
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
-    make_engine(steps=1)
+    engine = named_optimizer(optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
+    if isinstance(optimizer, str):
+        exclude_from_weight_decay(engine, model)
+    watchers = [*callbacks, *_own_callbacks(schedule, patience, validated=validation_data is not None)]
+    run = {
+        "data": fingerprint(data),
+        "validation_data": fingerprint(validation_data),
+        "model": shape_of(model),
+        "optimizer": settings_of(engine),
+        "augmentation": settings_of(augmentation),
+        "mixing": settings_of(mixer),
+        "loss": [settings_of(goal.loss), label_smoothing],
+        "weights": [None if sample_weight is None else hash_of(own_weights), str(class_weight)],
+        "schedule": schedule,
+        "epochs": epochs,
+        "budget": seconds,
+        "batch_size": batch_size,
+        "patience": patience,
+        "seed": seed,
+    }
 
     with ProgressReport(verbose) as progress:
-        read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
-        training = read(data, what="training")
-        validation = validation_data and read(validation_data, what="validation")
-        labels = np.asarray(training.dataset.labels)
-        weights = weigh(labels=labels) * own_weights[training.used]
-        engine = make_engine(steps=epochs * len(training))
-        model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
-        stopping = [] if patience is None else [_early_stopping(patience)]
-        watchers = keras.callbacks.CallbackList(
-            [*callbacks, *stopping], model=model, epochs=epochs, steps=len(training), verbose=0
-        )
-        step = _backend.TrainingStep(
-            model, engine, goal, augmentation=augmentation, one_label=goal.head == "softmax", targets=goal.spec()
-        )
-        measure = _validator(model, validation, goal) if validation else dict
-        targets = goal.targets(labels)
-        per_batch = any(_watches_batches(callback) for callback in callbacks)  # else no step waits for its means
-
-        def run_epoch(epoch: int) -> dict[str, float]:
-            watchers.on_epoch_begin(epoch)
-            progress.begin(f"epoch {epoch + 1}/{epochs}", len(training))
-            for index, batch in enumerate(training.shuffled(seed=seed, epoch=epoch)):
-                if index == len(training) - 1:
-                    rate = float(engine.learning_rate)  # of the last step; a schedule moves on after it
-                if not len(batch.positions):  # its files have all gone bad since training began
-                    continue
-                if per_batch:
-                    watchers.on_train_batch_begin(index)
-                step(batch.images, targets[batch.positions], weights[batch.positions])
-                if per_batch:
-                    watchers.on_train_batch_end(index, step.means())
-                progress.done(index + 1)
-            row = {**step.means(reset=True), **measure(), "learning_rate": rate}
-            watchers.on_epoch_end(epoch, row)
-            return row
-
-        model.stop_training = False
-        watchers.on_train_begin()
-        history = _run_epochs(run_epoch, epochs, model, progress)
-        watchers.on_train_end()
-    history.quarantined = training.quarantined | (validation.quarantined if validation else {})
-    if stopping and history.epochs:
+        checkpoints = None if checkpoint is None else Checkpoints(checkpoint, run, say=progress.say)
+        with nullcontext() if checkpoints is None else closing(checkpoints):
+            read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
+            training = read(data, what="training")
+            held_out = None if validation_data is None else read(validation_data, what="validation")
+            validation = None if held_out is None else Validation(model, held_out, goal.plain)
+            labels = np.asarray(training.dataset.labels)
+            model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
+            step = _backend.TrainingStep(
+                model,
+                engine,
+                goal,
+                augmentation=augmentation,
+                mixing=mixer,
+                one_label=goal.head == "softmax",
+                targets=goal.spec(),
+                micro_batches=micro_batches,
+            )
+            targets = goal.targets(labels)
+            loop = Loop(
+                model,
+                step,
+                training,
+                targets=targets,
+                weights=weigh(labels=labels) * own_weights[training.used],
+                validation=validation,
+                doctor=Doctor(model, training, goal, targets, validation),
+                pace=Pace(
+                    steps=epochs * len(training),
+                    schedule=schedule,
+                    peak=float(engine.learning_rate) if schedule in SCHEDULES and schedule != "constant" else None,
+                    budget=seconds,
+                ),
+                callbacks=watchers,
+                epochs=epochs,
+                seed=seed,
+                mix_until=MIX_UNTIL,
+                began=began,
+                checkpoints=checkpoints,
+                report=progress,
+            )
+            history = loop.run()
+    history.quarantined = training.quarantined | ({} if held_out is None else held_out.quarantined)
+    if patience is not None and history.epochs:
         history.best_epoch = int(np.argmin(history["val_loss"])) + 1
+    loop.pass_on()
     return history
-
-
-def _run_epochs(run: Callable[[int], dict[str, float]], epochs: int, model: Any, progress: ProgressReport) -> History:
-    """Run epochs up to the last one, or until a callback or Ctrl-C stops them."""
-    history, start = History(), time.perf_counter()
-    try:
-        while history.epochs < epochs and not model.stop_training:
-            history.append(run(history.epochs))
-            history.seconds = time.perf_counter() - start
-            progress.say(f"epoch {history.epochs}/{epochs}  {history.last()}  after {history.seconds:.0f} s")
-    except KeyboardInterrupt:
-        history.interrupted = True
-        progress.say(f"interrupted after {history.epochs} epochs; the model keeps what it has learnt")
-    return history
-
-
-def infer(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], batches: Batches) -> NDArray[np.float32]:
-    """Return a compiled model's outputs for all images, in the order of the dataset."""
-    return _outputs(run, batches)[0]
-
-
-def _outputs(
-    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], batches: Batches
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return outputs and the positions of their images: all, but for those in quarantine."""
-    done = [(run(images), positions) for images, positions in batches.in_order() if len(positions)]
-    return np.concatenate([outputs for outputs, _ in done]), np.concatenate([positions for _, positions in done])
 
 
 def _batches(
@@ -188,16 +232,26 @@ def _batches(
     )
 
 
-def _validator(model: Any, batches: Batches, goal: Objective) -> Callable[[], dict[str, float]]:
-    run, labels = _backend.compiled(model), batches.dataset.labels
-    targets = goal.targets(np.asarray(labels))
+def _schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
+    """Return the schedule that leads the rate; "" where the optimizer or a Keras schedule does."""
+    own = not isinstance(optimizer, str) or is_schedule(learning_rate)
+    if schedule == "auto":
+        return "" if own else "cosine" if isinstance(learning_rate, str) else "constant"
+    if own:
+        message = (
+            f"schedule={schedule!r} does not go with a Keras optimizer or a Keras schedule, which move the rate "
+            "themselves. Leave it out."
+        )
+        raise ConfigurationError(message)
+    return schedule
 
-    def measure() -> dict[str, float]:
-        outputs, positions = _outputs(run, batches)
-        loss = goal(targets[positions], outputs, np.ones(len(outputs), np.float32))
-        return {"val_loss": float(loss), "val_accuracy": goal.accuracy(targets[positions], outputs)}
 
-    return measure
+def _own_callbacks(schedule: str, patience: int | None, *, validated: bool) -> list[Any]:
+    found = [] if patience is None else [early_stopping(patience)]
+    return [*found, reduce_on_plateau(validated=validated)] if schedule == "plateau" else found
+
+
+# --- checks -------------------------------------------------------------------------------------------------------
 
 
 def _check_labels(data: Dataset, validation_data: Dataset | None) -> None:
@@ -212,31 +266,6 @@ def _check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
             f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
         )
         raise ConfigurationError(message)
-
-
-def _check_callbacks(callbacks: Sequence[Any], learning_rate: Any) -> None:
-    wrong = [one for one in callbacks if not isinstance(one, keras.callbacks.Callback)]
-    if wrong:
-        message = f"callbacks holds {wrong[0]!r}. Accepted: a list of Keras callbacks, such as [EarlyStopping()]."
-        raise ConfigurationError(message)
-    movers = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
-    moving = [type(one).__name__ for one in callbacks if isinstance(one, movers)]
-    if moving and (learning_rate == "auto" or is_schedule(learning_rate)):
-        message = (
-            f"{moving[0]} changes a constant rate, and learning_rate follows a schedule. Give a number, such as 0.001."
-        )
-        raise ConfigurationError(message)
-
-
-def _watches_batches(callback: Any) -> bool:
-    """Say whether a callback looks at batches; `LambdaCallback` keeps its functions on the instance."""
-    names = ("on_batch_begin", "on_train_batch_begin", "on_batch_end", "on_train_batch_end")
-    plain = keras.callbacks.Callback
-    return any(getattr(type(callback), name) is not getattr(plain, name) or name in vars(callback) for name in names)
-
-
-def _early_stopping(patience: int) -> Any:
-    return keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True)
 
 
 def _sample_weights(weights: Any, count: int) -> NDArray[np.float32]:

@@ -1,0 +1,259 @@
+"""Checkpoints: all that a run needs to go on, written so that no crash leaves half of it.
+
+A folder holds one sub-folder for each checkpoint, with a number that only grows:
+
+    checkpoint-000007/
+        arrays.safetensors    every variable by name
+        state.json            where training stands, its history, and which run it is
+        manifest.json         the sha256 of both
+
+It is written under a temporary name, flushed to disk file by file, and renamed; then the folder that holds it is
+flushed. So a name that begins with "checkpoint-" is whole, unless a disk has lost or altered bytes since, which the
+manifest shows. The last two and the best are kept. Nothing else in the folder is ever touched.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from imgcls.errors import CheckpointError
+
+FORMAT = 1
+_LAST = 2  # kept, beside the best: the older one is for when the newer one is damaged
+_NAME = re.compile(r"checkpoint-(\d{6,})")
+_PARTIAL = "partial-checkpoint"
+_FAULTS = (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a run stands.
+
+    Attributes:
+        facts: What JSON can hold.
+        arrays: Variables by name.
+        score: Lower is better; None where nothing was measured.
+    """
+
+    facts: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    score: float | None = None
+
+
+class Disk:
+    """The operations that a checkpoint is written with, one by one: what can fail, or be the last before a crash."""
+
+    def make(self, folder: Path) -> None:
+        """Make a folder and those above it."""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file and flush it to disk."""
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def flush(self, folder: Path) -> None:
+        """Make names in a folder last through a power cut; Windows cannot open folders and needs no such step."""
+        if os.name == "nt":
+            return
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Give a folder its name, in one step."""
+        old.rename(new)
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder of ours."""
+        shutil.rmtree(folder)
+
+
+@final
+class Checkpoints:
+    """The checkpoints of one run in one folder.
+
+    Args:
+        folder: Made when the first checkpoint is written.
+        run: Which run this is: settings, model and data, as JSON can hold them. A folder of another run is refused.
+        say: Called with lines about what was resumed, skipped or could not be written.
+        disk: The operations to write with.
+
+    Attributes:
+        trouble: Why nothing more is written, or None.
+
+    Raises:
+        CheckpointError: The folder is a file, or another process writes to it.
+    """
+
+    def __init__(
+        self, folder: str | Path, run: Mapping[str, Any], *, say: Callable[[str], None], disk: Disk | None = None
+    ) -> None:
+        self.folder = Path(folder)
+        self.trouble: str | None = None
+        self._run, self._say, self._disk = json.loads(json.dumps(run)), say, disk or Disk()
+        self._damaged: set[Path] = set()
+        self._lock: int | None = None
+        if self.folder.exists() and not self.folder.is_dir():
+            message = (
+                f"checkpoint={str(folder)!r} is a file. Accepted: a folder, which is made where it does not exist."
+            )
+            raise CheckpointError(message)
+        try:
+            self._disk.make(self.folder)
+            self._lock = _locked(self.folder)
+        except BlockingIOError as error:
+            message = f"another process trains into {str(folder)!r}. Wait for it, or give another folder."
+            raise CheckpointError(message) from error
+        except OSError as error:
+            message = f"checkpoint={str(folder)!r} cannot be written to: {error}. Give another folder."
+            raise CheckpointError(message) from error
+
+    def newest(self) -> State | None:
+        """Return the newest checkpoint that is whole; None where there is none.
+
+        Raises:
+            CheckpointError: It is of another run; the message says what differs.
+        """
+        for path in reversed(self._existing()):
+            try:
+                state = _read(path)
+            except _FAULTS as error:
+                self._damaged.add(path)
+                self._say(f"{path} is damaged ({error}) and is skipped")
+                continue
+            self._check_run(state.facts.get("run"), path)
+            return state
+        return None
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint, and remove those that are no longer needed; or say in `trouble` why not."""
+        if self.trouble is not None:
+            return
+        existing = self._existing()
+        number = 1 + max((int(path.name.rsplit("-", 1)[1]) for path in existing), default=0)
+        partial, final_name = self.folder / _PARTIAL, self.folder / f"checkpoint-{number:06d}"
+        try:
+            if partial.exists():  # of a process that was killed
+                self._disk.remove(partial)
+            self._disk.make(partial)
+            for name, data in _files(state, self._run).items():
+                self._disk.write(partial / name, data)
+            self._disk.flush(partial)
+            self._disk.rename(partial, final_name)
+            self._disk.flush(self.folder)
+        except OSError as error:
+            self.trouble = str(error)
+            with suppress(OSError):
+                shutil.rmtree(partial)
+            return
+        with suppress(OSError):  # what cannot be removed now is tried again after the next one
+            for path in self._unneeded([*existing, final_name]):
+                self._disk.remove(path)
+                self._damaged.discard(path)
+
+    def close(self) -> None:
+        """Let another process train into the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _existing(self) -> list[Path]:
+        return sorted(
+            (path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)),
+            key=lambda path: int(path.name.rsplit("-", 1)[1]),
+        )
+
+    def _unneeded(self, existing: list[Path]) -> Iterator[Path]:
+        whole = [path for path in existing if path not in self._damaged]
+        scores = {path: _score(path) for path in whole}
+        best = min(scores, key=lambda path: (scores[path], -existing.index(path)), default=None)
+        yield from (path for path in existing if path not in whole[-_LAST:] and path != best)
+
+    def _check_run(self, run: Any, path: Path) -> None:
+        if run == self._run:
+            return
+        then, now = (run if isinstance(run, dict) else {}), self._run
+        differ = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+        listed = "".join(f"\n- {name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now" for name in differ)
+        message = (
+            f"{str(path.parent)!r} holds another run:{listed}\nTo go on with it, give what it was started with; "
+            "to start anew, give another folder."
+        )
+        raise CheckpointError(message)
+
+
+def _files(state: State, run: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the contents of the files of a checkpoint, the manifest last."""
+    arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
+    facts = {"format": FORMAT, "run": run, "score": state.score, "facts": state.facts}
+    files = {"arrays.safetensors": safetensors.numpy.save(arrays), "state.json": json.dumps(facts).encode()}
+    return {**files, "manifest.json": _manifest(files)}
+
+
+def _manifest(files: Mapping[str, bytes]) -> bytes:
+    return json.dumps({name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}).encode()
+
+
+def _read(path: Path) -> State:
+    files = {name: (path / name).read_bytes() for name in ("arrays.safetensors", "state.json")}
+    if (path / "manifest.json").read_bytes() != _manifest(files):
+        message = "its bytes are not those that were written"
+        raise ValueError(message)
+    state = json.loads(files["state.json"])
+    if state["format"] != FORMAT:
+        message = f"it has format {state['format']!r}, and this imgcls reads {FORMAT}"
+        raise ValueError(message)
+    arrays = safetensors.numpy.load(files["arrays.safetensors"])
+    return State({**state["facts"], "run": state["run"]}, arrays, state["score"])
+
+
+def _score(path: Path) -> float:
+    """Return how bad a checkpoint is; infinity where nothing was measured."""
+    try:
+        score = json.loads((path / "state.json").read_bytes())["score"]
+    except _FAULTS:
+        return math.inf
+    return score if isinstance(score, int | float) and score == score else math.inf  # noqa: PLR0124 - NaN differs
+
+
+def _locked(folder: Path) -> int | None:
+    """Lock a folder for this process, until it ends or closes the handle; Windows has no such lock."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None  # a file system without locks
+    return handle
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

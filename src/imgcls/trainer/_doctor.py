@@ -1,0 +1,202 @@
+"""The doctor: what goes wrong while a model trains, in words, from the figures of an epoch.
+
+Each complaint is made once. A threshold is set where the field's textbook mistakes lie far beyond it and sound runs far
+below; none of them changes what is trained.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _backend
+from imgcls.datasets import Batches
+from imgcls.trainer._history import History
+from imgcls.trainer._objective import Objective
+from imgcls.trainer._validation import Validation
+
+_STUCK = 0.98  # of the loss of guessing
+_RISING = 1.5  # times the loss of guessing
+_ONE_CLASS = 0.99  # of validation images
+_MODES = 0.2  # of accuracy lost from training mode to use
+_WAITED = 0.3  # of the time
+_SHORTEST = 5.0  # seconds; a shorter epoch says nothing about waiting
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What an epoch has shown.
+
+    Attributes:
+        classes: K names.
+        losses: The training loss of each epoch so far, in nats; empty where it is no cross-entropy of one label.
+        guessing: The loss of guessing by the shares of the classes.
+        predicted: How many validation images each class was predicted for; None where nothing is validated.
+        held: How many validation images each class has.
+        modes: The accuracy on one batch in training mode, and in use; None where it was not measured.
+        waited: Seconds that steps waited for images.
+        seconds: How long the steps took.
+    """
+
+    classes: tuple[Any, ...]
+    losses: list[float]
+    guessing: float
+    predicted: NDArray[np.int64] | None = None
+    held: NDArray[np.int64] | None = None
+    modes: tuple[float, float] | None = None
+    waited: float = 0.0
+    seconds: float = 0.0
+
+
+@final
+class Doctor:
+    """Looks at a training after each epoch, and complains once about each thing.
+
+    Args:
+        model: The model.
+        training: Its images.
+        goal: What it learns.
+        targets: What the loss compares outputs with, for each training image.
+        validation: What is measured every epoch, or None.
+    """
+
+    def __init__(
+        self, model: Any, training: Batches, goal: Objective, targets: NDArray[Any], validation: Validation | None
+    ) -> None:
+        self._model, self._training, self._goal, self._targets = model, training, goal, targets
+        self._validation = validation
+        labels = np.asarray(training.dataset.labels)
+        self._one_label = labels.ndim == 1 and goal.is_cross_entropy
+        self._guessing = guessing_loss(labels) if self._one_label else math.inf
+        self._said: set[str] = set()
+
+    def look(self, history: History, *, waited: float, seconds: float, last: bool) -> list[str]:
+        """Return what is new.
+
+        Args:
+            history: Of the epochs so far.
+            waited: Seconds that the steps of this epoch waited for images.
+            seconds: How long they took.
+            last: Whether no epoch follows.
+        """
+        drop = history["accuracy"][-1] - history.get("val_accuracy", [1.0])[-1]
+        predicted, held = self._counts()
+        found = complaints(
+            Vitals(
+                self._training.dataset.classes,
+                history["loss"] if self._one_label else [],
+                self._guessing,
+                predicted,
+                held,
+                self._modes() if last or drop > _MODES else None,
+                waited,
+                seconds,
+            )
+        )
+        new = [words for name, words in found.items() if name not in self._said]
+        self._said |= set(found)
+        return new
+
+    def _counts(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+        """Count the validation images of each class, as predicted and as they are."""
+        validation, count = self._validation, len(self._training.dataset.classes)
+        if not self._one_label or validation is None or validation.outputs is None or validation.outputs.shape[1] == 1:
+            return None, None
+        targets = validation.targets[validation.positions]
+        truth = targets if targets.ndim == 1 else targets.argmax(axis=1)
+        return np.bincount(validation.outputs.argmax(axis=1), minlength=count), np.bincount(truth, minlength=count)
+
+    def _modes(self) -> tuple[float, float] | None:
+        batch = self._training.batch(seed=0, epoch=0, step=0)
+        outputs = _backend.in_both_modes(self._model, batch.images)
+        if outputs is None or not len(batch.positions):
+            return None
+        learning, using = (self._goal.accuracy(self._targets[batch.positions], one) for one in outputs)
+        return learning, using
+
+
+def guessing_loss(labels: NDArray[np.int64]) -> float:
+    """Return the loss of who knows the shares of the classes and nothing else: their entropy, ln(K) where equal.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.trainer._doctor import guessing_loss
+        >>> round(guessing_loss(np.array([0, 1, 2, 3])), 4)
+        1.3863
+    """
+    shares = np.bincount(labels) / len(labels)
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
+
+
+def complaints(vitals: Vitals) -> dict[str, str]:
+    """Return each complaint by its name."""
+    found = {name: words(vitals) for name, words in _COMPLAINTS.items()}
+    return {name: words for name, words in found.items() if words}
+
+
+def _rate_too_high(vitals: Vitals) -> str:
+    if not vitals.losses or vitals.losses[-1] <= _RISING * vitals.guessing:
+        return ""
+    return (
+        f"the loss is {vitals.losses[-1]:.3g}, worse than that of guessing ({vitals.guessing:.3g}): the learning rate "
+        "is too high. Divide it by 10, or let lr_find suggest one"
+    )
+
+
+def _stuck(vitals: Vitals) -> str:
+    epochs = len(vitals.losses)
+    if epochs < 2 or not _STUCK * vitals.guessing < vitals.losses[-1] <= _RISING * vitals.guessing:
+        return ""
+    count = len(vitals.classes)
+    equal = f"ln({count}) = " if math.isclose(vitals.guessing, math.log(count), rel_tol=0.01) else ""
+    return (
+        f"after {epochs} epochs the loss is still {vitals.losses[-1]:.3f}, and guessing has {equal}"
+        f"{vitals.guessing:.3f}: nothing is learnt. Look whether labels belong to their images; then try another "
+        "learning_rate"
+    )
+
+
+def _one_class(vitals: Vitals) -> str:
+    if vitals.predicted is None or vitals.held is None:
+        return ""
+    likeliest = int(vitals.predicted.argmax())
+    share = vitals.predicted[likeliest] / max(1, vitals.predicted.sum())
+    truth = vitals.held[likeliest] / max(1, vitals.held.sum())
+    if share < _ONE_CLASS or truth >= _ONE_CLASS:
+        return ""
+    return (
+        f"{share:.0%} of the validation images are called {vitals.classes[likeliest]!r}, and {truth:.0%} are: the "
+        "accuracy is that of a constant answer. Train longer, or with class_weight='balanced'"
+    )
+
+
+def _modes_disagree(vitals: Vitals) -> str:
+    if vitals.modes is None or vitals.modes[0] - vitals.modes[1] <= _MODES:
+        return ""
+    learning, using = vitals.modes
+    return (
+        f"on one batch the model is right for {learning:.0%} of the images in training mode and for {using:.0%} in "
+        "use: the running statistics of BatchNormalization lag behind. Give it more steps, larger batches, or freeze it"
+    )
+
+
+def _waits(vitals: Vitals) -> str:
+    if vitals.seconds < _SHORTEST or vitals.waited <= _WAITED * vitals.seconds:
+        return ""
+    return (
+        f"the model waited for images {vitals.waited / vitals.seconds:.0%} of the time: reading them is slower than "
+        "learning from them. Free memory or disk, so that decoded images can be kept, or make the files smaller"
+    )
+
+
+_COMPLAINTS = {
+    "rate": _rate_too_high,
+    "stuck": _stuck,
+    "one class": _one_class,
+    "modes": _modes_disagree,
+    "waiting": _waits,
+}

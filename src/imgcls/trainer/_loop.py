@@ -1,0 +1,382 @@
+"""The loop: epoch by epoch, step by step, from wherever training stands.
+
+What a step does follows from the state alone: which images it sees from (seed, epoch, step), random numbers from
+variables that are part of the state. So a run that is stopped anywhere and goes on equals one that never stopped, bit
+for bit, on one kind of machine. A budget of time excepts: where its end is, the clock says.
+"""
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any, final
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _backend, _warnings
+from imgcls._progress import ProgressReport
+from imgcls.datasets import Batch, Batches
+from imgcls.errors import TrainingError, TrainingWarning
+from imgcls.trainer._callbacks import Memory, watches_batches
+from imgcls.trainer._checkpoint import Checkpoints, State
+from imgcls.trainer._doctor import Doctor
+from imgcls.trainer._history import History
+from imgcls.trainer._interrupts import Interrupts
+from imgcls.trainer._pace import Pace
+from imgcls.trainer._validation import Validation
+
+SAVE_SECONDS = 30.0  # between two checkpoints, at least
+_SAVE_SHARE = 50  # a checkpoint is due after so many times what one costs: below 2 % of a run
+_LOOK_STEPS = 20  # after so many steps the running loss is looked at
+_ROLLBACKS = 3
+
+
+class _StoppedError(Exception):
+    """Somebody asked to stop; the state is that between two steps."""
+
+
+class _NotANumberError(Exception):
+    """The loss is NaN or infinite."""
+
+
+@final
+class Loop:
+    """Runs the steps of one training.
+
+    Args:
+        model: The model, which `step` trains.
+        step: The compiled step.
+        training: The images in batches.
+        targets: What the loss compares outputs with, for each image.
+        weights: The weight of each image.
+        validation: What is measured every epoch, or None.
+        doctor: Looks at every epoch.
+        pace: Progress and learning rates.
+        callbacks: Keras callbacks.
+        epochs: How often every image is seen, at most.
+        seed: Of the order of images.
+        mix_until: The progress at which images are no longer mixed.
+        began: When the clock of a budget started, by `time.monotonic`.
+        checkpoints: Where the state is kept, or None.
+        report: Lines and bars.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        step: _backend.TrainingStep,
+        training: Batches,
+        *,
+        targets: NDArray[Any],
+        weights: NDArray[np.float32],
+        validation: Validation | None,
+        doctor: Doctor,
+        pace: Pace,
+        callbacks: Sequence[Any],
+        epochs: int,
+        seed: int,
+        mix_until: float,
+        began: float,
+        checkpoints: Checkpoints | None,
+        report: ProgressReport,
+    ) -> None:
+        self._model, self._step, self._training = model, step, training
+        self._targets, self._weights = targets, weights
+        self._validation, self._doctor = validation, doctor
+        self._pace, self._epochs, self._seed, self._mix_until = pace, epochs, seed, mix_until
+        self._checkpoints, self._report = checkpoints, report
+        self._watchers = keras.callbacks.CallbackList(
+            list(callbacks), model=model, epochs=epochs, steps=len(training), verbose=0
+        )
+        self._callbacks = callbacks
+        self._per_batch = any(map(watches_batches, callbacks))  # else no step waits for its means
+        self._interrupts = Interrupts(terminate=checkpoints is not None)
+        # where training stands
+        self._epoch, self._place, self._done = 0, 0, 0  # epochs, steps of this epoch, steps in all
+        self.history, self._seconds, self._rollbacks = History(), 0.0, 0
+        # what is measured on the way
+        self._began, self._saved, self._cost = began, began, 0.0
+        self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
+        self._waited = 0.0  # seconds for batches, in this epoch
+
+    def run(self) -> History:
+        """Train to the end, or until a callback, Ctrl-C or SIGTERM stops it.
+
+        Raises:
+            TrainingError: The loss is not a number, also with lower rates.
+        """
+        if self._resumed_at_the_end():
+            return self.history
+        self._model.stop_training = False
+        self._watchers.on_train_begin()
+        self._memory = Memory(self._callbacks)
+        self._resume()
+        with self._interrupts:
+            try:
+                while not self._is_over():
+                    try:
+                        self._run_epoch()
+                    except _NotANumberError:
+                        self._roll_back()
+            except (_StoppedError, KeyboardInterrupt) as stop:
+                self._stop(exact=isinstance(stop, _StoppedError))
+            else:
+                self._watchers.on_train_end()
+                self._save(finished=True)
+        return self.history
+
+    def pass_on(self) -> None:
+        """Let a SIGTERM that was noted do what it does, now that the state is safe."""
+        self._interrupts.pass_on()
+
+    # --- an epoch ------------------------------------------------------------------------------------------------
+
+    def _run_epoch(self) -> None:
+        self._watchers.on_epoch_begin(self._epoch)
+        self._report.begin(f"epoch {self._epoch + 1}/{self._epochs}", len(self._training))
+        self._waited, begin = 0.0, time.monotonic()
+        with closing(self._batches()) as batches:
+            for batch in batches:
+                if self._progress >= 1:  # by the clock; by steps, no batch is left
+                    break
+                self._train_on(batch)
+                self._place, self._done = self._place + 1, self._done + 1
+                self._report.done(self._place)
+                self._pause()
+        self._look()
+        spent = time.monotonic() - begin
+        with self._averaged():
+            begin = time.monotonic()
+            measured = {} if self._validation is None else self._validation.measure(self._check_stop)
+            self._reserve = time.monotonic() - begin
+            row = {**self._step.means(reset=True), **measured, "learning_rate": self._rate}
+            self._watchers.on_epoch_end(self._epoch, row)
+            self.history.append(row)
+            self._epoch, self._place = self._epoch + 1, 0
+            self.history.seconds = self._elapsed()
+        self._report.say(
+            f"epoch {self._epoch}/{self._epochs}  {self.history.last()}  after {self.history.seconds:.0f} s"
+        )
+        for words in self._doctor.look(self.history, waited=self._waited, seconds=spent, last=self._is_over()):
+            self.history.advice.append(words)
+            self._report.say(f"doctor: {words}")
+        if self._is_due() or self._is_over():
+            self._save()
+
+    def _batches(self) -> Generator[Batch]:
+        """Yield the batches of this epoch from where it stands, and add up the time that they are waited for."""
+        batches = self._training.shuffled(seed=self._seed, epoch=self._epoch, start=self._place)
+        while True:
+            begin = time.monotonic()
+            batch = next(batches, None)
+            self._waited += time.monotonic() - begin
+            if batch is None:
+                return
+            yield batch
+
+    def _train_on(self, batch: Batch) -> None:
+        progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
+        rate = self._pace.rate(progress)
+        if rate is not None:
+            self._rate = rate
+        elif self._place == len(self._training) - 1:  # of the last step; a schedule moves on after it
+            self._rate = float(self._model.optimizer.learning_rate)
+        if not len(batch.positions):  # its files have all gone bad since training began
+            return
+        if self._per_batch:
+            self._watchers.on_train_batch_begin(self._place)
+        data = (batch.images, self._targets[batch.positions], self._weights[batch.positions])
+        while True:
+            try:
+                self._step(*data, rate=rate, mix=progress < self._mix_until)
+                break
+            except _backend.OutOfMemory as error:
+                self._halve(len(batch.images), error)
+        if self._per_batch:
+            self._watchers.on_train_batch_end(self._place, self._step.means())
+
+    def _halve(self, count: int, error: Exception) -> None:
+        """Go on with micro-batches of half the size."""
+        if self._step.micro_batches >= count:
+            message = (
+                f"one image of {self._model.input_shape[1]} x {self._model.input_shape[2]} pixels does not fit into "
+                "the memory of the device. Give a smaller image_size or architecture."
+            )
+            raise TrainingError(message) from error
+        self._step.micro_batches *= 2
+        self._report.say(
+            f"out of memory: a batch of {count} goes through the model in {self._step.micro_batches} parts from now "
+            "on, their gradients accumulated"
+        )
+
+    def _pause(self) -> None:
+        """Between two steps: look whether to stop, whether the loss is a number, whether to save."""
+        self._progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
+        self._check_stop()
+        if self._done % _LOOK_STEPS == 0:
+            self._look()
+        if self._is_due():
+            self._look()
+            self._save()
+
+    def _check_stop(self) -> None:
+        if self._interrupts.asked is not None:
+            raise _StoppedError
+
+    def _look(self) -> None:
+        if not np.isfinite(self._step.means()["loss"]):
+            raise _NotANumberError
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Validate the moving average of the weights, where the optimizer keeps one; it stays after the last epoch."""
+        engine, variables = self._model.optimizer, self._model.trainable_variables
+        if not engine.use_ema:
+            yield
+            return
+        raw = [np.array(variable.numpy()) for variable in variables]
+        engine.finalize_variable_values(variables)
+        over = False
+        try:
+            yield
+            over = self._is_over()
+        finally:
+            if not over:
+                for variable, value in zip(variables, raw, strict=True):
+                    variable.assign(value)
+
+    def _is_over(self) -> bool:
+        between = self._place == 0  # an epoch whose steps are done may still have to be validated
+        return self._epoch >= self._epochs or self._model.stop_training or (between and self._progress >= 1)
+
+    def _elapsed(self) -> float:
+        return self._seconds + time.monotonic() - self._began
+
+    # --- the state -----------------------------------------------------------------------------------------------
+
+    def _capture(self, *, finished: bool = False) -> State:
+        facts, arrays = self._memory.capture()
+        arrays |= {f"variable {index:05d}": value for index, value in enumerate(self._step.capture())}
+        values = self.history.get("val_loss")
+        return State(
+            {
+                "epoch": self._epoch,
+                "place": self._place,
+                "done": self._done,
+                "seconds": self._elapsed(),
+                "scale": self._pace.scale,
+                "rollbacks": self._rollbacks,
+                "micro_batches": self._step.micro_batches,
+                "rate": self._rate,
+                "history": dict(self.history),
+                "advice": self.history.advice,
+                "callbacks": facts,
+                "images": len(self._training.dataset),
+                "stopped": bool(self._model.stop_training),
+                "finished": finished,
+            },
+            arrays,
+            score=values[-1] if values else None,
+        )
+
+    def _restore(self, state: State) -> None:
+        facts = state.facts
+        names = sorted(name for name in state.arrays if name.startswith("variable "))
+        self._step.restore([state.arrays[name] for name in names])
+        self._epoch, self._place, self._done = facts["epoch"], facts["place"], facts["done"]
+        self._rollbacks, self._rate = facts["rollbacks"], facts["rate"]
+        self._pace.scale, self._step.micro_batches = facts["scale"], facts["micro_batches"]
+        self._model.stop_training = facts["stopped"]
+        self._progress = self._pace.progress(self._done, self._elapsed())
+        self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
+
+    def _resumed_at_the_end(self) -> bool:
+        """Take over a run that has ended already."""
+        self._found = None if self._checkpoints is None else self._checkpoints.newest()
+        if self._checkpoints is None or self._found is None or not self._found.facts["finished"]:
+            return False
+        self._restore(self._found)
+        self._report.say(f"{self._checkpoints.folder} holds this run to its end: nothing is left to train")
+        return True
+
+    def _resume(self) -> None:
+        """Take over where the newest checkpoint stands, or note the beginning to roll back to."""
+        if self._checkpoints is not None and self._found is not None:
+            found = self._found.facts
+            self._restore(self._found)
+            self._memory.restore(found["callbacks"], self._found.arrays)
+            self._seconds = found["seconds"]
+            self._report.say(f"resumed {self._checkpoints.folder}: {self._where()}")
+            if found["images"] != len(self._training.dataset):
+                self._report.say(
+                    f"{found['images']:,} images could be read then and {len(self._training.dataset):,} now: this "
+                    "epoch is not exactly the one that was interrupted"
+                )
+        self._saved = time.monotonic()
+        self._good = self._capture()
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._saved >= max(SAVE_SECONDS, _SAVE_SHARE * self._cost)
+
+    def _save(self, *, finished: bool = False) -> None:
+        """Note the state, in memory and in a checkpoint."""
+        begin = time.monotonic()
+        state = self._capture(finished=finished)
+        if not all(np.isfinite(array).all() for array in state.arrays.values() if array.dtype.kind == "f"):
+            raise _NotANumberError
+        self._good = state
+        if self._checkpoints is not None and self._checkpoints.trouble is None:
+            self._checkpoints.save(state)
+            if self._checkpoints.trouble is not None:
+                self._warn(
+                    f"no more checkpoints are written to {self._checkpoints.folder}: {self._checkpoints.trouble}. "
+                    "Training goes on, and the last good checkpoint is kept. Free the disk, then stop and start again"
+                )
+        self._saved = time.monotonic()
+        self._cost = self._saved - begin
+
+    def _roll_back(self) -> None:
+        """Go back to the last good state, with half the learning rate, or give up."""
+        engine, place = self._model.optimizer, self._where()
+        count = self._rollbacks + 1
+        fixed = not self._pace.leads and not isinstance(engine.learning_rate, keras.Variable)
+        self._restore(self._good)
+        if count > _ROLLBACKS or fixed:
+            why = "the rate follows your own schedule" if fixed else f"{_ROLLBACKS} lower rates did not help"
+            advice = f"the loss became NaN or infinite at {place}, and {why}. Give a lower learning_rate"
+            if not self._done:
+                raise TrainingError(f"{advice}; look at the images, labels and weights, if that does not help.")
+            self._warn(f"{advice}. The model keeps what it had learnt until {self._where()}")
+            self._model.stop_training = True
+            return
+        self._pace.scale /= 2
+        if not self._pace.leads:
+            engine.learning_rate = float(engine.learning_rate) / 2
+        self._rollbacks = count
+        self._good = self._capture()
+        self._warn(
+            f"the loss became NaN or infinite at {place}: back to {self._where()}, with half the learning rate "
+            f"({count} of at most {_ROLLBACKS} times)"
+        )
+
+    def _stop(self, *, exact: bool) -> None:
+        """Keep what was learnt; in a checkpoint too, if the state is exactly that between two steps."""
+        self.history.interrupted, self.history.seconds = True, self._elapsed()
+        words = f"interrupted at {self._where()}; the model keeps what it has learnt"
+        if self._checkpoints is not None:
+            if exact:
+                with suppress(_NotANumberError):  # the last good checkpoint stays the newest
+                    self._save()
+            folder = str(self._checkpoints.folder)
+            words += f". To go on, train again with checkpoint={folder!r}"
+        if self._model.optimizer.use_ema and self._done:
+            self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
+        self._report.say(words)
+
+    def _where(self) -> str:
+        return f"epoch {min(self._epoch + 1, self._epochs)}/{self._epochs}, step {self._place}/{len(self._training)}"
+
+    def _warn(self, words: str) -> None:
+        self._report.say(words)
+        _warnings.warn(f"{words}.", TrainingWarning)

@@ -1,0 +1,280 @@
+"""Checkpoints: whole or absent, whatever fails and wherever the power is cut."""
+
+import errno
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgcls import CheckpointError
+from imgcls.trainer._checkpoint import Checkpoints, Disk, State
+
+RUN = {"seed": 0, "data": "90 images"}
+
+
+def state(number, score=None):
+    arrays = {"weights": np.full((40, 3), number, np.float32), "seed": np.array([number, 2**31], np.uint32)}
+    return State({"epoch": number, "history": {"loss": [0.1 * number]}}, arrays, score)
+
+
+def opened(folder, run=RUN, disk=None, said=None):
+    return Checkpoints(folder, run, say=(said if said is not None else []).append, disk=disk)
+
+
+def numbers(folder):
+    return sorted(int(path.name[-6:]) for path in folder.glob("checkpoint-*"))
+
+
+def newest(folder, said=None):
+    """Return which state a new process finds, having checked that it is whole."""
+    checkpoints = opened(folder, said=said)
+    try:
+        found = checkpoints.newest()
+    finally:
+        checkpoints.close()
+    if found is None:
+        return None
+    number = found.facts["epoch"]
+    truth = state(number)
+    assert {name: value for name, value in found.facts.items() if name != "run"} == truth.facts
+    assert set(found.arrays) == set(truth.arrays)
+    for name, array in truth.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+        assert found.arrays[name].dtype == array.dtype
+    return number
+
+
+def test_the_newest_is_found_in_a_folder_that_is_made(tmp_path):
+    folder = tmp_path / "runs" / "a"
+    checkpoints = opened(folder)
+    assert checkpoints.newest() is None
+    for number in (1, 2, 3):
+        checkpoints.save(state(number))
+    checkpoints.close()
+    assert newest(folder) == 3
+
+
+def test_the_last_two_and_the_best_are_kept(tmp_path):
+    checkpoints = opened(tmp_path)
+    for number, score in enumerate([0.9, 0.2, 0.5, 0.4, 0.6, None], start=1):
+        checkpoints.save(state(number, score))
+    assert numbers(tmp_path) == [2, 5, 6]
+    checkpoints.save(state(7, 0.1))
+    assert numbers(tmp_path) == [6, 7]
+
+
+def test_files_of_others_are_never_touched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "checkpoint-old").mkdir()
+    checkpoints = opened(tmp_path)
+    for number in range(1, 6):
+        checkpoints.save(state(number))
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "checkpoint-old").is_dir()
+
+
+@pytest.mark.parametrize("name", ["arrays.safetensors", "state.json", "manifest.json"])
+def test_a_flipped_byte_anywhere_is_found_and_skipped(tmp_path, name):
+    checkpoints = opened(tmp_path / "runs")
+    for number in (1, 2):
+        checkpoints.save(state(number))
+    checkpoints.close()
+    path = tmp_path / "runs" / "checkpoint-000002" / name
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    for place in {0, len(whole) - 1, *random.integers(0, len(whole), 40).tolist()}:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << random.integers(8))]) + whole[place + 1 :])
+        said = []
+        assert newest(tmp_path / "runs", said) == 1
+        assert len(said) == 1
+        assert "checkpoint-000002 is damaged" in said[0]
+    path.write_bytes(whole)
+    assert newest(tmp_path / "runs") == 2
+
+
+@pytest.mark.parametrize("name", ["arrays.safetensors", "state.json", "manifest.json"])
+def test_a_missing_or_cut_file_is_skipped_and_later_removed(tmp_path, name):
+    checkpoints = opened(tmp_path)
+    for number in (1, 2):
+        checkpoints.save(state(number))
+    checkpoints.close()
+    path = tmp_path / "checkpoint-000002" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    assert newest(tmp_path) == 1
+    path.unlink()
+    said = []
+    again = opened(tmp_path, said=said)
+    assert again.newest().facts["epoch"] == 1
+    again.save(state(3))
+    assert numbers(tmp_path) == [1, 3]  # the damaged one is not one of the two
+    again.close()
+    assert newest(tmp_path) == 3
+
+
+def test_nothing_whole_is_nothing(tmp_path):
+    checkpoints = opened(tmp_path)
+    checkpoints.save(state(1))
+    checkpoints.close()
+    (tmp_path / "checkpoint-000001" / "state.json").write_bytes(b"")
+    assert newest(tmp_path) is None
+
+
+# --- crashes and failures ----------------------------------------------------------------------------------------
+
+
+class Recorder(Disk):
+    """Notes every operation, and does it."""
+
+    def __init__(self):
+        self.done = []
+
+    def __getattribute__(self, name):
+        if name not in {"make", "write", "flush", "rename", "remove"}:
+            return super().__getattribute__(name)
+
+        def noted(*arguments):
+            self.done.append((name, arguments))
+            return getattr(Disk, name)(self, *arguments)
+
+        return noted
+
+
+def recorded(folder):
+    """Return the operations that write a second and third checkpoint, and the folder before them."""
+    checkpoints = opened(folder)
+    checkpoints.save(state(1, 0.5))
+    checkpoints.save(state(2, 0.4))
+    checkpoints.close()
+    before = folder.with_name("before")
+    shutil.copytree(folder, before)
+    disk = Recorder()
+    checkpoints = opened(folder, disk=disk)
+    disk.done.clear()
+    checkpoints.save(state(3, 0.3))
+    checkpoints.close()
+    return disk.done, before
+
+
+def replayed(operations, source, target, *, cut=None):
+    """Do operations again in another folder; of the last, only the first `cut` bytes."""
+    disk = Disk()
+    for place, (name, arguments) in enumerate(operations):
+        paths = [target / one.relative_to(source) if isinstance(one, Path) else one for one in arguments]
+        if name == "write" and cut is not None and place == len(operations) - 1:
+            paths[1] = paths[1][:cut]
+        getattr(disk, name)(*paths)
+
+
+def test_every_prefix_of_what_is_written_loads_as_the_old_or_the_new_state(tmp_path):
+    operations, before = recorded(tmp_path / "runs")
+    names = [name for name, _ in operations]
+    assert names == ["make", "write", "write", "write", "flush", "rename", "flush", "remove"]
+    for count in range(len(operations) + 1):
+        cuts = [None]
+        if count and operations[count - 1][0] == "write":
+            length = len(operations[count - 1][1][1])
+            cuts += [0, 1, length // 2, length - 1]
+        for cut in cuts:
+            folder = tmp_path / f"replay-{count}-{cut}"
+            shutil.copytree(before, folder)
+            replayed(operations[:count], tmp_path / "runs", folder, cut=cut)
+            assert newest(folder) == (3 if count > names.index("rename") else 2)
+            again = opened(folder)  # and the run goes on from there, over what the crash has left
+            again.newest()
+            again.save(state(4, 0.2))
+            again.close()
+            assert newest(folder) == 4
+            assert not (folder / "partial-checkpoint").exists()
+
+
+def test_a_removal_that_is_cut_short_leaves_what_is_skipped(tmp_path):
+    checkpoints = opened(tmp_path)
+    for number in (1, 2, 3):
+        checkpoints.save(state(number))
+    checkpoints.close()
+    shutil.copytree(tmp_path / "checkpoint-000003", tmp_path / "checkpoint-000001")
+    for name in ("arrays.safetensors", "manifest.json"):
+        (tmp_path / "checkpoint-000001" / name).unlink()
+    assert newest(tmp_path) == 3
+
+
+class Failing(Disk):
+    """Fails at one operation, with one error."""
+
+    def __init__(self, place, number):
+        self.place, self.number, self.count = place, number, -1
+
+    def __getattribute__(self, name):
+        if name not in {"make", "write", "flush", "rename", "remove"}:
+            return super().__getattribute__(name)
+
+        def failing(*arguments):
+            self.count += 1
+            if self.count == self.place:
+                if name == "write":  # a full disk takes the first bytes
+                    arguments[0].write_bytes(arguments[1][:100])
+                raise OSError(self.number, "injected")
+            return getattr(Disk, name)(self, *arguments)
+
+        return failing
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("place", range(8))
+def test_a_failure_at_any_operation_keeps_the_last_good_checkpoint_and_says_why(tmp_path, place, number):
+    folder = tmp_path / "runs"
+    _, before = recorded(folder)
+    disk = Failing(place=99, number=number)
+    checkpoints = opened(before, disk=disk)
+    disk.count, disk.place = -1, place
+    checkpoints.save(state(3, 0.3))
+    renamed, removing = place > 5, place == 7
+    assert (checkpoints.trouble is None) == removing  # what cannot be removed is no trouble
+    assert removing or "injected" in checkpoints.trouble
+    checkpoints.save(state(4, 0.2))
+    checkpoints.close()
+    assert newest(before) == (4 if removing else 3 if renamed else 2)
+    assert not (before / "partial-checkpoint").exists()
+
+
+# --- whose folder it is ------------------------------------------------------------------------------------------
+
+
+def test_another_run_is_refused_with_what_differs(tmp_path):
+    checkpoints = opened(tmp_path / "runs")
+    checkpoints.save(state(1))
+    checkpoints.close()
+    other = opened(tmp_path / "runs", {"seed": 1, "data": "90 images", "epochs": 3})
+    with pytest.raises(CheckpointError) as refusal:
+        other.newest()
+    assert str(refusal.value) == (
+        f"{str(tmp_path / 'runs')!r} holds another run:\n- seed: 0 then, 1 now\n- epochs: None then, 3 now\n"
+        "To go on with it, give what it was started with; to start anew, give another folder."
+    )
+
+
+def test_a_folder_serves_one_process_at_a_time(tmp_path):
+    first = opened(tmp_path)
+    with pytest.raises(CheckpointError) as refusal:
+        opened(tmp_path)
+    assert str(refusal.value) == (
+        f"another process trains into {str(tmp_path)!r}. Wait for it, or give another folder."
+    )
+    first.close()
+    opened(tmp_path).close()
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(CheckpointError) as refusal:
+        opened(tmp_path / "run")
+    assert str(refusal.value) == (
+        f"checkpoint={str(tmp_path / 'run')!r} is a file. Accepted: a folder, which is made where it does not exist."
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"cannot be written to: .* Give another folder\.$"):
+        opened(tmp_path / "file" / "runs")

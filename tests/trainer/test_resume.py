@@ -1,0 +1,294 @@
+"""A run that is stopped and goes on equals one that never stopped: weights, history, and what callbacks remember."""
+
+import json
+import signal
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from imgcls import CheckpointError, Dataset, TrainingError, TrainingWarning, architectures, trainer, transforms
+from imgcls.trainer import _loop
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Dataset.builtin("digits")[:160]
+
+
+@pytest.fixture(autouse=True)
+def save_at_every_step(monkeypatch):
+    monkeypatch.setattr(_loop, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(_loop, "_SAVE_SHARE", 0.0)
+
+
+class Stopper(keras.callbacks.Callback):
+    """Presses Ctrl-C after some steps, counted over the life of the object."""
+
+    def __init__(self, after):
+        super().__init__()
+        self._left = iter([*[False] * (after - 1), True, *[False] * 10_000])
+
+    def on_train_batch_end(self, batch, logs=None):
+        if next(self._left):
+            signal.raise_signal(signal.SIGINT)
+
+
+def new_model(seed=0):
+    return architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, dropout=0.3, seed=seed)
+
+
+def run(digits, *, model=None, callbacks=(), **options):
+    """Train 3 epochs of 5 steps; return all weights and the history."""
+    model = model or new_model()
+    settings = {
+        "validation_data": digits[:40],
+        "epochs": 3,
+        "batch_size": 32,
+        "augmentation": transforms.augmentation("light", seed=5),
+        "verbose": 0,
+        **options,
+    }
+    history = trainer.train(model, digits, callbacks=callbacks, **settings)
+    return model.get_weights(), history
+
+
+def assert_equal(one, other):
+    for first, second in zip(one[0], other[0], strict=True):
+        np.testing.assert_array_equal(first, second)
+    assert dict(one[1]) == dict(other[1])
+    assert one[1].best_epoch == other[1].best_epoch
+
+
+RECIPES = {
+    "plain": {},
+    "everything": {
+        "optimizer": "muon",
+        "average": 0.9,
+        "clip_norm": 1.0,
+        "label_smoothing": 0.1,
+        "micro_batches": 2,
+        "class_weight": "balanced",
+        "patience": 3,
+        "mixing": "both",
+    },
+    "plateau": {"schedule": "plateau", "optimizer": "sgd", "patience": 2},
+    "one cycle": {"schedule": "one_cycle", "optimizer": "adam"},
+    "keras schedule": {"learning_rate": "decay"},
+    "keras optimizer": {"optimizer": "nadam"},
+}
+
+
+def recipe(name):
+    options = dict(RECIPES[name])
+    if options.get("learning_rate") == "decay":
+        options["learning_rate"] = keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.8)
+    if options.get("optimizer") == "nadam":
+        options["optimizer"] = keras.optimizers.Nadam(0.005)
+    return options
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(digits):
+    return {name: run(digits, **recipe(name)) for name in RECIPES}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_stopped_twice_and_resumed_equals_uninterrupted(digits, uninterrupted, tmp_path, name):
+    folder = tmp_path / "run"
+    _, first = run(digits, callbacks=[Stopper(4)], checkpoint=folder, **recipe(name))
+    assert first.interrupted
+    assert first.epochs == 0
+    _, second = run(digits, model=new_model(seed=9), callbacks=[Stopper(6)], checkpoint=folder, **recipe(name))
+    assert second.interrupted
+    assert second.epochs in {1, 2}
+    finished = run(digits, model=new_model(seed=8), checkpoint=folder, **recipe(name))
+    assert not finished[1].interrupted
+    assert_equal(finished, uninterrupted[name])
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=() if step in {1, 5, 15} else pytest.mark.slow) for step in range(1, 16)]
+)
+def test_from_any_step(digits, uninterrupted, tmp_path, step):
+    _, stopped = run(digits, callbacks=[Stopper(step)], checkpoint=tmp_path / "run")
+    assert stopped.interrupted
+    assert_equal(run(digits, model=new_model(seed=7), checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+def test_saving_changes_nothing(digits, uninterrupted, tmp_path):
+    assert_equal(run(digits, checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+def test_a_finished_run_is_taken_over_without_training(digits, uninterrupted, tmp_path, capsys):
+    run(digits, checkpoint=tmp_path / "run")
+    stopper = Stopper(1)  # would stop at once
+    again = run(digits, model=new_model(seed=3), checkpoint=tmp_path / "run", callbacks=[stopper], verbose=2)
+    assert_equal(again, uninterrupted["plain"])
+    assert f"{tmp_path / 'run'} holds this run to its end: nothing is left to train" in capsys.readouterr().err
+
+
+def test_callbacks_go_on_where_they_were(digits, tmp_path):
+    """Swapped labels let val_loss rise, so that patience runs out: across two processes as within one."""
+    wrong = Dataset.from_arrays(
+        np.stack([digits.read(index) for index in range(40)]), (digits.labels[:40] + 1) % 10, classes=digits.classes
+    )
+    options = {"validation_data": wrong, "patience": 4, "epochs": 12, "learning_rate": 0.003}
+    truth = run(digits, **options)
+    assert truth[1].epochs < 12
+    run(digits, callbacks=[Stopper(12)], checkpoint=tmp_path / "run", **options)
+    assert_equal(run(digits, model=new_model(seed=5), checkpoint=tmp_path / "run", **options), truth)
+
+
+def test_a_signal_while_validating_is_seen_and_the_epoch_is_not_lost(digits, uninterrupted, tmp_path, monkeypatch):
+    measure, calls = trainer._validation.Validation.measure, []
+
+    def interrupted_once(self, between):
+        calls.append(1)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return measure(self, between)
+
+    monkeypatch.setattr(trainer._validation.Validation, "measure", interrupted_once)
+    _, first = run(digits, checkpoint=tmp_path / "run")
+    assert first.interrupted
+    assert first.epochs == 1
+    assert_equal(run(digits, model=new_model(seed=5), checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+def test_says_how_to_go_on_and_that_it_did(digits, tmp_path, capsys):
+    run(digits, callbacks=[Stopper(7)], checkpoint=tmp_path / "run", verbose=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == (
+        "interrupted at epoch 2/3, step 2/5; the model keeps what it has learnt. To go on, train again with "
+        f"checkpoint={str(tmp_path / 'run')!r}"
+    )
+    run(digits, checkpoint=tmp_path / "run", verbose=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == f"resumed {tmp_path / 'run'}: epoch 2/3, step 2/5"
+
+
+def test_another_run_is_refused_before_images_are_read(digits, tmp_path, capsys):
+    run(digits, callbacks=[Stopper(3)], checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError) as refusal:
+        run(digits[:150], checkpoint=tmp_path / "run", seed=1, epochs=4)
+    lines = str(refusal.value).splitlines()
+    assert lines[0] == f"{str(tmp_path / 'run')!r} holds another run:"
+    assert lines[1].startswith("- data: 160 images of 10 classes, ")
+    assert lines[1].endswith(" now")
+    assert "- epochs: 3 then, 4 now" in lines
+    assert "- seed: 0 then, 1 now" in lines
+    assert len(lines) == 5
+
+
+def test_the_second_ctrl_c_does_not_wait(digits, tmp_path):
+    class Impatient(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    _, history = run(digits, callbacks=[Impatient()], checkpoint=tmp_path / "run")
+    assert history.interrupted
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_full_disk_is_said_and_training_goes_on(digits, uninterrupted, tmp_path, monkeypatch):
+    write, count = trainer._checkpoint.Disk.write, []
+
+    def full_later(self, path, data):
+        count.append(1)
+        if len(count) > 10:
+            raise OSError(28, "No space left on device")
+        write(self, path, data)
+
+    monkeypatch.setattr(trainer._checkpoint.Disk, "write", full_later)
+    with pytest.warns(TrainingWarning) as caught:
+        finished = run(digits, checkpoint=tmp_path / "run")
+    assert len(caught) == 1
+    assert str(caught[0].message) == (
+        f"no more checkpoints are written to {tmp_path / 'run'}: [Errno 28] No space left on device. Training goes on, "
+        "and the last good checkpoint is kept. Free the disk, then stop and start again."
+    )
+    assert_equal(finished, uninterrupted["plain"])
+    monkeypatch.undo()
+    assert_equal(run(digits, model=new_model(seed=4), checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+# --- not a number ------------------------------------------------------------------------------------------------
+
+
+class Poison(keras.callbacks.Callback):
+    """Makes a weight NaN before some steps, counted over the life of the object."""
+
+    def __init__(self, *steps):
+        super().__init__()
+        self.steps, self.count = steps, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.count += 1
+        if self.count in self.steps:
+            weight = self.model.trainable_variables[0]
+            weight.assign(weight.value * np.nan)
+
+
+def test_nan_rolls_back_to_the_last_good_state_with_half_the_rate(digits, uninterrupted):
+    with pytest.warns(TrainingWarning) as caught:
+        weights, history = run(digits, callbacks=[Poison(8)])
+    assert len(caught) == 1
+    assert str(caught[0].message) == (
+        "the loss became NaN or infinite at epoch 2/3, step 3/5: back to epoch 2/3, step 2/5, with half the learning "
+        "rate (1 of at most 3 times)."
+    )
+    assert history.epochs == 3
+    assert all(np.isfinite(weight).all() for weight in weights)
+    full = uninterrupted["plain"][1]["learning_rate"]
+    assert history["learning_rate"] == pytest.approx([full[0], full[1] / 2, full[2] / 2])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "object"])
+def test_a_constant_rate_is_halved_too(digits, optimizer):
+    chosen = {"optimizer": keras.optimizers.Adam(0.004)} if optimizer == "object" else {"learning_rate": 0.004}
+    with pytest.warns(TrainingWarning):
+        _, history = run(digits, callbacks=[Poison(8, 13)], **chosen)
+    assert history["learning_rate"] == pytest.approx([0.004, 0.002, 0.001])
+
+
+def test_the_fourth_nan_ends_training_with_what_was_learnt(digits):
+    with pytest.warns(TrainingWarning) as caught:
+        weights, history = run(digits, callbacks=[Poison(8, 9, 10, 11)])
+    assert len(caught) == 4
+    assert str(caught[-1].message) == (
+        "the loss became NaN or infinite at epoch 2/3, step 3/5, and 3 lower rates did not help. Give a lower "
+        "learning_rate. The model keeps what it had learnt until epoch 2/3, step 2/5."
+    )
+    assert all(np.isfinite(weight).all() for weight in weights)
+    assert history.epochs == 1
+
+
+def test_nan_from_the_start_is_an_error(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        with pytest.raises(TrainingError) as refusal:
+            run(digits, callbacks=[Poison(1, 2, 3, 4)])
+    assert str(refusal.value) == (
+        "the loss became NaN or infinite at epoch 1/3, step 1/5, and 3 lower rates did not help. Give a lower "
+        "learning_rate; look at the images, labels and weights, if that does not help."
+    )
+
+
+def test_a_schedule_of_your_own_is_not_lowered(digits):
+    with pytest.warns(TrainingWarning, match="and the rate follows your own schedule"):
+        _, history = run(digits, callbacks=[Poison(8)], **recipe("keras schedule"))
+    assert history.epochs == 1
+
+
+def test_nan_is_never_in_a_checkpoint(digits, tmp_path):
+    with pytest.warns(TrainingWarning):
+        run(digits, callbacks=[Poison(8), Stopper(11)], checkpoint=tmp_path / "run")
+    for path in (tmp_path / "run").glob("checkpoint-*"):
+        assert "NaN" not in (path / "state.json").read_text()
+        assert json.loads((path / "state.json").read_bytes())["facts"]["rollbacks"] in {0, 1}
+    weights, _ = run(digits, checkpoint=tmp_path / "run")
+    assert all(np.isfinite(weight).all() for weight in weights)
