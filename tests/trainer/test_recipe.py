@@ -40,13 +40,6 @@ def test_patience_follows_the_epochs_that_are_given():
     assert chosen["patience"].value == 25
 
 
-def test_an_optimizer_of_the_user_is_copied_without_its_state():
-    mine = keras.optimizers.SGD(0.25, momentum=0.5)
-    copy = trainer.optimizer(mine, steps=10)
-    assert copy is not mine
-    assert copy.get_config() == mine.get_config()
-
-
 @pytest.mark.parametrize(
     ("loss", "multi_label", "classes", "head", "outputs", "targets"),
     [
