@@ -3,10 +3,13 @@
 What is expected is computed with NumPy from the pixels that went in, or with plain Pillow, never with our decoder.
 """
 
+import contextlib
 import io
+import lzma
 import os
 import struct
 import sys
+import tracemalloc
 import warnings
 import zlib
 from pathlib import Path
@@ -467,6 +470,68 @@ def test_dicom_refusals_name_the_cause(tmp_path):
         with pytest.raises(UnreadableImageError) as caught:
             read(path)
         assert f"{str(path)!r} cannot be read as an image: {cause}" in str(caught.value)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "lzma", "zstd"])
+@pytest.mark.parametrize("predictor", [False, True])
+def test_a_compressed_tiff_of_several_bands_is_read_whole_or_refused(compression, predictor):
+    stored = RANDOM.integers(0, 40, (21, 17, 5), dtype=np.uint8)
+    data = tiff_of(stored, planarconfig="contig", extrasamples=[0] * 4, compression=compression, predictor=predictor)
+    np.testing.assert_array_equal(read(data), stored)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own, about tags that are cut
+        for length in range(8, len(data), len(data) // 10):
+            with pytest.raises(UnreadableImageError):
+                read(data[:length])
+
+
+def recoded(data, compression, payload=None):
+    """Return a TIFF that claims another compression, and holds `payload` in place of its pixels."""
+    data = bytearray(data)
+    with pytest.importorskip("tifffile").TiffFile(io.BytesIO(data)) as tiff:
+        tags = tiff.pages[0].tags
+        struct.pack_into("<H", data, tags["Compression"].valueoffset, compression)
+        if payload is not None:
+            struct.pack_into("<I", data, tags["StripOffsets"].valueoffset, len(data))
+            kind = "<H" if tags["StripByteCounts"].dtype == 3 else "<I"
+            struct.pack_into(kind, data, tags["StripByteCounts"].valueoffset, len(payload))
+    return bytes(data) + (payload or b"")
+
+
+BANDS = RANDOM.integers(0, 256, (64, 64, 5), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("code", "name"), [(7, "JPEG"), (34712, "JPEG2000"), (34887, "LERC"), (50001, "WEBP")])
+def test_a_compression_that_sets_its_own_size_is_refused_by_name(code, name):
+    with pytest.raises(UnreadableImageError) as caught:
+        read(recoded(tiff_of(BANDS, planarconfig="contig"), code))
+    assert str(caught.value).startswith(
+        f"'the bytes' cannot be read as an image: its compression is {name}. Read are none, LZW, deflate, PackBits, LZMA, Zstandard. "
+    )
+
+
+@pytest.mark.parametrize(("code", "name", "compress"), [(8, "deflate", zlib.compress), (34925, "LZMA", lzma.compress)])
+def test_a_strip_unfolds_to_no_more_than_its_image(code, name, compress):
+    data = recoded(tiff_of(BANDS, planarconfig="contig"), code, compress(bytes(64 * 2**20)))
+    assert len(data) < 2**17 + BANDS.nbytes
+    tracemalloc.start()  # NumPy's and Python's memory: what a decoder without a limit fills
+    with contextlib.suppress(UnreadableImageError):  # imagecodecs refuses the one and cuts off the other
+        read(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
+
+
+def test_a_compressed_tiff_without_its_decoder_is_refused_with_the_line_that_installs_it(monkeypatch):
+    data = tiff_of(BANDS, planarconfig="contig", compression="lzw")
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    with pytest.raises(UnreadableImageError) as caught:
+        read(data)
+    assert str(caught.value).startswith(
+        "'the bytes' cannot be read as an image: its compression, LZW, needs imagecodecs. "
+        'Install it: pip install "imgcls[tiff]". Accepted: '
+    )
+    assert read(tiff_of(BANDS, planarconfig="contig")).shape == (64, 64, 5)
 
 
 @pytest.mark.parametrize(("library", "extra"), [("pydicom", "dicom"), ("tifffile", "tiff")])

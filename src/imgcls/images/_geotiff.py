@@ -5,18 +5,32 @@ Pillow drops bands, clips numbers, or gives up on these. The rules:
 - the first page; all its bands, channels last, however they are stored;
 - uint8: as it is; uint16: divided by 257, so that 65535 becomes 255;
 - floating point: 0.0-1.0 becomes 0-255, rounded; refused if a value lies outside 0-1 or is NaN;
-- everything else: refused, because no one scale is right.
+- everything else: refused, because no one scale is right;
+- compressed by LZW, deflate, PackBits, LZMA or Zstandard: decoded by imagecodecs, which is told how long the result may
+  be. Without it tifffile unfolds deflate and LZMA without a limit: 1.5 MB that claim 64 x 64 pixels took 3 GB. Other
+  compressions are refused: their own headers say how much memory they take.
 
 A refusal holds the cause alone; the decoder that called adds the name of the file and what is accepted.
 """
 
 import logging
+from importlib.util import find_spec
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgcls.errors import UnreadableImageError
+
+_COMPRESSIONS = {
+    1: "none",
+    5: "LZW",
+    8: "deflate",
+    32946: "deflate",
+    32773: "PackBits",
+    34925: "LZMA",
+    50000: "Zstandard",
+}
 
 
 def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
@@ -37,6 +51,7 @@ def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
         _check(page, max_pixels)
+        _check_compression(page)
         pixels = page.asarray(maxworkers=1)  # threads are the caller's
         axes = page.axes
     if axes == "SYX":
@@ -57,6 +72,18 @@ def _check(page: Any, max_pixels: int) -> None:
         raise UnreadableImageError(
             f"{page.imagewidth} x {page.imagelength} pixels of {page.samplesperpixel} bands are more than "
             f"{max_pixels:,} pixels; the environment variable IMGCLS_MAX_PIXELS allows more"
+        )
+
+
+def _check_compression(page: Any) -> None:
+    name = _COMPRESSIONS.get(int(page.compression))
+    if name is None:
+        found = getattr(page.compression, "name", int(page.compression))
+        accepted = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
+        raise UnreadableImageError(f"its compression is {found}. Read are {accepted}")
+    if name != "none" and find_spec("imagecodecs") is None:
+        raise UnreadableImageError(
+            f'its compression, {name}, needs imagecodecs. Install it: pip install "imgcls[tiff]"'
         )
 
 
