@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imgcls import _checks
 
 NORMALIZATIONS = ("standard", "unit", "symmetric")
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in the decoder
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in the decoder
 
 
 @final
@@ -27,7 +27,7 @@ class Grayscale(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no
 
     def call(self, images: Any) -> Any:
         """Return the luma of `images`."""
-        luma = keras.ops.cast(_LUMA, self.compute_dtype)
+        luma = keras.ops.cast(LUMA, self.compute_dtype)
         return keras.ops.sum(keras.ops.cast(images, self.compute_dtype) * luma, axis=-1, keepdims=True)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -107,6 +107,6 @@ def normalization(name: str, images: NDArray[np.uint8], *, grayscale: bool = Fal
         return [127.5], [127.5]
     pixels = images.astype(np.float64)
     if grayscale:
-        pixels = pixels @ np.array(_LUMA)[:, None]
+        pixels = pixels @ np.array(LUMA)[:, None]
     mean, std = pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2))
     return mean.tolist(), np.maximum(std, 1.0).tolist()  # a constant channel would divide by 0
