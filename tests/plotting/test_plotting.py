@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from imgcls.errors import ConfigurationError
-from imgcls.plotting import confusion_matrix, curves, image_grid
+from imgcls.plotting import confusion_matrix, curves, image_grid, learning_rate_curve
 
 COUNTS = np.array([[5, 1, 0], [0, 4, 2], [0, 0, 0]])
 CLASSES = ["cat", "a_dog_1", "$5 and $10"]
@@ -65,6 +65,26 @@ def test_an_unknown_metric_is_refused_in_words():
         curves({"loss": [1], "accuracy": [1]}, "acuracy")
     assert str(caught.value) == "metric='acuracy' is not known. Did you mean 'accuracy'? Accepted: loss, accuracy."
     assert plt.get_fignums() == []
+
+
+def test_a_learning_rate_curve_shows_the_fall_and_not_the_explosion(ax):
+    rates, losses, smoothed = [1e-3, 1e-2, 1e-1, 1, 10], [2.1, 1.0, 0.5, 90, np.nan], [2.0, 1.5, 1.0, 20, np.nan]
+    assert learning_rate_curve(rates, losses, smoothed, 0.02, ax=ax) is ax
+    points, line, mark = ax.lines
+    np.testing.assert_array_equal(points.get_ydata(), losses)
+    np.testing.assert_array_equal(line.get_ydata(), smoothed)
+    assert mark.get_xdata() == [0.02, 0.02]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "loss of a step",
+        "smoothed",
+        "suggestion 0.02",
+    ]
+    low, high = ax.get_ylim()
+    assert low < 0.5
+    assert 2.1 < high < 20
+    assert (ax.get_xscale(), ax.get_xlabel(), ax.get_ylabel()) == ("log", "learning rate", "loss")
+    ax.figure.canvas.draw()
+    assert len(learning_rate_curve(rates, losses, smoothed).lines) == 2
 
 
 def test_a_grid_holds_images_and_titles_as_they_are():

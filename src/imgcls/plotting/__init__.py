@@ -4,7 +4,7 @@ Needs Matplotlib and seaborn only, which are imported when something is drawn. F
 notebook shows them and a script can call `matplotlib.pyplot.show()`.
 """
 
-from imgcls.plotting._charts import confusion_matrix, curves
+from imgcls.plotting._charts import confusion_matrix, curves, learning_rate_curve
 from imgcls.plotting._images import image_grid
 
-__all__ = ["confusion_matrix", "curves", "image_grid"]
+__all__ = ["confusion_matrix", "curves", "image_grid", "learning_rate_curve"]
