@@ -404,13 +404,13 @@ def test_a_tiff_without_one_right_scale_is_refused_in_words(pixels, cause):
     assert f"cannot be read as an image: {cause}. Accepted" in str(caught.value)
 
 
-def dicom(pixels, **attributes):
+def dicom(pixels, *, syntax="1.2.840.10008.1.2.1", **attributes):
     pydicom = pytest.importorskip("pydicom")
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+    from pydicom.uid import SecondaryCaptureImageStorage
 
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.TransferSyntaxUID = syntax
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = "1.2.3"
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
@@ -470,6 +470,17 @@ def test_dicom_refusals_name_the_cause(tmp_path):
         with pytest.raises(UnreadableImageError) as caught:
             read(path)
         assert f"{str(path)!r} cannot be read as an image: {cause}" in str(caught.value)
+
+
+def test_a_deflated_dicom_is_read_and_one_that_would_fill_the_memory_refused(monkeypatch):
+    deflated = "1.2.840.10008.1.2.1.99"
+    np.testing.assert_array_equal(read(dicom(GRAY, syntax=deflated)), GRAY[..., None])
+    padded = dicom(GRAY, syntax=deflated, TextValue="a" * 2_000_000)
+    assert len(padded) < 20_000
+    np.testing.assert_array_equal(read(padded), GRAY[..., None])
+    monkeypatch.setenv("IMGCLS_MAX_PIXELS", "100000")
+    with pytest.raises(UnreadableImageError, match=r"it unfolds to more than 665,536 bytes; the environment variable"):
+        read(padded)
 
 
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "lzma", "zstd"])

@@ -12,8 +12,10 @@ A refusal holds the cause alone; the decoder that called adds the name of the fi
 """
 
 import logging
+import re
 import threading
 import warnings
+import zlib
 from typing import IO, Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from numpy.typing import NDArray
 
 from imgcls.errors import UnreadableImageError
 
+_DEFLATED = rb"1\.2\.840\.10008\.1\.2\.1\.99"  # Deflated Explicit VR Little Endian
+_HEADER_BYTES = 2**16
 _ALONE = threading.Lock()  # Python keeps its warning filters for the whole process
 
 
@@ -40,6 +44,7 @@ def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
     logging.getLogger("pydicom").addHandler(logging.NullHandler())  # its log stays readable by who asks for it
     with _ALONE, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _check_deflated(file, 6 * max_pixels + _HEADER_BYTES)
         dataset = pydicom.dcmread(file, force=True)
         if "Rows" not in dataset or "Columns" not in dataset or "BitsAllocated" not in dataset:
             raise UnreadableImageError("it is DICOM without an image, or no DICOM at all")
@@ -50,6 +55,23 @@ def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
                 "the environment variable IMGCLS_MAX_PIXELS allows more"
             )
         return _frame(dataset)
+
+
+def _check_deflated(file: IO[bytes], limit: int) -> None:
+    """Refuse a file that would unfold to more than `limit` bytes: pydicom unfolds a deflated one whole."""
+    head = file.read(_HEADER_BYTES)
+    group = head[132:144]  # (0002,0000), the length of the group that names the transfer syntax (DICOM PS3.10, 7.1)
+    start = 144 + int.from_bytes(group[8:], "little")
+    if group[:6] == b"\x02\0\0\0UL" and re.search(_DEFLATED, head[144:start]):
+        file.seek(start)
+        unfold, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
+        while length <= limit and (chunk := unfold.unconsumed_tail or file.read(65536)):
+            length += len(unfold.decompress(chunk, 2**20))
+        if length > limit:
+            raise UnreadableImageError(
+                f"it unfolds to more than {limit:,} bytes; the environment variable IMGCLS_MAX_PIXELS allows more"
+            )
+    file.seek(0)
 
 
 def _frame(dataset: Any) -> NDArray[np.uint8]:
