@@ -43,12 +43,25 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         fine_tune: Whether a pretrained backbone is trained too; "auto" trains its head only.
         pooling: From feature map to features: "average", "max" or "flatten".
         dropout: The share of features dropped in training, from 0 to below 1.
-        optimizer: "adam", "adamw", "sgd", "rmsprop", a Keras optimizer, or "auto".
-        learning_rate: A number, which stays constant; a Keras schedule; or "auto": warm-up, then a cosine to zero.
-        loss: Any Keras loss or its name; "binary_crossentropy" makes a sigmoid of two classes; "auto" decides from
-            the labels.
-        epochs: How often every image is seen, or "auto".
+        mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
+            too, during the first 85 % of training.
+        optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", a Keras optimizer, or "auto".
+        learning_rate: A number, which stays constant; a Keras schedule; or "auto" for the optimizer's usual peak.
+        schedule: How the rate moves: "cosine", "one_cycle", "linear", "constant", "plateau", or "auto" for warm-up and
+            cosine, and for "constant" where `learning_rate` is a number.
+        weight_decay: Of kernels; biases and normalisation never decay. A number from 0, or "auto".
+        clip_norm: The most that the norm of all gradients together may be; None for no limit.
+        average: The momentum of a moving average of the weights, such as 0.999, which is kept in place of the last
+            weights; None for none.
+        loss: Any Keras loss or its name; "focal"; "binary_crossentropy" makes a sigmoid of two classes; "auto" decides
+            from the labels.
+        label_smoothing: The share of a label that is spread over all classes, from 0 to below 1.
+        epochs: How often every image is seen, at most, or "auto".
+        budget: Seconds, or words such as "10min": `fit` ends in time, with a schedule that has reached its end. None
+            for no limit.
         batch_size: Images in a training step, at most, or "auto".
+        micro_batches: In how many parts a batch goes through the model, their gradients accumulated, where memory is
+            short. Where it runs out, this is doubled by itself.
         patience: Epochs without a lower `val_loss` before training stops and the best weights are restored; None
             never stops early; "auto".
         class_weight: None, "balanced", or {class: weight}.
@@ -78,15 +91,23 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         color: str = "auto",
         normalization: str | None = "auto",
         augmentation: Any = "auto",
+        mixing: Any = None,
         weights: Any = "auto",
         fine_tune: Any = "auto",
         pooling: str = "average",
         dropout: float = 0.2,
         optimizer: Any = "auto",
         learning_rate: Any = "auto",
+        schedule: str = "auto",
+        weight_decay: Any = "auto",
+        clip_norm: float | None = None,
+        average: float | None = None,
         loss: Any = "auto",
+        label_smoothing: float = 0.0,
         epochs: Any = "auto",
+        budget: Any = None,
         batch_size: Any = "auto",
+        micro_batches: int = 1,
         patience: Any = "auto",
         class_weight: Any = None,
         seed: int = 0,
@@ -96,15 +117,23 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.color = color
         self.normalization = normalization
         self.augmentation = augmentation
+        self.mixing = mixing
         self.weights = weights
         self.fine_tune = fine_tune
         self.pooling = pooling
         self.dropout = dropout
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.average = average
         self.loss = loss
+        self.label_smoothing = label_smoothing
         self.epochs = epochs
+        self.budget = budget
         self.batch_size = batch_size
+        self.micro_batches = micro_batches
         self.patience = patience
         self.class_weight = class_weight
         self.seed = seed
@@ -118,6 +147,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         *,
         validation_data: Any = None,
         sample_weight: Any = None,
+        checkpoint: str | Path | None = None,
         callbacks: Sequence[Any] = (),
         on_error: str = "skip",
         verbose: Any = "auto",
@@ -131,6 +161,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             y: N labels, where `data` carries none.
             validation_data: The same kinds, or a pair (images, labels). Measured every epoch, never learnt from.
             sample_weight: N weights.
+            checkpoint: A folder where the state of training is kept. Where it holds a state of this same run, training
+                goes on from there, exactly as if it had not stopped.
             callbacks: Keras callbacks.
             on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest;
                 `history_.quarantined` has the reasons. "raise" refuses them.
@@ -143,6 +175,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             ConfigurationError: Arguments are not accepted; the message lists all of them.
             UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
             DataError: Labels are missing, or there is one class only.
+            CheckpointError: The folder holds another run, or cannot be written to.
+            TrainingError: The loss is not a number from the start, or one image alone does not fit into memory.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
         """
         arguments = self.get_params(deep=False)
@@ -159,6 +193,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             training,
             validation_data=validation,
             sample_weight=sample_weight,
+            checkpoint=checkpoint,
             callbacks=callbacks,
             on_error=on_error,
             verbose=verbose,
@@ -288,6 +323,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 "seconds": self.history_.seconds,
                 "best_epoch": self.history_.best_epoch,
                 "interrupted": self.history_.interrupted,
+                "advice": self.history_.advice,
             },
         }
         return bundle.save(path, _without_nan(description), [np.asarray(weight) for weight in self.model_.weights])
@@ -405,7 +441,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
 
 def train(
-    data: Any, classifier: ImageClassifier | None = None, *, on_error: str = "skip", verbose: Any = "auto"
+    data: Any,
+    classifier: ImageClassifier | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    on_error: str = "skip",
+    verbose: Any = "auto",
 ) -> ImageClassifier:
     """Divide, fit and evaluate in one call.
 
@@ -413,6 +454,7 @@ def train(
         data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its test images;
             any other is split 70 / 15 / 15, stratified; copies of one image stay together.
         classifier: What to fit; None for `ImageClassifier()`.
+        checkpoint: As in `ImageClassifier.fit`.
         on_error: "skip" names images that cannot be read and leaves them out of all parts, also of the test;
             `history_.quarantined` has the reasons. "raise" refuses them. Either happens before training.
         verbose: As in `ImageClassifier.fit`.
@@ -435,7 +477,7 @@ def train(
     else:
         dataset, quarantined = leave_out_unreadable(dataset, say=trainer.ProgressReport(verbose).say, verbose=verbose)
     training, validation, test = divide(dataset, seed=classifier.seed, verbose=verbose)
-    classifier.fit(training, validation_data=validation, on_error=on_error, verbose=verbose)
+    classifier.fit(training, validation_data=validation, checkpoint=checkpoint, on_error=on_error, verbose=verbose)
     classifier.history_.quarantined |= quarantined
     classifier.evaluation_ = classifier.evaluate(test)
     return classifier

@@ -129,14 +129,14 @@ class TrainingStep:
         mixed = self._mixing(pixels, targets, weights) if mix else (pixels, targets, weights)
         variables = self._model.trainable_variables
         if self.micro_batches == 1:
-            loss, hits, gradients = self._learn(mixed, targets)
+            loss, hits, gradients = self._learn(mixed)
         else:
-            loss, hits, gradients = self._accumulate(mixed, targets)
+            loss, hits, gradients = self._accumulate(mixed)
         self._optimizer.apply(gradients, variables)
         count = tf.cast(tf.shape(images)[0], tf.float32)
         self._sums.assign_add(tf.stack([loss * count, hits, count]))
 
-    def _learn(self, batch: tuple[Any, Any, Any], truth: Any) -> tuple[Any, Any, list[Any]]:
+    def _learn(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
         """Return the loss, the number of right predictions and the gradients of a batch."""
         pixels, targets, weights = batch
         with tf.GradientTape() as tape:
@@ -145,11 +145,11 @@ class TrainingStep:
             if self._model.losses:  # regularisation that layers bring along
                 loss += tf.add_n(self._model.losses)
         values = [variable.value for variable in self._model.trainable_variables]
-        return loss, _hits(truth, outputs, one_label=self._one_label), tape.gradient(loss, values)
+        return loss, _hits(targets, outputs, one_label=self._one_label), tape.gradient(loss, values)
 
-    def _accumulate(self, batch: tuple[Any, Any, Any], truth: Any) -> tuple[Any, Any, list[Any]]:
+    def _accumulate(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
         """Do the same part by part, one at a time: the mean over a batch is that of its parts, by their sizes."""
-        count = tf.shape(truth)[0]
+        count = tf.shape(batch[0])[0]
         parts = tf.minimum(self.micro_batches, count)
         zeros = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
 
@@ -157,7 +157,7 @@ class TrainingStep:
             part = slice(index * count // parts, (index + 1) * count // parts)
             share = tf.cast(part.stop - part.start, tf.float32) / tf.cast(count, tf.float32)
             pixels, targets, weights = (one[part] for one in batch)
-            one, right, gradients = self._learn((pixels, targets, weights), truth[part])
+            one, right, gradients = self._learn((pixels, targets, weights))
             added = [
                 total if gradient is None else total + share * tf.convert_to_tensor(gradient)
                 for total, gradient in zip(sums, gradients, strict=True)
@@ -172,7 +172,10 @@ class TrainingStep:
 
 
 def _hits(targets: Any, outputs: Any, *, one_label: bool) -> Any:
-    """Count right predictions: the likeliest class; or, for sigmoids, sum over images the share of right outputs."""
+    """Count right predictions: the likeliest class; or, for sigmoids, sum over images the share of right outputs.
+
+    Of images that were mixed, the label with the larger share is the right one.
+    """
     if not one_label:
         right = tf.equal(outputs >= 0.5, targets >= 0.5)
         return tf.reduce_sum(tf.reduce_mean(tf.cast(right, tf.float32), axis=1))

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, final
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +40,7 @@ class Vitals:
         modes: The accuracy on one batch in training mode, and in use; None where it was not measured.
         waited: Seconds that steps waited for images.
         seconds: How long the steps took.
+        scaled_twice: Whether pixels are scaled by us and by the model itself.
     """
 
     classes: tuple[Any, ...]
@@ -49,6 +51,7 @@ class Vitals:
     modes: tuple[float, float] | None = None
     waited: float = 0.0
     seconds: float = 0.0
+    scaled_twice: bool = False
 
 
 @final
@@ -94,6 +97,7 @@ class Doctor:
                 self._modes() if last or drop > _MODES else None,
                 waited,
                 seconds,
+                _scales_twice(self._model),
             )
         )
         new = [words for name, words in found.items() if name not in self._said]
@@ -116,6 +120,16 @@ class Doctor:
             return None
         learning, using = (self._goal.accuracy(self._targets[batch.positions], one) for one in outputs)
         return learning, using
+
+
+def _scales_twice(model: Any) -> bool:
+    """Say whether a model of the user's own scales pixels that are scaled before it."""
+    ours = [layer for layer in model.layers if layer.name == "normalization"]
+    nested = [layer for layer in model.layers if layer.name == "backbone" and isinstance(layer, keras.Model)]
+    if not ours or not nested:
+        return False
+    first = list(nested[0]._flatten_layers(include_self=False))[:5]  # noqa: SLF001 - Keras has no public walk
+    return any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in first)
 
 
 def guessing_loss(labels: NDArray[np.int64]) -> float:
@@ -193,7 +207,17 @@ def _waits(vitals: Vitals) -> str:
     )
 
 
+def _scaled_twice(vitals: Vitals) -> str:
+    if not vitals.scaled_twice:
+        return ""
+    return (
+        "pixels are scaled twice: by normalization, and by a Rescaling or Normalization layer of your own model. Give "
+        "normalization=None, so that your model gets pixels 0-255"
+    )
+
+
 _COMPLAINTS = {
+    "scaled twice": _scaled_twice,
     "rate": _rate_too_high,
     "stuck": _stuck,
     "one class": _one_class,

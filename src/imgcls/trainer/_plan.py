@@ -14,9 +14,15 @@ from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
-from imgcls.trainer._recipe import Choice, recipe
+from imgcls.trainer._pace import budget_seconds
+from imgcls.trainer._recipe import Choice, choose_schedule, recipe
+from imgcls.trainer._schedules import SCHEDULES
 
 _COLORS = ("auto", "rgb", "grayscale")
+_PASSED_ON = (
+    *("mixing", "weight_decay", "clip_norm", "average", "loss", "label_smoothing"),
+    *("budget", "micro_batches", "class_weight", "seed"),
+)
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
 
 
@@ -70,6 +76,10 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             named("pooling", architectures.POOLINGS),
             _checks.not_fraction("dropout", arguments["dropout"]),
             None if is_schedule(rate) or rate == "auto" else _checks.not_positive("learning_rate", rate),
+            named("schedule", ("auto", *SCHEDULES, "plateau")),
+            _checks.not_fraction("label_smoothing", arguments["label_smoothing"]),
+            named("mixing", (*transforms.MIXINGS, None)) if isinstance(arguments["mixing"], str) else None,
+            whole("micro_batches"),
             named("fine_tune", ("auto", True, False)),
             whole("epochs", "auto"),
             whole("batch_size", "auto"),
@@ -78,6 +88,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             _checks.unknown_name("verbose", verbose, VERBOSE),
         ]
     )
+    budget_seconds(arguments["budget"])
 
 
 def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | None) -> Plan:
@@ -110,7 +121,13 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
     weights = pick("weights", lambda: architectures.choose_weights(row))
     fine_tune = pick("fine_tune", lambda: architectures.choose_fine_tune(weights))
-    goal = objective(arguments["loss"], num_classes=len(training.classes), multi_label=training.multi_label)
+    goal = objective(
+        arguments["loss"],
+        num_classes=len(training.classes),
+        multi_label=training.multi_label,
+        label_smoothing=arguments["label_smoothing"],
+        one_hot=arguments["mixing"] is not None,
+    )
     brings_scaling = row is not None and row.builder is not None
     held = {image.shape[2] for image in sample}
     channels = held.pop() if len(held) == 1 and arguments["color"] != "rgb" and not brings_scaling else 3
@@ -139,18 +156,21 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         frozen=not fine_tune,
         validated=validation is not None,
         epochs=arguments["epochs"],
+        budget=arguments["budget"],
     )
     settings = {
         name: pick(name, partial(automatic.__getitem__, name))
         for name in ("optimizer", "learning_rate", "batch_size", "epochs", "patience")
     }
+    moves = choose_schedule(settings["optimizer"], settings["learning_rate"])
+    settings["schedule"] = pick("schedule", lambda: moves)
     policy = pick(
         "augmentation",
         lambda: transforms.choose_augmentation(channels=channels, image_size=(height, width), frozen=not fine_tune),
     )
     settings |= {
         "augmentation": transforms.augmentation(policy, seed=arguments["seed"]),
-        **{name: arguments[name] for name in ("loss", "class_weight", "seed")},
+        **{name: arguments[name] for name in _PASSED_ON},
     }
     return Plan(kind, weights, blueprint, settings, choices)
 

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
+from imgcls.trainer._optimizers import is_schedule
 
+_BUDGET_EPOCHS = 4
 _PIXELS_SEEN = 240_000 * 32 * 32  # about two minutes of small_cnn on two CPU cores
 
 
@@ -20,7 +22,13 @@ class Choice(NamedTuple):
 
 
 def recipe(
-    *, images: int, image_size: tuple[int, int], frozen: bool, validated: bool, epochs: Any = "auto"
+    *,
+    images: int,
+    image_size: tuple[int, int],
+    frozen: bool,
+    validated: bool,
+    epochs: Any = "auto",
+    budget: Any = None,
 ) -> dict[str, Choice]:
     """Choose batch size, epochs, optimizer and patience.
 
@@ -30,6 +38,7 @@ def recipe(
         frozen: Whether only the head is trained.
         validated: Whether there are validation data.
         epochs: A number that is given already, or "auto".
+        budget: A limit of time that is given, or None.
 
     Returns:
         A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience".
@@ -47,13 +56,17 @@ def recipe(
         length = Choice(
             int(np.clip(wanted, 5, 40)), "enough to see some 240,000 images of 32 x 32 pixels, within 5 to 40"
         )
+    if budget is not None:
+        length = Choice(
+            _BUDGET_EPOCHS * length.value, f"at most; {_BUDGET_EPOCHS} times those of a run without budget={budget!r}"
+        )
     planned = length.value if isinstance(epochs, str) else epochs
     patience = max(3, planned // 4) if validated else None
     return {
         "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
         "epochs": length,
         "optimizer": Choice("adamw", "robust to the learning rate"),
-        "learning_rate": Choice("auto", "up to a peak over a tenth of the steps, then a cosine to 0: none to tune"),
+        "learning_rate": Choice("auto", "the usual peak of the optimizer: none to tune"),
         "patience": Choice(
             patience,
             "a quarter of the epochs, at least 3, without a better val_loss"
@@ -61,6 +74,21 @@ def recipe(
             else "there are no validation data",
         ),
     }
+
+
+def choose_schedule(optimizer: Any, learning_rate: Any) -> Choice:
+    """Choose how the learning rate moves; "auto" stands for what moves it already.
+
+    Examples:
+        >>> from imgcls.trainer._recipe import choose_schedule
+        >>> choose_schedule("adamw", "auto").value, choose_schedule("adamw", 0.01).value
+        ('cosine', 'constant')
+    """
+    if not isinstance(optimizer, str) or is_schedule(learning_rate):
+        return Choice("auto", "your own optimizer or schedule moves the rate")
+    if not isinstance(learning_rate, str):
+        return Choice("constant", "the rate is given as a number")
+    return Choice("cosine", "up to the peak over a tenth of training, then a cosine to 0")
 
 
 def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, ...]) -> NDArray[np.float32]:

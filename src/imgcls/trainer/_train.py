@@ -24,10 +24,12 @@ from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._pace import Pace, budget_seconds
-from imgcls.trainer._recipe import class_weights
+from imgcls.trainer._recipe import choose_schedule, class_weights
 from imgcls.trainer._schedules import SCHEDULES
 from imgcls.trainer._validation import Validation
 
+_LED = tuple(name for name in SCHEDULES if name != "constant")  # the loop moves the rate
+_MOVING = (*_LED, "plateau")
 MIX_UNTIL = 0.85  # images are mixed up to this share of training; the rest is learnt from images as they are
 
 
@@ -129,8 +131,8 @@ def train(
         ]
     )
     began, seconds = time.monotonic(), budget_seconds(budget)
-    schedule = _schedule(schedule, optimizer, learning_rate)
-    check_callbacks(callbacks, scheduled=schedule not in {"constant", ""} or is_schedule(learning_rate))
+    schedule = _check_schedule(schedule, optimizer, learning_rate)
+    check_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
     _check_labels(data, validation_data)
     mixer = None if mixing is None else transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
@@ -196,7 +198,7 @@ def train(
                 pace=Pace(
                     steps=epochs * len(training),
                     schedule=schedule,
-                    peak=float(engine.learning_rate) if schedule in SCHEDULES and schedule != "constant" else None,
+                    peak=float(engine.learning_rate) if schedule in _LED else None,
                     budget=seconds,
                 ),
                 callbacks=watchers,
@@ -232,12 +234,12 @@ def _batches(
     )
 
 
-def _schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
-    """Return the schedule that leads the rate; "" where the optimizer or a Keras schedule does."""
-    own = not isinstance(optimizer, str) or is_schedule(learning_rate)
+def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
+    """Return the schedule that leads the rate; "auto" where the optimizer or a Keras schedule does."""
+    automatic = choose_schedule(optimizer, learning_rate).value
     if schedule == "auto":
-        return "" if own else "cosine" if isinstance(learning_rate, str) else "constant"
-    if own:
+        return str(automatic)
+    if automatic == "auto":
         message = (
             f"schedule={schedule!r} does not go with a Keras optimizer or a Keras schedule, which move the rate "
             "themselves. Leave it out."
