@@ -178,13 +178,13 @@ def test_boxes_have_the_aspect_of_the_image_and_lie_anywhere():
 
 def test_both_draws_one_of_them_for_each_batch():
     images = np.stack([np.zeros((16, 16, 1)), np.ones((16, 16, 1))] * 4).astype("float32")
-    out, _ = many(transforms.mixing("both", seed=1), 1000, images)
+    out, _ = many(transforms.mixing("both", seed=1), 3000, images)
     blended = ((out > 0.001) & (out < 0.999)).any(axis=(1, 2, 3, 4))
     cut = (np.ptp(out, axis=(2, 3)) == 1).any(axis=(1, 2))
     assert not (blended & cut).any()
     visible = 1 - 2 * stats.beta(0.2, 0.2).cdf(0.001)  # of the shares that mixup draws
-    assert abs(blended.mean() - 0.5 * visible) < 4 * 0.5 / np.sqrt(1000)
-    assert 0.45 - 4 * 0.5 / np.sqrt(1000) < cut.mean() < 0.5 + 4 * 0.5 / np.sqrt(1000)  # a box may be empty, or all
+    assert abs(blended.mean() - 0.5 * visible) < 4 * 0.5 / np.sqrt(3000)
+    assert 0.45 - 4 * 0.5 / np.sqrt(3000) < cut.mean() < 0.5 + 4 * 0.5 / np.sqrt(3000)  # a box may be empty, or all
     drawn = blended.astype(int)[cut | blended]
     assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 4 / np.sqrt(len(drawn))
 

@@ -35,11 +35,11 @@ def toned(image, amounts, *, contrast, brightness, saturation):
 @pytest.mark.parametrize("channels", [1, 3, 4, 5])
 @pytest.mark.parametrize("amounts", [(1, 1, 1), (-1, -1, -1), (0.3, -0.6, 0.9), (-0.8, 0.1, -0.4)])
 def test_a_tone_by_hand_is_clipped(drawn, amounts, channels, saturation):
-    image = RANDOM.uniform(0, 255, (12, 17, channels))
+    images = RANDOM.uniform([[[[0]]], [[[100]]]], [[[[90]]], [[[255]]]], (2, 12, 17, channels))  # a dark, a bright one
     drawn(*amounts)
     settings = {"contrast": 0.5, "brightness": 0.25, "saturation": saturation}
-    out = transforms.RandomTone(**settings)(image[None].astype("float32"), training=True).numpy()[0]
-    np.testing.assert_allclose(out, toned(image, amounts, **settings), atol=0.001)
+    out = transforms.RandomTone(**settings)(images.astype("float32"), training=True).numpy()
+    np.testing.assert_allclose(out, [toned(image, amounts, **settings) for image in images], atol=0.001)
 
 
 @pytest.mark.parametrize("amount", [-1, -0.5, 0.5, 1])
