@@ -15,7 +15,7 @@ from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, check_readab
 from imgcls.errors import BundleError, DataError, DataWarning, ImgclsError
 from imgcls.metrics import Evaluation
 from imgcls.predictions import Prediction, Predictions
-from imgcls.trainer import Choice, History
+from imgcls.trainer import Choice, History, LearningRateCurve
 
 _PREDICT_BATCH = 32
 
@@ -203,6 +203,40 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         if history.interrupted:
             raise KeyboardInterrupt
         return self
+
+    def lr_find(self, data: Any, y: Any = None, *, steps: int = 100, verbose: Any = "auto") -> LearningRateCurve:
+        """Try ever higher learning rates for a few steps each, and suggest one. Nothing is learnt or kept.
+
+        The recipe of this classifier is tested: its architecture, optimizer, batch size, augmentation and loss. Give
+        the suggestion as `learning_rate`, with `schedule="cosine"`.
+
+        Args:
+            data: What `fit` takes.
+            y: N labels, where `data` carries none.
+            steps: How many rates, at most.
+            verbose: As in `fit`.
+
+        Returns:
+            A `LearningRateCurve`: `suggestion`, `plot()`, `to_frame()`.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> curve = ImageClassifier("small_cnn", image_size=8).lr_find(Dataset.builtin("digits"), verbose=0)
+            >>> 1e-4 < curve.suggestion < 0.1
+            True
+        """
+        arguments = self.get_params(deep=False)
+        trainer.check_arguments(arguments, verbose)
+        training, _, _ = _learn_from(as_dataset(data, y), None, None)
+        plan = trainer.plan(arguments, training, None)
+        settings = ("optimizer", "loss", "label_smoothing", "batch_size", "augmentation", "mixing", "seed")
+        return trainer.lr_find(
+            plan.build(),
+            training,
+            **{name: plan.settings[name] for name in settings},
+            steps=steps,
+            verbose=verbose,
+        )
 
     # --- using ---------------------------------------------------------------------------------------------------
 

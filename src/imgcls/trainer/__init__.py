@@ -1,24 +1,33 @@
 """Training: a loop of our own over one compiled step, for any `keras.Model` that takes pixels 0-255."""
 
 from imgcls._progress import VERBOSE, ProgressReport
+from imgcls.trainer._finder import LearningRateCurve
 from imgcls.trainer._history import History
+from imgcls.trainer._lr_find import lr_find
+from imgcls.trainer._muon import Muon
 from imgcls.trainer._objective import Objective, objective, probabilities
 from imgcls.trainer._optimizers import optimizer
 from imgcls.trainer._plan import Plan, check_arguments, plan
 from imgcls.trainer._recipe import Choice, class_weights, recipe
+from imgcls.trainer._schedules import SCHEDULES, factor
 from imgcls.trainer._train import train
 from imgcls.trainer._validation import infer
 
 __all__ = [
+    "SCHEDULES",
     "VERBOSE",
     "Choice",
     "History",
+    "LearningRateCurve",
+    "Muon",
     "Objective",
     "Plan",
     "ProgressReport",
     "check_arguments",
     "class_weights",
+    "factor",
     "infer",
+    "lr_find",
     "objective",
     "optimizer",
     "plan",

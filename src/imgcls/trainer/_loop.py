@@ -99,6 +99,7 @@ class Loop:
         self._began, self._saved, self._cost = began, began, 0.0
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
         self._waited = 0.0  # seconds for batches, in this epoch
+        self._started = False  # whether a step was done in this process
 
     def run(self) -> History:
         """Train to the end, or until a callback, Ctrl-C or SIGTERM stops it.
@@ -212,6 +213,8 @@ class Loop:
 
     def _pause(self) -> None:
         """Between two steps: look whether to stop, whether the loss is a number, whether to save."""
+        if not self._started:
+            self._started, self._pace.overhead = True, self._pace.overhead + self._elapsed() - self._seconds
         self._progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
         self._check_stop()
         if self._done % _LOOK_STEPS == 0:
@@ -266,6 +269,7 @@ class Loop:
                 "done": self._done,
                 "seconds": self._elapsed(),
                 "scale": self._pace.scale,
+                "overhead": self._pace.overhead,
                 "rollbacks": self._rollbacks,
                 "micro_batches": self._step.micro_batches,
                 "rate": self._rate,
@@ -306,7 +310,7 @@ class Loop:
             found = self._found.facts
             self._restore(self._found)
             self._memory.restore(found["callbacks"], self._found.arrays)
-            self._seconds = found["seconds"]
+            self._seconds, self._pace.overhead = found["seconds"], found["overhead"]
             self._report.say(f"resumed {self._checkpoints.folder}: {self._where()}")
             if found["images"] != len(self._training.dataset):
                 self._report.say(

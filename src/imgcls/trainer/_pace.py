@@ -35,7 +35,7 @@ class Pace:
     """The share of training that is done, and the learning rate that goes with it.
 
     Without a budget the share is that of steps. With one it is the larger of the shares of steps and of time: the
-    schedule always reaches its end, whichever is over first.
+    schedule always reaches its end, whichever is over first. A budget that is never reached changes nothing.
 
     Args:
         steps: How many steps all epochs have.
@@ -45,11 +45,12 @@ class Pace:
 
     Attributes:
         scale: Multiplies every rate; halved when the loss was not a number.
+        overhead: Seconds until the first step was done: reading images and compiling are no progress.
     """
 
     def __init__(self, *, steps: int, schedule: str, peak: float | None, budget: float | None = None) -> None:
         self._steps, self._schedule, self._peak, self._budget = steps, schedule, peak, budget
-        self.scale = 1.0
+        self.scale, self.overhead = 1.0, 0.0
 
     @property
     def leads(self) -> bool:
@@ -65,7 +66,9 @@ class Pace:
             reserve: Seconds that what comes after the last step will take.
         """
         by_steps = done / self._steps
-        by_time = 0.0 if self._budget is None else seconds / max(self._budget - reserve, 1e-9)
+        if self._budget is None or not done:
+            return by_steps
+        by_time = (seconds - self.overhead) / max(self._budget - self.overhead - reserve, 1e-9)
         return min(1.0, max(by_steps, by_time))
 
     def rate(self, progress: float) -> float | None:

@@ -1,0 +1,136 @@
+"""The learning-rate range test: a few steps at ever higher rates, on a model that is left as it was."""
+
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from imgcls import _backend, _checks, transforms
+from imgcls._progress import ProgressReport
+from imgcls.datasets import ON_ERROR, Batch, Batches, Dataset
+from imgcls.errors import ConfigurationError
+from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
+from imgcls.trainer._objective import objective
+from imgcls.trainer._optimizers import OPTIMIZERS, exclude_from_weight_decay
+from imgcls.trainer._optimizers import optimizer as named_optimizer
+
+
+def lr_find(
+    model: Any,
+    data: Dataset,
+    *,
+    optimizer: str = "adamw",
+    loss: Any = "auto",
+    label_smoothing: float = 0.0,
+    batch_size: int = 32,
+    augmentation: Any = None,
+    mixing: Any = None,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    rule: str = "minimum",
+    seed: int = 0,
+    on_error: str = "skip",
+    verbose: Any = "auto",
+) -> LearningRateCurve:
+    """Train for a few steps at rates that rise from one to the next, and suggest a peak rate from the losses.
+
+    The model has its weights back afterwards. Source: Smith, arXiv 1506.01186, section 3.3.
+
+    Args:
+        model: A `keras.Model`, as for `train`.
+        data: The training images.
+        optimizer: "adam", "adamw", "sgd", "rmsprop" or "muon".
+        loss: As for `train`.
+        label_smoothing: As for `train`.
+        batch_size: As for `train`; another one has another best rate.
+        augmentation: As for `train`.
+        mixing: As for `train`.
+        lowest: The rate of the first step.
+        highest: The rate of the last. The test ends before it where the loss explodes.
+        steps: How many, at most.
+        rule: How a rate is suggested: "minimum", a tenth of the rate of the lowest loss; "valley", lower.
+        seed: Another seed, another order of images.
+        on_error: As for `train`.
+        verbose: As for `train`.
+
+    Returns:
+        A `LearningRateCurve`: `suggestion`, `plot()`, `to_frame()`.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted; the message lists all of them.
+
+    Examples:
+        >>> from imgcls import Dataset, architectures, trainer
+        >>> digits = Dataset.builtin("digits")
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+        >>> curve = trainer.lr_find(model, digits, verbose=0)
+        >>> 1e-4 < curve.suggestion < 0.1
+        True
+    """
+    _checks.refuse(
+        [
+            _checks.unknown_name("optimizer", optimizer, OPTIMIZERS),
+            _checks.not_whole("batch_size", batch_size),
+            _checks.not_whole("steps", steps),
+            _checks.not_positive("lowest", lowest),
+            _checks.not_positive("highest", highest),
+            _checks.unknown_name("rule", rule, RULES),
+            _checks.not_whole("seed", seed, least=0),
+            _checks.unknown_name("on_error", on_error, ON_ERROR),
+        ]
+    )
+    if highest <= lowest:
+        message = f"lowest={lowest!r} is not below highest={highest!r}. Give a range that rises."
+        raise ConfigurationError(message)
+    mixer = None if mixing is None else transforms.mixing(mixing, seed=seed + 2)
+    goal = objective(
+        loss,
+        num_classes=len(data.classes),
+        multi_label=data.multi_label,
+        label_smoothing=label_smoothing,
+        one_hot=mixer is not None,
+    )
+    engine = named_optimizer(optimizer, lowest)
+    exclude_from_weight_decay(engine, model)
+    rates = np.geomspace(lowest, highest, steps)
+    losses: list[float] = []
+    with ProgressReport(verbose) as progress:
+        height, width, channels = model.input_shape[1:]
+        batches = Batches(
+            data,
+            image_size=(height, width),
+            channels=channels,
+            batch_size=batch_size,
+            on_error=on_error,
+            what="training",
+            say=progress.say,
+        )
+        targets = goal.targets(np.asarray(batches.dataset.labels))
+        step = _backend.TrainingStep(
+            model,
+            engine,
+            goal,
+            augmentation=augmentation,
+            mixing=mixer,
+            one_label=goal.head == "softmax",
+            targets=goal.spec(),
+        )
+        before = step.capture()
+        progress.begin("learning-rate range test", steps)
+        try:
+            for rate, batch in zip(rates, _endless(batches, seed), strict=False):
+                step(batch.images, targets[batch.positions], np.ones(len(batch.images), np.float32), rate=rate)
+                losses.append(step.means(reset=True)["loss"])
+                progress.done(len(losses))
+                if diverged(losses):
+                    break
+        finally:
+            step.restore(before)
+    return LearningRateCurve(rates[: len(losses)], np.array(losses), rule)
+
+
+def _endless(batches: Batches, seed: int) -> Iterator[Batch]:
+    for epoch in count():
+        yield from (batch for batch in batches.shuffled(seed=seed, epoch=epoch) if len(batch.positions))
