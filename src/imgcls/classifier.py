@@ -66,6 +66,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             never stops early; "auto".
         class_weight: None, "balanced", or {class: weight}.
         seed: Reaches initial weights, order, augmentation and dropout.
+        deterministic: Whether a GPU must give the same bits every time. It is slower then, for the rest of the process.
+            A CPU does so anyway.
 
     Attributes:
         classes_: K classes, in the order of probabilities.
@@ -111,6 +113,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         patience: Any = "auto",
         class_weight: Any = None,
         seed: int = 0,
+        deterministic: bool = False,
     ) -> None:
         self.architecture = architecture
         self.image_size = image_size
@@ -137,6 +140,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.patience = patience
         self.class_weight = class_weight
         self.seed = seed
+        self.deterministic = deterministic
 
     # --- learning ------------------------------------------------------------------------------------------------
 

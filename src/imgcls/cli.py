@@ -148,8 +148,15 @@ def train(
     architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
     weights: Annotated[str, typer.Option(help="imagenet, the path of an .h5 file, none, or auto.")] = "auto",
     image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
-    augmentation: Annotated[str, typer.Option(help="light, standard, strong, overhead, none, or auto.")] = "auto",
-    epochs: Annotated[str, typer.Option(help="How often every image is seen, or auto.")] = "auto",
+    augmentation: Annotated[
+        str, typer.Option(help="light, standard, strong, overhead, shift, none, or auto.")
+    ] = "auto",
+    mixing: Annotated[str, typer.Option(help="mixup, cutmix, both, or none.")] = "none",
+    epochs: Annotated[str, typer.Option(help="How often every image is seen, at most, or auto.")] = "auto",
+    budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A folder for the state of training; the same command goes on from there.")
+    ] = None,
     class_weight: Annotated[str, typer.Option(help="balanced or none.")] = "none",
     seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
     on_error: _OnError = "skip",
@@ -161,7 +168,9 @@ def train(
 ) -> None:
     """Train on a folder, evaluate on images never seen, save a bundle.
 
-    Example: imgcls train photos/ -o photos.imgcls
+    Ctrl-C keeps what was learnt. With --checkpoint, the same command goes on where it stopped, exactly.
+
+    Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
     side, length, level = _whole("image_size", image_size), _whole("epochs", epochs), _level(verbose)
     _check_output(output)
@@ -174,12 +183,14 @@ def train(
         weights=_none(weights),
         image_size=side,
         augmentation=_none(augmentation),
+        mixing=_none(mixing),
         epochs=length,
+        budget=_none(budget),
         class_weight=_none(class_weight),
         seed=seed,
     )
     try:
-        train_classifier(dataset, classifier, on_error=on_error, verbose=level)
+        train_classifier(dataset, classifier, checkpoint=checkpoint, on_error=on_error, verbose=level)
     except KeyboardInterrupt:
         if hasattr(classifier, "history_") and classifier.history_.epochs:
             classifier.save(output)

@@ -14,6 +14,26 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
-from imgcls._backend._tensorflow import OutOfMemory, TrainingStep, compiled, devices, in_both_modes, streamed
+from imgcls._backend._strategy import Placement, placement
+from imgcls._backend._tensorflow import (
+    OutOfMemory,
+    TrainingStep,
+    compiled,
+    devices,
+    in_both_modes,
+    make_deterministic,
+    streamed,
+)
 
-__all__ = ["OutOfMemory", "TrainingStep", "compiled", "devices", "in_both_modes", "streamed"]
+
+__all__ = [
+    "OutOfMemory",
+    "Placement",
+    "TrainingStep",
+    "compiled",
+    "devices",
+    "in_both_modes",
+    "make_deterministic",
+    "placement",
+    "streamed",
+]

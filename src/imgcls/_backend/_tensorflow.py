@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgcls._backend._strategy import Placement
+
 OutOfMemory = tf.errors.ResourceExhaustedError
 
 
@@ -33,6 +35,7 @@ class TrainingStep:
         targets: Shape and dtype of one target, such as ((10,), "float32").
         micro_batches: In how many parts, one after the other, a batch goes through the model. The gradient is that of
             the whole batch; memory is that of a part.
+        place: The devices that share each batch. The model, the optimizer and the layers must live there.
 
     Attributes:
         micro_batches: The same; it may be changed between steps.
@@ -49,12 +52,15 @@ class TrainingStep:
         one_label: bool,
         targets: tuple[tuple[int, ...], str],
         micro_batches: int = 1,
+        place: Placement | None = None,
     ) -> None:
+        self._place = Placement() if place is None else place
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._augmentation, self._mixing, self._one_label = augmentation, mixing, one_label
         self.micro_batches = micro_batches
-        optimizer.build(model.trainable_variables)
-        self._sums = tf.Variable(tf.zeros(3), trainable=False)  # of loss, of hits, of images
+        with self._place.scope():
+            optimizer.build(model.trainable_variables)
+            self._sums = tf.Variable(tf.zeros(3), trainable=False)  # of loss, of hits, of images
         shape, dtype = targets
         self._signature = [
             tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8),
@@ -63,6 +69,7 @@ class TrainingStep:
             tf.TensorSpec((), tf.float32),
         ]
         self._graphs: dict[tuple[bool, bool, int], Any] = {}
+        self._place.begin_alike(self._variables())
 
     def __call__(
         self,
@@ -73,7 +80,7 @@ class TrainingStep:
         rate: float | None = None,
         mix: bool = True,
     ) -> None:
-        """Train on one batch: `uint8 (n, H, W, C)`, targets `(n, ...)`, weights `(n,)`.
+        """Train on one batch, or this worker's part of it: `uint8 (n, H, W, C)`, targets `(n, ...)`, weights `(n,)`.
 
         Args:
             images: The images.
@@ -84,10 +91,13 @@ class TrainingStep:
 
         Raises:
             OutOfMemory: The batch does not fit; nothing was updated but running statistics of the layers.
+            TrainingError: Another worker is lost.
         """
         form = (mix and self._mixing is not None, rate is not None)
         graph = self._graphs.get((*form, self.micro_batches)) or self._trace(*form)
-        graph(tf.constant(images), tf.constant(targets), tf.constant(weights), tf.constant(rate or 0.0, tf.float32))
+        data = (tf.constant(images), tf.constant(targets), tf.constant(weights), tf.constant(rate or 0.0, tf.float32))
+        with self._place.watched():
+            graph(*data)
 
     def means(self, *, reset: bool = False) -> dict[str, float]:
         """Return the mean loss and accuracy over the images since the last reset."""
@@ -114,27 +124,45 @@ class TrainingStep:
         kept = [*self._model.variables, *self._optimizer.variables]
         return [*kept, *(variable for layer in layers for variable in layer.variables), self._sums]
 
+    def _seeds(self) -> list[Any]:
+        """Return the random state of layers, which `keras.random.SeedGenerator` gives this name."""
+        return [variable for variable in self._variables() if variable.name == "seed_generator_state"]
+
+    def _statistics(self) -> list[Any]:
+        """Return what layers update while they compute: the means and variances of normalisations, as a rule."""
+        layers = [one for one in self._model._flatten_layers() if not one.trainable]  # noqa: SLF001 - Keras has no public walk
+        frozen = {id(variable) for layer in layers for variable in layer.variables}
+        kept = [variable for variable in self._model.non_trainable_variables if id(variable) not in frozen]
+        return [variable for variable in kept if keras.backend.is_float_dtype(variable.dtype)]
+
     def _trace(self, mix: bool, rated: bool) -> Any:
         step = partial(self._step, mix=mix, rated=rated)
-        graph = tf.function(step, input_signature=self._signature, jit_compile=False).get_concrete_function()
+        with self._place.scope():
+            graph = tf.function(step, input_signature=self._signature, jit_compile=False).get_concrete_function()
         self._graphs[mix, rated, self.micro_batches] = graph
         return graph
 
     def _step(self, images: Any, targets: Any, weights: Any, rate: Any, *, mix: bool, rated: bool) -> None:
         if rated:
             self._optimizer.learning_rate.assign(rate)
+        learn = partial(self._prepare_and_learn, mix=mix)
+        if self._place.strategy is None:
+            count = tf.cast(tf.shape(images)[0], tf.float32)
+            loss, hits, gradients = learn((images, targets, weights))
+        else:
+            loss, hits, count, gradients = self._place.spread(
+                learn, (images, targets, weights), seeds=self._seeds(), statistics=self._statistics()
+            )
+        self._optimizer.apply(gradients, self._model.trainable_variables)
+        self._sums.assign_add(tf.stack([loss * count, hits, count]))
+
+    def _prepare_and_learn(self, batch: Sequence[Any], *, mix: bool) -> tuple[Any, Any, list[Any]]:
+        images, targets, weights = batch
         pixels = tf.cast(images, tf.float32)
         if self._augmentation is not None:
             pixels = self._augmentation(pixels, training=True)
         mixed = self._mixing(pixels, targets, weights) if mix else (pixels, targets, weights)
-        variables = self._model.trainable_variables
-        if self.micro_batches == 1:
-            loss, hits, gradients = self._learn(mixed)
-        else:
-            loss, hits, gradients = self._accumulate(mixed)
-        self._optimizer.apply(gradients, variables)
-        count = tf.cast(tf.shape(images)[0], tf.float32)
-        self._sums.assign_add(tf.stack([loss * count, hits, count]))
+        return self._learn(mixed) if self.micro_batches == 1 else self._accumulate(mixed)
 
     def _learn(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
         """Return the loss, the number of right predictions and the gradients of a batch."""
@@ -150,14 +178,17 @@ class TrainingStep:
     def _accumulate(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
         """Do the same part by part, one at a time: the mean over a batch is that of its parts, by their sizes."""
         count = tf.shape(batch[0])[0]
-        parts = tf.minimum(self.micro_batches, count)
+        # Replicas take the same number of parts, so that they draw as many random numbers; a part may then be empty,
+        # and is one image that counts for nothing.
+        parts = tf.minimum(self.micro_batches, count) if self._place.strategy is None else self.micro_batches
         zeros = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
 
         def add(index: Any, loss: Any, hits: Any, sums: list[Any]) -> tuple[Any, Any, Any, list[Any]]:
-            part = slice(index * count // parts, (index + 1) * count // parts)
-            share = tf.cast(part.stop - part.start, tf.float32) / tf.cast(count, tf.float32)
-            pixels, targets, weights = (one[part] for one in batch)
+            first, last = index * count // parts, (index + 1) * count // parts
+            share = tf.cast(last - first, tf.float32) / tf.cast(count, tf.float32)
+            pixels, targets, weights = (one[first : tf.maximum(last, first + 1)] for one in batch)
             one, right, gradients = self._learn((pixels, targets, weights))
+            right *= tf.cast(tf.minimum(last - first, 1), tf.float32)
             added = [
                 total if gradient is None else total + share * tf.convert_to_tensor(gradient)
                 for total, gradient in zip(sums, gradients, strict=True)
@@ -209,6 +240,11 @@ def in_both_modes(model: Any, images: NDArray[np.uint8]) -> tuple[NDArray[np.flo
     for variable, value in zip(model.non_trainable_variables, before, strict=True):
         variable.assign(value)
     return learning, np.asarray(model(pixels, training=False), np.float32)
+
+
+def make_deterministic() -> None:
+    """Choose kernels that give the same bits every time, on GPUs too: slower, and for the rest of the process."""
+    tf.config.experimental.enable_op_determinism()
 
 
 def devices() -> dict[str, Any]:

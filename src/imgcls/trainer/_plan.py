@@ -21,7 +21,7 @@ from imgcls.trainer._schedules import SCHEDULES
 _COLORS = ("auto", "rgb", "grayscale")
 _PASSED_ON = (
     *("mixing", "weight_decay", "clip_norm", "average", "loss", "label_smoothing"),
-    *("budget", "micro_batches", "class_weight", "seed"),
+    *("budget", "micro_batches", "class_weight", "seed", "deterministic"),
 )
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
 
@@ -85,6 +85,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             whole("batch_size", "auto"),
             whole("patience", "auto", "None"),
             whole("seed", least=0),
+            named("deterministic", (True, False)),
             _checks.unknown_name("verbose", verbose, VERBOSE),
         ]
     )

@@ -58,6 +58,7 @@ def train(
     checkpoint: str | Path | None = None,
     callbacks: Sequence[Any] = (),
     seed: int = 0,
+    deterministic: bool = False,
     on_error: str = "skip",
     verbose: Any = "auto",
 ) -> History:
@@ -96,6 +97,8 @@ def train(
             exactly as if it had not stopped; see [Train, stop, resume](../tutorials/train-stop-resume.md).
         callbacks: Keras callbacks.
         seed: Another seed, another order of images.
+        deterministic: Whether a GPU must give the same bits every time. It is slower then, for the rest of the process.
+            A CPU does so anyway.
         on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest, as if they were
             not there; `History.quarantined` has the reasons. "raise" refuses them.
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
@@ -126,11 +129,14 @@ def train(
             _checks.not_whole("patience", patience, names=("None",)),
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
+            _checks.unknown_name("deterministic", deterministic, (True, False)),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
         ]
     )
     began, seconds = time.monotonic(), budget_seconds(budget)
+    if deterministic:
+        _backend.make_deterministic()
     schedule = _check_schedule(schedule, optimizer, learning_rate)
     check_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
     _check_labels(data, validation_data)
@@ -165,6 +171,7 @@ def train(
         "batch_size": batch_size,
         "patience": patience,
         "seed": seed,
+        "deterministic": deterministic,
     }
 
     with ProgressReport(verbose) as progress:
