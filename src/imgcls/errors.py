@@ -12,7 +12,7 @@ ImgclsError
 │   └── TamperedBundleError     its bytes are not the ones that were saved
 └── NotFittedError          predict before fit                        (also scikit-learn's)
 UserWarning
-├── DataWarning             more than 1 % of the images cannot be read
+├── DataWarning             images cannot be read and are left out
 └── TrainingWarning         training went on, but not as it should
 ```
 
@@ -58,7 +58,7 @@ class TamperedBundleError(BundleError):
 
 
 class DataWarning(UserWarning):
-    """More than 1 % of the images cannot be read. They were left out, and somebody should look."""
+    """Images cannot be read and were left out: more than 1 % in training, any in evaluation."""
 
 
 class TrainingWarning(UserWarning):

@@ -1,0 +1,69 @@
+"""One change of the recipe at a time: what each choice is worth in test accuracy, mean and spread over seeds.
+
+python benchmarks/recipes.py --data FOLDER [--seeds 3] [--images 5000] [--epochs 8]
+
+FOLDER holds train/ and test/ with class sub-folders, such as CIFAR-10 as JPEG files. The first IMAGES of a shuffle are
+learnt from; as many test images are measured on, which no choice looks at.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from imgcls import Dataset, ImageClassifier
+
+CHANGES = {
+    "as it is": {},
+    "schedule one_cycle": {"schedule": "one_cycle"},
+    "schedule linear": {"schedule": "linear"},
+    "schedule constant": {"schedule": "constant"},
+    "optimizer sgd": {"optimizer": "sgd"},
+    "optimizer adam": {"optimizer": "adam"},
+    "optimizer muon": {"optimizer": "muon"},
+    "weight decay 0": {"weight_decay": 0.0},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "mixup": {"mixing": "mixup"},
+    "cutmix": {"mixing": "cutmix"},
+    "average 0.99": {"average": 0.99},
+    "clip norm 1": {"clip_norm": 1.0},
+    "focal loss": {"loss": "focal"},
+    "no augmentation": {"augmentation": None},
+    "augmentation strong": {"augmentation": "strong"},
+}
+
+
+def main() -> None:
+    """Run every change with every seed, and print a row for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--architecture", default="small_cnn")
+    arguments = parser.parse_args()
+    whole = Dataset.from_folder(arguments.data)
+    order = np.random.default_rng(0).permutation
+    train, test = (
+        part[np.sort(order(len(part))[: arguments.images])] for part in (whole.subset("train"), whole.subset("test"))
+    )
+    scores: dict[str, list[float]] = {name: [] for name in CHANGES}
+    for seed in range(arguments.seeds):  # seed by seed, so that a table of fewer seeds is whole
+        for name, change in CHANGES.items():
+            begin = time.monotonic()
+            classifier = ImageClassifier(arguments.architecture, epochs=arguments.epochs, seed=seed, **change)
+            scores[name].append(100 * classifier.fit(train, verbose=0).score(test))
+            print(f"seed {seed}  {name}: {scores[name][-1]:.1f} % in {time.monotonic() - begin:.0f} s", flush=True)
+    base = scores["as it is"]
+    print(f"\n| change | accuracy, mean of {arguments.seeds} | lowest-highest | against as it is |\n|---|---|---|---|")
+    for name, found in scores.items():
+        gain = statistics.mean(one - other for one, other in zip(found, base, strict=True))
+        print(f"| {name} | {statistics.mean(found):.1f} % | {min(found):.1f}-{max(found):.1f} | {gain:+.1f} |")
+
+
+if __name__ == "__main__":
+    main()
