@@ -62,6 +62,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         batch_size: Images in a training step, at most, or "auto".
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, where memory is
             short. Where it runs out, this is doubled by itself.
+        devices: What shares each batch: "auto" for the workers that the variable TF_CONFIG names, or else all GPUs, or
+            else the CPU; "cpu" or "gpu" of this machine alone; or names, such as ["GPU:0", "GPU:1"].
         patience: Epochs without a lower `val_loss` before training stops and the best weights are restored; None
             never stops early; "auto".
         class_weight: None, "balanced", or {class: weight}.
@@ -110,6 +112,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         budget: Any = None,
         batch_size: Any = "auto",
         micro_batches: int = 1,
+        devices: Any = "auto",
         patience: Any = "auto",
         class_weight: Any = None,
         seed: int = 0,
@@ -137,6 +140,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.budget = budget
         self.batch_size = batch_size
         self.micro_batches = micro_batches
+        self.devices = devices
         self.patience = patience
         self.class_weight = class_weight
         self.seed = seed
@@ -180,7 +184,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
             DataError: Labels are missing, or there is one class only.
             CheckpointError: The folder holds another run, or cannot be written to.
-            TrainingError: The loss is not a number from the start, or one image alone does not fit into memory.
+            TrainingError: The loss is not a number from the start, one image alone does not fit into memory, or another
+                worker is lost.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
         """
         arguments = self.get_params(deep=False)

@@ -25,7 +25,6 @@ from imgcls._backend._tensorflow import (
     streamed,
 )
 
-
 __all__ = [
     "OutOfMemory",
     "Placement",

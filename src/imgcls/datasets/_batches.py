@@ -129,15 +129,18 @@ class Batches:
         """Word the refusal of the images in `quarantined`, a line for each."""
         return self._quarantine.refusal()
 
-    def shuffled(self, *, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def shuffled(self, *, seed: int, epoch: int, start: int = 0, part: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
         """Yield every image once, in an order that follows from `seed` and `epoch` alone.
 
         Args:
             seed: Another seed, another order.
             epoch: The same.
             start: The batch to begin with. Those before it are not read.
+            part: (r, R): of each batch the r-th of R parts, which follow each other and differ by one image at most; a
+                part may be empty. R workers together see every image once, and none reads what another learns from.
         """
-        return self._pass(self._shuffled(seed, epoch)[start:])
+        place, parts = part
+        return self._pass([np.array_split(step, parts)[place] for step in self._shuffled(seed, epoch)[start:]])
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every image once, in the order of the dataset."""

@@ -7,7 +7,7 @@ from imgcls.trainer._lr_find import lr_find
 from imgcls.trainer._muon import Muon
 from imgcls.trainer._objective import Objective, objective, probabilities
 from imgcls.trainer._optimizers import optimizer
-from imgcls.trainer._plan import Plan, check_arguments, plan
+from imgcls.trainer._plan import Plan, check_arguments, choose_devices, plan
 from imgcls.trainer._recipe import Choice, class_weights, recipe
 from imgcls.trainer._schedules import SCHEDULES, factor
 from imgcls.trainer._train import train
@@ -24,6 +24,7 @@ __all__ = [
     "Plan",
     "ProgressReport",
     "check_arguments",
+    "choose_devices",
     "class_weights",
     "factor",
     "infer",

@@ -96,6 +96,7 @@ class Checkpoints:
         run: Which run this is: settings, model and data, as JSON can hold them. A folder of another run is refused.
         say: Called with lines about what was resumed, skipped or could not be written.
         disk: The operations to write with.
+        writes: Whether this process writes; of several workers one does, and the others read.
 
     Attributes:
         trouble: Why nothing more is written, or None.
@@ -105,18 +106,26 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: str | Path, run: Mapping[str, Any], *, say: Callable[[str], None], disk: Disk | None = None
+        self,
+        folder: str | Path,
+        run: Mapping[str, Any],
+        *,
+        say: Callable[[str], None],
+        disk: Disk | None = None,
+        writes: bool = True,
     ) -> None:
         self.folder = Path(folder)
         self.trouble: str | None = None
         self._run, self._say, self._disk = json.loads(json.dumps(run)), say, disk or Disk()
-        self._damaged: set[Path] = set()
+        self._writes, self._damaged = writes, set[Path]()
         self._lock: int | None = None
         if self.folder.exists() and not self.folder.is_dir():
             message = (
                 f"checkpoint={str(folder)!r} is a file. Accepted: a folder, which is made where it does not exist."
             )
             raise CheckpointError(message)
+        if not writes:
+            return
         try:
             self._disk.make(self.folder)
             self._lock = _locked(self.folder)
@@ -146,7 +155,7 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Write a checkpoint, and remove those that are no longer needed; or say in `trouble` why not."""
-        if self.trouble is not None:
+        if self.trouble is not None or not self._writes:
             return
         existing = self._existing()
         number = 1 + max((int(path.name.rsplit("-", 1)[1]) for path in existing), default=0)
@@ -180,7 +189,7 @@ class Checkpoints:
 
     def _existing(self) -> list[Path]:
         return sorted(
-            (path for path in self.folder.iterdir() if _NAME.fullmatch(path.name)),
+            (path for path in self.folder.glob("checkpoint-*") if _NAME.fullmatch(path.name)),
             key=lambda path: int(path.name.rsplit("-", 1)[1]),
         )
 

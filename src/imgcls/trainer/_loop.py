@@ -3,6 +3,9 @@
 What a step does follows from the state alone: which images it sees from (seed, epoch, step), random numbers from
 variables that are part of the state. So a run that is stopped anywhere and goes on equals one that never stopped, bit
 for bit, on one kind of machine. A budget of time excepts: where its end is, the clock says.
+
+Several workers run this same loop, each on its part of every batch. What only one of them can know (the time, a signal,
+what it measured) is agreed upon, so that all do the same steps: a step waits for everyone.
 """
 
 import time
@@ -60,6 +63,7 @@ class Loop:
         began: When the clock of a budget started, by `time.monotonic`.
         checkpoints: Where the state is kept, or None.
         report: Lines and bars.
+        placement: Which worker this is, and the others.
     """
 
     def __init__(
@@ -80,12 +84,13 @@ class Loop:
         began: float,
         checkpoints: Checkpoints | None,
         report: ProgressReport,
+        placement: _backend.Placement,
     ) -> None:
         self._model, self._step, self._training = model, step, training
         self._targets, self._weights = targets, weights
         self._validation, self._doctor = validation, doctor
         self._pace, self._epochs, self._seed, self._mix_until = pace, epochs, seed, mix_until
-        self._checkpoints, self._report = checkpoints, report
+        self._checkpoints, self._report, self._placement = checkpoints, report, placement
         self._watchers = keras.callbacks.CallbackList(
             list(callbacks), model=model, epochs=epochs, steps=len(training), verbose=0
         )
@@ -98,6 +103,7 @@ class Loop:
         # what is measured on the way
         self._began, self._saved, self._cost = began, began, 0.0
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
+        self._due, self._asked = False, False  # to save; to stop
         self._waited = 0.0  # seconds for batches, in this epoch
         self._started = False  # whether a step was done in this process
 
@@ -149,7 +155,7 @@ class Loop:
         spent = time.monotonic() - begin
         with self._averaged():
             begin = time.monotonic()
-            measured = {} if self._validation is None else self._validation.measure(self._check_stop)
+            measured = self._measure()
             self._reserve = time.monotonic() - begin
             row = {**self._step.means(reset=True), **measured, "learning_rate": self._rate}
             self._watchers.on_epoch_end(self._epoch, row)
@@ -162,12 +168,21 @@ class Loop:
         for words in self._doctor.look(self.history, waited=self._waited, seconds=spent, last=self._is_over()):
             self.history.advice.append(words)
             self._report.say(f"doctor: {words}")
-        if self._is_due() or self._is_over():
+        if self._due or self._is_over():
             self._save()
 
+    def _measure(self) -> dict[str, float]:
+        """Validate; all go by what the first worker measured, since machines may differ in the last bits."""
+        if self._validation is None:
+            return {}
+        measured = self._validation.measure(self._check_stop)
+        figures = self._placement.gather(list(measured.values()))[0].tolist()
+        return dict(zip(measured, figures, strict=True))
+
     def _batches(self) -> Generator[Batch]:
-        """Yield the batches of this epoch from where it stands, and add up the time that they are waited for."""
-        batches = self._training.shuffled(seed=self._seed, epoch=self._epoch, start=self._place)
+        """Yield this worker's part of each batch, from where the epoch stands, and add up the time waited for them."""
+        part = (self._placement.worker, self._placement.workers)
+        batches = self._training.shuffled(seed=self._seed, epoch=self._epoch, start=self._place, part=part)
         while True:
             begin = time.monotonic()
             batch = next(batches, None)
@@ -177,20 +192,19 @@ class Loop:
             yield batch
 
     def _train_on(self, batch: Batch) -> None:
-        progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
-        rate = self._pace.rate(progress)
+        rate = self._pace.rate(self._progress)
         if rate is not None:
             self._rate = rate
         elif self._place == len(self._training) - 1:  # of the last step; a schedule moves on after it
             self._rate = float(self._model.optimizer.learning_rate)
-        if not len(batch.positions):  # its files have all gone bad since training began
+        if not len(batch.positions) and self._placement.workers == 1:  # all its files have gone bad since the beginning
             return
         if self._per_batch:
             self._watchers.on_train_batch_begin(self._place)
         data = (batch.images, self._targets[batch.positions], self._weights[batch.positions])
         while True:
             try:
-                self._step(*data, rate=rate, mix=progress < self._mix_until)
+                self._step(*data, rate=rate, mix=self._progress < self._mix_until)
                 break
             except _backend.OutOfMemory as error:
                 self._halve(len(batch.images), error)
@@ -199,6 +213,12 @@ class Loop:
 
     def _halve(self, count: int, error: Exception) -> None:
         """Go on with micro-batches of half the size."""
+        if self._placement.workers > 1:  # the others are in the middle of this step
+            message = (
+                f"{count} images of a batch do not fit into the memory of worker {self._placement.worker}. Give "
+                f"micro_batches={2 * self._step.micro_batches}, or a smaller batch_size."
+            )
+            raise TrainingError(message) from error
         if self._step.micro_batches >= count:
             message = (
                 f"one image of {self._model.input_shape[1]} x {self._model.input_shape[2]} pixels does not fit into "
@@ -215,17 +235,23 @@ class Loop:
         """Between two steps: look whether to stop, whether the loss is a number, whether to save."""
         if not self._started:
             self._started, self._pace.overhead = True, self._pace.overhead + self._elapsed() - self._seconds
-        self._progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
         self._check_stop()
         if self._done % _LOOK_STEPS == 0:
             self._look()
-        if self._is_due():
+        if self._due:
             self._look()
             self._save()
 
     def _check_stop(self) -> None:
-        if self._interrupts.asked is not None:
+        self._look_around()
+        if self._asked:
             raise _StoppedError
+
+    def _look_around(self) -> None:
+        """See the time and signals: all workers go by the clock of the first, and any of them can stop all."""
+        progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
+        seen = self._placement.gather([progress, self._is_due(), self._interrupts.asked is not None])
+        self._progress, self._due, self._asked = float(seen[0, 0]), bool(seen[0, 1]), bool(seen[:, 2].any())
 
     def _look(self) -> None:
         if not np.isfinite(self._step.means()["loss"]):
@@ -292,12 +318,12 @@ class Loop:
         self._rollbacks, self._rate = facts["rollbacks"], facts["rate"]
         self._pace.scale, self._step.micro_batches = facts["scale"], facts["micro_batches"]
         self._model.stop_training = facts["stopped"]
-        self._progress = self._pace.progress(self._done, self._elapsed())
         self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
 
     def _resumed_at_the_end(self) -> bool:
         """Take over a run that has ended already."""
         self._found = None if self._checkpoints is None else self._checkpoints.newest()
+        self._placement.check_alike({"checkpoint": None if self._found is None else self._found.facts["done"]})
         if self._checkpoints is None or self._found is None or not self._found.facts["finished"]:
             return False
         self._restore(self._found)
@@ -318,6 +344,7 @@ class Loop:
                     "epoch is not exactly the one that was interrupted"
                 )
         self._saved = time.monotonic()
+        self._look_around()
         self._good = self._capture()
 
     def _is_due(self) -> bool:
@@ -338,7 +365,7 @@ class Loop:
                     "Training goes on, and the last good checkpoint is kept. Free the disk, then stop and start again"
                 )
         self._saved = time.monotonic()
-        self._cost = self._saved - begin
+        self._cost, self._due = self._saved - begin, False
 
     def _roll_back(self) -> None:
         """Go back to the last good state, with half the learning rate, or give up."""
@@ -346,6 +373,7 @@ class Loop:
         count = self._rollbacks + 1
         fixed = not self._pace.leads and not isinstance(engine.learning_rate, keras.Variable)
         self._restore(self._good)
+        self._look_around()
         if count > _ROLLBACKS or fixed:
             why = "the rate follows your own schedule" if fixed else f"{_ROLLBACKS} lower rates did not help"
             advice = f"the loss became NaN or infinite at {place}, and {why}. Give a lower learning_rate"

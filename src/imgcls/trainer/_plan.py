@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks, architectures, transforms
+from imgcls import _backend, _checks, architectures, transforms
 from imgcls._progress import VERBOSE
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
@@ -21,7 +21,7 @@ from imgcls.trainer._schedules import SCHEDULES
 _COLORS = ("auto", "rgb", "grayscale")
 _PASSED_ON = (
     *("mixing", "weight_decay", "clip_norm", "average", "loss", "label_smoothing"),
-    *("budget", "micro_batches", "class_weight", "seed", "deterministic"),
+    *("budget", "micro_batches", "devices", "class_weight", "seed", "deterministic"),
 )
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
 
@@ -92,6 +92,31 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
     budget_seconds(arguments["budget"])
 
 
+def choose_devices(devices: Any = "auto") -> Choice:
+    """Choose what trains; where TF_CONFIG names several workers, join them.
+
+    TensorFlow joins workers only before it has computed anything in a process. `ImageClassifier.fit` does so by itself;
+    call this at the beginning of a script that makes Keras models, layers or optimizers of its own.
+
+    Args:
+        devices: As in `train`.
+
+    Returns:
+        Names of devices or workers, and the reason.
+
+    Raises:
+        ConfigurationError: Devices are not there, TF_CONFIG cannot be read, or TensorFlow has computed something.
+        TrainingError: Not all workers came.
+
+    Examples:
+        >>> from imgcls import trainer
+        >>> trainer.choose_devices("cpu")
+        Choice(value=['CPU:0'], reason='asked for')
+    """
+    placement = _backend.placement(devices)
+    return Choice(placement.devices, placement.reason)
+
+
 def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | None) -> Plan:
     """Decide what the hyper-parameters of `ImageClassifier` leave to us.
 
@@ -113,6 +138,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
             return choices[name].value
         return value
 
+    pick("devices", lambda: choose_devices(arguments["devices"]))  # before all: see choose_devices
     look = _readable(training)
     sample = [training.read(index) for index in look]
     side = int(np.median([min(image.shape[:2]) for image in sample]))

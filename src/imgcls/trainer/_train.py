@@ -50,6 +50,7 @@ def train(
     budget: Any = None,
     batch_size: int = 32,
     micro_batches: int = 1,
+    devices: Any = "auto",
     augmentation: Any = None,
     mixing: Any = None,
     class_weight: Any = None,
@@ -85,6 +86,10 @@ def train(
         batch_size: Images in a step, at most.
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, for models that
             need more memory than there is. Where memory runs out, it is doubled by itself.
+        devices: What shares each batch: "auto" for the workers that the variable TF_CONFIG names, or else all GPUs, or
+            else the CPU; "cpu" or "gpu" of this machine alone; or names, such as ["GPU:0", "GPU:1"]. On more than one,
+            copies of the model are trained, and bring back what they have learnt. See
+            [Several GPUs](../how-to/several-gpus.md) and [Several machines](../how-to/several-machines.md).
         augmentation: A `keras.Layer` from float32 images 0-255 to the same; it runs in the training step only.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
@@ -109,7 +114,8 @@ def train(
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
         CheckpointError: The folder holds another run, or cannot be written to.
-        TrainingError: The loss is not a number from the start, or one image alone does not fit into memory.
+        TrainingError: The loss is not a number from the start, one image alone does not fit into memory, or another
+            worker is lost.
         UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
         DataError: Labels do not fit the model.
 
@@ -135,6 +141,7 @@ def train(
         ]
     )
     began, seconds = time.monotonic(), budget_seconds(budget)
+    placement = _backend.placement(devices)
     if deterministic:
         _backend.make_deterministic()
     schedule = _check_schedule(schedule, optimizer, learning_rate)
@@ -152,9 +159,9 @@ def train(
     weigh = partial(class_weights, class_weight, classes=data.classes)
     own_weights = _sample_weights(sample_weight, len(data))
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
-    engine = named_optimizer(optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
-    if isinstance(optimizer, str):
-        exclude_from_weight_decay(engine, model)
+    engine = placement.adopted(
+        named_optimizer(optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
+    )
     watchers = [*callbacks, *_own_callbacks(schedule, patience, validated=validation_data is not None)]
     run = {
         "data": fingerprint(data),
@@ -174,24 +181,29 @@ def train(
         "deterministic": deterministic,
     }
 
-    with ProgressReport(verbose) as progress:
-        checkpoints = None if checkpoint is None else Checkpoints(checkpoint, run, say=progress.say)
+    with ProgressReport(verbose if placement.worker == 0 else 0) as progress, placement.lent(model) as model:  # noqa: PLR1704 - below, the copy on the devices is meant
+        if isinstance(optimizer, str):
+            exclude_from_weight_decay(engine, model)
+        writes = placement.worker == 0
+        checkpoints = None if checkpoint is None else Checkpoints(checkpoint, run, say=progress.say, writes=writes)
         with nullcontext() if checkpoints is None else closing(checkpoints):
             read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
             training = read(data, what="training")
             held_out = None if validation_data is None else read(validation_data, what="validation")
             validation = None if held_out is None else Validation(model, held_out, goal.plain)
+            placement.check_alike({**run, "images": len(training.dataset)})
             labels = np.asarray(training.dataset.labels)
             model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
             step = _backend.TrainingStep(
                 model,
                 engine,
                 goal,
-                augmentation=augmentation,
-                mixing=mixer,
+                augmentation=placement.adopted(augmentation),
+                mixing=placement.adopted(mixer),
                 one_label=goal.head == "softmax",
                 targets=goal.spec(),
                 micro_batches=micro_batches,
+                place=placement,
             )
             targets = goal.targets(labels)
             loop = Loop(
@@ -215,6 +227,7 @@ def train(
                 began=began,
                 checkpoints=checkpoints,
                 report=progress,
+                placement=placement,
             )
             history = loop.run()
     history.quarantined = training.quarantined | ({} if held_out is None else held_out.quarantined)
