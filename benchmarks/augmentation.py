@@ -8,15 +8,18 @@ Batches of 32 uint8 images of 224x224x3, cast to float32 and augmented in a comp
 - `strong` against `keras.layers.RandAugment` as it comes;
 - `mixup` and `cutmix` against `keras.layers.MixUp` and `keras.layers.CutMix`, with the same alphas.
 
-Then whole training steps of `small_cnn` on 32x32x3 images, without and with augmentation, in turn; a share is the time
-that augmentation adds to a step, divided by the whole. Rounds run A B A B; ratios and shares are taken round by round;
-the first round warms up and is not counted.
+Then whole training steps of `small_cnn` on 32x32x3 images, without and with augmentation; a share is the time that
+augmentation adds to a step, divided by the whole: by the clock, and in time of the processors, which other work on the
+machine does not lengthen. Calls run A B A B; a round is the mean of some of them; ratios and shares are taken round by
+round; the first round warms up and is not counted.
 """
 
 import argparse
+import itertools
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -69,18 +72,18 @@ def compiled(augment: Callable[..., Any], *rest: Any) -> Callable[[Any], object]
     return run.get_concrete_function()
 
 
-def milliseconds(work: Callable[[], object], times: int) -> float:
-    """Return how long one of `times` calls takes."""
-    start = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - start) / times * 1e3
-
-
-def in_turn(named: dict[str, Callable[[], object]], *, rounds: int, times: int) -> dict[str, np.ndarray]:
-    """Measure all in turn, round by round."""
-    measured = [[milliseconds(work, times) for work in named.values()] for _ in range(rounds + 1)]
-    return dict(zip(named, np.array(measured[1:]).T, strict=True))
+def in_turn(
+    named: dict[str, Callable[[], object]], *, rounds: int, calls: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, np.ndarray]:
+    """Measure all in turn, call by call; return the mean milliseconds of a call in each round."""
+    seconds = np.zeros((rounds + 1, len(named)))
+    for each in seconds:
+        for _ in range(calls):
+            for index, work in enumerate(named.values()):
+                start = clock()
+                work()
+                each[index] += clock() - start
+    return dict(zip(named, 1e3 * seconds[1:].T / calls, strict=True))  # the first round warms up
 
 
 def row(name: str, values: np.ndarray) -> None:
@@ -104,8 +107,7 @@ def against_keras(rounds: int) -> None:
         "Keras CutMix": compiled(mix_of_keras(layers.CutMix(1.0, seed=1)), *mixed),
         "cutmix": compiled(in_training(transforms.mixing("cutmix")), *mixed),
     }
-    calls = {name: lambda run=run: run(images) for name, run in sides.items()}
-    found = in_turn(calls, rounds=rounds, times=3)
+    found = in_turn({name: partial(run, images) for name, run in sides.items()}, rounds=rounds, calls=3)
     print(f"{BATCH} images of {SIDE}x{SIDE}x3, {os.cpu_count()} cores; ms a batch\n")
     print("| | n | median | min | max |\n|---|---|---|---|---|")
     for name, values in found.items():
@@ -115,7 +117,7 @@ def against_keras(rounds: int) -> None:
         row(f"ratio {theirs} / {ours}", found[theirs] / found[ours])
 
 
-def share_of_a_step(rounds: int, batch: int, side: int = 32) -> None:
+def share_of_a_step(rounds: int, batch: int, clock: Callable[[], float], side: int = 32) -> None:
     """Measure whole training steps."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
@@ -134,9 +136,10 @@ def share_of_a_step(rounds: int, batch: int, side: int = 32) -> None:
 
         return work
 
-    found = in_turn({str(name): step(name) for name in (None, "light", "standard", "strong")}, rounds=rounds, times=20)
+    steps = {str(name): step(name) for name in (None, "light", "standard", "strong")}
+    found = in_turn(steps, rounds=rounds, calls=30, clock=clock)
     plain = found.pop("None")
-    print(f"\nsmall_cnn, batch {batch}, {side}x{side}x3; ms a step, and shares of it in %\n")
+    print(f"\nsmall_cnn, batch {batch}, {side}x{side}x3; ms a step by {clock.__name__}, and shares of it in %\n")
     print("| | n | median | min | max |\n|---|---|---|---|---|")
     row("step without augmentation", plain)
     for name, values in found.items():
@@ -150,8 +153,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     against_keras(arguments.rounds)
-    for batch in (32, 64):
-        share_of_a_step(arguments.rounds, batch)
+    for batch, clock in itertools.product((32, 64), (time.perf_counter, time.process_time)):
+        share_of_a_step(arguments.rounds, batch, clock)
 
 
 if __name__ == "__main__":
