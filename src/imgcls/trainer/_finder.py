@@ -33,7 +33,7 @@ class LearningRateCurve:
 
     Examples:
         >>> import numpy as np
-        >>> from imgcls.trainer._finder import LearningRateCurve
+        >>> from imgcls.trainer import LearningRateCurve
         >>> rates = np.geomspace(1e-5, 10, 100)
         >>> LearningRateCurve(rates, 2.3 - np.sqrt(rates) + rates)
         LearningRateCurve(100 steps from 1e-05 to 10; suggestion 0.061: a tenth of the rate of the lowest loss)

@@ -35,7 +35,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras publishes
 
     Examples:
         >>> import keras
-        >>> from imgcls.trainer._muon import Muon
+        >>> from imgcls.trainer import Muon
         >>> model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
         >>> model.compile(Muon(0.02, weight_decay=0.01), "mse")
     """

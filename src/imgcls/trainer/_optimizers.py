@@ -43,7 +43,6 @@ def optimizer(
     weight_decay: Any = "auto",
     clip_norm: float | None = None,
     average: float | None = None,
-    steps: int | None = None,
 ) -> Any:
     """Build a Keras optimizer.
 
@@ -57,7 +56,6 @@ def optimizer(
         clip_norm: Shorten gradients so that the norm of all of them together is at most this; None leaves them.
         average: Keep a moving average of the weights that remembers this share of itself in each step, such as 0.999.
             It becomes the weights by the optimizer's `finalize_variable_values(model.trainable_variables)`.
-        steps: The number of steps of a schedule inside the optimizer.
 
     Returns:
         A `keras.optimizers.Optimizer`.
@@ -93,7 +91,7 @@ def optimizer(
     )
     row = _TABLE[name]
     if automatic_rate:
-        learning_rate = row.peak_rate if steps is None else _warmup_and_cosine(row.peak_rate, steps)
+        learning_rate = row.peak_rate
     elif not is_schedule(learning_rate):
         learning_rate = float(learning_rate)  # Keras knows no NumPy scalars
     return row.build(
@@ -156,10 +154,3 @@ def _beside_an_object(engine: Any, given: dict[str, Any]) -> str | None:
         return None
     verb, them = ("goes", "it") if len(named) == 1 else ("go", "them")
     return f"{', '.join(named)} {verb} with a named optimizer; {type(engine).__name__} has its own. Leave {them} out."
-
-
-def _warmup_and_cosine(peak: float, steps: int) -> Any:
-    warmup = max(1, steps // 10)
-    return keras.optimizers.schedules.CosineDecay(
-        peak / 25, decay_steps=max(1, steps - warmup), warmup_target=peak, warmup_steps=warmup
-    )

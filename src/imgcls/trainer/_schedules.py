@@ -35,7 +35,7 @@ def factor(name: str, progress: float) -> float:
         ConfigurationError: The name is not known.
 
     Examples:
-        >>> from imgcls.trainer._schedules import factor
+        >>> from imgcls.trainer import factor
         >>> [round(factor("cosine", progress), 2) for progress in (0, 0.05, 0.1, 0.55, 1)]
         [0.04, 0.52, 1.0, 0.5, 0.0]
     """
