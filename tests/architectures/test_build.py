@@ -43,7 +43,7 @@ def published_weights(name: str, path: Path) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "small_resnet"])
+@pytest.mark.parametrize("name", ["small_cnn", "small_resnet", "speed_cnn"])
 @pytest.mark.parametrize("pooling", ["average", "max", "flatten"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_our_own_build_for_every_pooling_and_channel_count(name, pooling, channels):

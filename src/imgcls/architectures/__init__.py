@@ -3,6 +3,7 @@
 from imgcls.architectures._build import POOLINGS, build
 from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
+from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import set_weights
 
@@ -19,4 +20,6 @@ __all__ = [
     "set_weights",
     "small_cnn",
     "small_resnet",
+    "speed_cnn",
+    "whiten",
 ]

@@ -10,16 +10,19 @@ import keras
 from keras import layers
 
 from imgcls import _checks, transforms
-from imgcls.architectures import _cnn
+from imgcls.architectures import _cnn, _speed
 from imgcls.architectures._table import Architecture, describe
 from imgcls.architectures._weights import load_pretrained
 from imgcls.errors import ConfigurationError
 
 POOLINGS = ("average", "max", "flatten")
 HEADS = ("softmax", "sigmoid")
-_OWN: dict[str, Callable[[tuple[int, int, int]], Any]] = {
+_OWN: dict[str, Callable[..., Any]] = {
     "small_cnn": _cnn.small_cnn,
     "small_resnet": _cnn.small_resnet,
+    "speed_cnn": _speed.speed_cnn,
+    "speed_cnn_narrow": _speed.speed_cnn,
+    "speed_cnn_wide": _speed.speed_cnn,
 }
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -97,7 +100,8 @@ def build(
         backbone = _backbone(row, tuple(x.shape[1:]))
         if weights is not None:
             load_pretrained(backbone, row, weights)
-        backbone.trainable = fine_tune
+        if not fine_tune:  # where it is trained, layers that are fixed by design stay fixed
+            backbone.trainable = False
         x = _chain(x, [backbone, _pool(pooling), layers.Dropout(dropout, seed=seed, name="dropout")])
         return keras.Model(inputs, layers.Dense(num_classes, activation=head, name="head")(x), name="classifier")
 
@@ -110,7 +114,7 @@ def _chain(x: Any, stages: Sequence[Any]) -> Any:
 
 def _backbone(row: Architecture, shape: tuple[int, int, int]) -> Any:
     if row.builder is None:
-        model = _OWN[row.name](shape)
+        model = _OWN[row.name](shape, **row.options)
     else:
         builder = getattr(keras.applications, row.builder)
         model = builder(include_top=False, weights=None, input_shape=shape, **row.options)

@@ -21,6 +21,7 @@ class Architecture:
         scaling: What its authors feed it: "tf" (to [-1, 1]), "torch" (ImageNet mean and deviation), "caffe" (BGR,
             mean subtracted) or "inside" (pixels 0-255, scaled by its own first layers).
         options: Further arguments of the builder.
+        quick: Whether it is made to learn in few passes: `whiten` prepares it, and training has a recipe for it.
     """
 
     name: str
@@ -31,6 +32,11 @@ class Architecture:
     builder: str | None = None
     scaling: str = "inside"
     options: Mapping[str, Any] = field(default_factory=dict)
+    quick: bool = False
+
+
+def _quick(name: str, summary: str, *filters: int) -> Architecture:
+    return Architecture(name, summary, None, 9, False, options={"filters": filters}, quick=True)
 
 
 def _rows(
@@ -46,6 +52,9 @@ _EFFICIENTNET_SIZES = (224, 240, 260, 300, 380, 456, 528, 600)
 _ROWS = [
     Architecture("small_cnn", "the textbook CNN: three blocks of convolution, pooling, normalisation", None, 8, False),
     Architecture("small_resnet", "a residual network of four blocks (He et al., CVPR 2016)", None, 8, False),
+    _quick("speed_cnn", "whitening and three groups, to learn in few passes (Jordan, arXiv 2404.00498)", 32, 64, 128),
+    _quick("speed_cnn_narrow", "speed_cnn, half its width: for digits and letters", 16, 32, 64),
+    _quick("speed_cnn_wide", "speed_cnn in the width of its source, six times the work", 64, 256, 256),
     *_rows("MobileNet", "tf", "Howard et al., arXiv 1704.04861", ("mobilenet", "MobileNet", 224)),
     Architecture(
         "mobilenet_025",

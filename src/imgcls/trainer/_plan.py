@@ -37,6 +37,7 @@ class Plan:
         blueprint: The other arguments of `architectures.build`: plain data, enough to build the graph again.
         settings: Arguments of `train`.
         choices: Each "auto" with its value and reason.
+        sample: Training images `uint8 (n, H, W, C)` that the first layer is set from; None where it is learnt.
     """
 
     architecture: Any
@@ -44,10 +45,14 @@ class Plan:
     blueprint: dict[str, Any]
     settings: dict[str, Any]
     choices: dict[str, Choice] = field(default_factory=dict)
+    sample: NDArray[np.uint8] | None = None
 
     def build(self) -> Any:
         """Build the model."""
-        return architectures.build(self.architecture, **self.blueprint, weights=self.weights)
+        model = architectures.build(self.architecture, **self.blueprint, weights=self.weights)
+        if self.sample is not None:
+            architectures.whiten(model, self.sample)
+        return model
 
 
 def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
@@ -156,6 +161,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         one_hot=arguments["mixing"] is not None,
     )
     brings_scaling = row is not None and row.builder is not None
+    quick = row is not None and row.quick
     held = {image.shape[2] for image in sample}
     channels = held.pop() if len(held) == 1 and arguments["color"] != "rgb" and not brings_scaling else 3
     grayscale = arguments["color"] == "grayscale" and channels == 3
@@ -199,7 +205,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         "augmentation": transforms.augmentation(policy, seed=arguments["seed"]),
         **{name: arguments[name] for name in _PASSED_ON},
     }
-    return Plan(kind, weights, blueprint, settings, choices)
+    return Plan(kind, weights, blueprint, settings, choices, sample=pixels if quick and weights is None else None)
 
 
 def _own_size(kind: Any) -> tuple[tuple[int, int], str] | None:
