@@ -48,6 +48,28 @@ def test_any_batch_can_be_had_by_its_step(data, keep):
     assert passed(made.shuffled(seed=3, epoch=4, start=2)) == whole[2:]
 
 
+def test_a_worker_reads_its_part_of_each_batch_only(data, monkeypatch):
+    made, reads = batches(data, keep="stream"), []
+    monkeypatch.setattr(images, "read", lambda *args, **options: reads.append(1) or read(*args, **options))
+    seen = [len(batch.positions) for batch in made.shuffled(seed=0, epoch=0, part=(1, 3))]
+    assert seen == [1, 1, 1, 1]  # of 2 + 1 + 1 images in each of four batches
+    assert len(reads) == 4
+
+
+@pytest.mark.parametrize(("keep", "parts"), [("memory", 1), ("memory", 2), ("stream", 3), ("memory", 7)])
+def test_parts_of_a_batch_together_are_the_batch(data, keep, parts):
+    """Uneven parts, and more parts than images."""
+    made = batches(data, keep=keep)
+    whole = passed(made.shuffled(seed=3, epoch=4, start=1))
+    found = [passed(made.shuffled(seed=3, epoch=4, start=1, part=(place, parts))) for place in range(parts)]
+    for step, (pixels, positions) in enumerate(whole):
+        shares = [part[step] for part in found]
+        assert b"".join(share[0] for share in shares) == pixels
+        assert [position for share in shares for position in share[1]] == positions
+        sizes = [len(share[1]) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
+
+
 def test_threads_work_two_batches_ahead_and_stop_with_their_consumer(data, monkeypatch):
     reads = []
     monkeypatch.setattr(images, "read", lambda *args, **options: reads.append(1) or read(*args, **options))

@@ -265,6 +265,21 @@ def test_a_folder_serves_one_process_at_a_time(tmp_path):
     opened(tmp_path).close()
 
 
+def test_one_worker_writes_and_the_others_read(tmp_path):
+    folder = tmp_path / "runs"
+    reader = Checkpoints(folder, RUN, say=print, writes=False)
+    assert reader.newest() is None
+    reader.save(state(1))
+    assert not folder.exists()
+    writer = opened(folder)
+    writer.save(state(2))
+    assert reader.newest().facts["epoch"] == 2
+    reader.save(state(3))
+    assert numbers(folder) == [1]
+    reader.close()
+    writer.close()
+
+
 def test_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(CheckpointError) as refusal:

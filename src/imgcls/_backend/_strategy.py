@@ -88,8 +88,8 @@ class Placement:
                 copied = keras.models.clone_model(model)
         except (ValueError, TypeError, NotImplementedError) as error:
             message = (
-                f"{type(model).__name__} cannot be copied to several devices: {error}. Accepted: models of the "
-                "functional or sequential kind. Or train on one device, such as devices=['GPU:0']."
+                f"{type(model).__name__} cannot be copied to several devices. Accepted: a functional or sequential "
+                "model, or one that Keras can make again from its get_config. Or train on one device."
             )
             raise ConfigurationError(message) from error
         _assign(copied.variables, model.variables)
@@ -103,25 +103,26 @@ class Placement:
     def spread(
         self,
         learn: Callable[[Sequence[Any]], tuple[Any, Any, list[Any]]],
+        apply: Callable[[list[Any]], None],
         batch: Sequence[Any],
         *,
         seeds: Sequence[Any],
         statistics: Sequence[Any],
-    ) -> tuple[Any, Any, Any, list[Any]]:
-        """Let each replica learn from a part of a batch; to be called inside a graph.
+    ) -> tuple[Any, Any, Any]:
+        """Let each replica learn from a part of a batch, and all do the same update; to be called inside a graph.
 
         Replicas take parts that follow each other and differ by one image at most. One that gets none still takes
         part, since the others wait for it: it computes one image, which counts for nothing.
 
         Args:
             learn: From a batch to its mean loss, the number of right predictions and gradients.
+            apply: Updates weights by gradients, those of the whole batch.
             batch: What this worker has of it: tensors of one length.
             seeds: The random state of layers. Each replica draws numbers of its own; afterwards all have the same.
             statistics: Variables that layers update while they compute. They become the mean over the whole batch.
 
         Returns:
-            The mean loss, the number of right predictions, the number of images and the gradients of the whole batch,
-            over all workers; gradients as each replica has them.
+            The mean loss, the number of right predictions and the number of images, over all workers.
         """
         count = tf.shape(batch[0])[0]
         filled = [
@@ -148,13 +149,13 @@ class Placement:
             )
             whole = iter([one / tf.maximum(images, 1.0) for one in sums])
             loss = next(whole)
-            gradients = [None if one is None else next(whole) for one in gradients]
-            return loss, hits, images, gradients, list(whole)
+            apply([None if one is None else next(whole) for one in gradients])
+            for variable, value in zip(statistics, whole, strict=True):
+                variable.assign(value)
+            return loss, hits, images
 
-        loss, hits, images, gradients, measured = tf.nest.map_structure(self._first, self.strategy.run(run))
-        for variable, value in zip(statistics, measured, strict=True):
-            variable.assign(value)
-        return loss, hits, images, gradients
+        loss, hits, images = (self._first(one) for one in self.strategy.run(run))
+        return loss, hits, images
 
     # --- between workers -----------------------------------------------------------------------------------------
 
@@ -181,7 +182,9 @@ class Placement:
         Raises:
             ConfigurationError: The message names the workers and what differs.
         """
-        digests = [hashlib.sha256(json.dumps(one).encode()).hexdigest()[:12] for one in facts.values()]
+        if self.workers == 1:
+            return
+        digests = [hashlib.sha256(json.dumps(one, default=str).encode()).hexdigest()[:12] for one in facts.values()]
         table = self.gather([int(digest, 16) for digest in digests])
         differ = table != table[0]
         if differ.any():
@@ -203,7 +206,7 @@ class Placement:
             leads = tf.equal(context.replica_id_in_sync_group, 0)
             held = [tf.convert_to_tensor(one) for one in variables]
             mine = [tf.where(leads, one, tf.zeros_like(one)) for one in held]
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+            return [context.all_reduce(tf.distribute.ReduceOp.SUM, one) for one in mine]  # of several types
 
         with self.watched():
             values = tf.function(lambda: self.strategy.run(run), jit_compile=False)()
@@ -294,7 +297,7 @@ def _members(config: str) -> tuple[tuple[str, ...], int]:
             return (), 0
         index = {"chief": 0, "worker": len(chiefs)}[task["type"]] + int(task["index"])
         members = (*chiefs, *workers)
-        members[index]
+        dict(enumerate(members))[index]  # is there
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         message = (
             f"TF_CONFIG={config!r} is not understood. Accepted: "

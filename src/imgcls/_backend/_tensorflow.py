@@ -58,6 +58,8 @@ class TrainingStep:
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._augmentation, self._mixing, self._one_label = augmentation, mixing, one_label
         self.micro_batches = micro_batches
+        if self._place.strategy is not None:
+            optimizer._all_reduce_sum_gradients = list  # noqa: SLF001 - Keras would sum after it has clipped, and we have summed before
         with self._place.scope():
             optimizer.build(model.trainable_variables)
             self._sums = tf.Variable(tf.zeros(3), trainable=False)  # of loss, of hits, of images
@@ -146,14 +148,15 @@ class TrainingStep:
         if rated:
             self._optimizer.learning_rate.assign(rate)
         learn = partial(self._prepare_and_learn, mix=mix)
+        apply = partial(self._optimizer.apply, trainable_variables=self._model.trainable_variables)
         if self._place.strategy is None:
             count = tf.cast(tf.shape(images)[0], tf.float32)
             loss, hits, gradients = learn((images, targets, weights))
+            apply(gradients)
         else:
-            loss, hits, count, gradients = self._place.spread(
-                learn, (images, targets, weights), seeds=self._seeds(), statistics=self._statistics()
+            loss, hits, count = self._place.spread(
+                learn, apply, (images, targets, weights), seeds=self._seeds(), statistics=self._statistics()
             )
-        self._optimizer.apply(gradients, self._model.trainable_variables)
         self._sums.assign_add(tf.stack([loss * count, hits, count]))
 
     def _prepare_and_learn(self, batch: Sequence[Any], *, mix: bool) -> tuple[Any, Any, list[Any]]:

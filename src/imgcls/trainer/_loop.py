@@ -196,7 +196,7 @@ class Loop:
         if rate is not None:
             self._rate = rate
         elif self._place == len(self._training) - 1:  # of the last step; a schedule moves on after it
-            self._rate = float(self._model.optimizer.learning_rate)
+            self._rate = float(np.asarray(self._model.optimizer.learning_rate))
         if not len(batch.positions) and self._placement.workers == 1:  # all its files have gone bad since the beginning
             return
         if self._per_batch:
@@ -384,7 +384,7 @@ class Loop:
             return
         self._pace.scale /= 2
         if not self._pace.leads:
-            engine.learning_rate = float(engine.learning_rate) / 2
+            engine.learning_rate = float(np.asarray(engine.learning_rate)) / 2
         self._rollbacks = count
         self._good = self._capture()
         self._warn(

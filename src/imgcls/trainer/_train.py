@@ -217,7 +217,7 @@ def train(
                 pace=Pace(
                     steps=epochs * len(training),
                     schedule=schedule,
-                    peak=float(engine.learning_rate) if schedule in _LED else None,
+                    peak=float(np.asarray(engine.learning_rate)) if schedule in _LED else None,
                     budget=seconds,
                 ),
                 callbacks=watchers,

@@ -1,0 +1,354 @@
+"""Several devices and several machines: the weights of one device, no image lost or repeated, a lost worker named.
+
+Logical devices and workers must be set up before TensorFlow computes anything, so all of it runs in fresh processes:
+this file as a script.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+IMAGES, BATCH = 310, 31  # ten steps an epoch, and no even halves
+
+
+def plain_model(seed, *, normalised=False):
+    """Build a network that computes the same for each image, whatever its batch; with BatchNormalization not so."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    layers = keras.layers
+    middle = [layers.BatchNormalization(), layers.Dropout(0.2, seed=5)] if normalised else []
+    stages = [layers.Rescaling(1 / 16), layers.Conv2D(8, 3), *middle, layers.ReLU(), layers.Flatten()]
+    return keras.Sequential([keras.Input((8, 8, 1)), *stages, layers.Dense(10, activation="softmax")])
+
+
+def digits(count=IMAGES):
+    from imgcls import Dataset
+
+    return Dataset.builtin("digits")[:count]
+
+
+def flat(model):
+    return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
+
+
+def twenty_steps(devices, seed=0, **arguments):
+    """Train from the weights of a seed; return those afterwards and the history."""
+    from imgcls import trainer
+
+    model = plain_model(seed)
+    arguments = {"optimizer": "adamw", "epochs": 2, "batch_size": BATCH, **arguments}
+    history = trainer.train(model, digits(), validation_data=digits(50), devices=devices, verbose=0, **arguments)
+    return flat(model), history
+
+
+def assert_same_training(found, expected):
+    # Sums in another order differ in the last bits, which a weight near zero shows at any relative tolerance.
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=2e-6)
+
+
+def regularised(devices, **arguments):
+    """Train with everything that draws random numbers or keeps statistics; return all variables."""
+    from imgcls import trainer, transforms
+
+    model = plain_model(0, normalised=True)
+    layer = transforms.augmentation("light", seed=3)
+    settings = {"epochs": 2, "batch_size": BATCH, "mixing": "mixup", "average": 0.9, "clip_norm": 1.0, "verbose": 0}
+    trainer.train(model, digits(), augmentation=layer, devices=devices, **{**settings, **arguments})
+    return flat(model)
+
+
+# --- two logical devices of one machine ---------------------------------------------------------------------------
+
+
+def check_logical_devices():
+    """Run every check that needs two devices in one process; a failure ends it."""
+    import keras
+    import tensorflow as tf
+
+    halves = [tf.config.LogicalDeviceConfiguration()] * 3
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+    from imgcls import ConfigurationError, ImageClassifier, trainer
+
+    two, three = ["CPU:0", "CPU:1"], ["cpu:0", "cpu:1", "cpu:2"]
+    clipped = {"clip_norm": 0.1, "average": 0.9, "class_weight": "balanced"}
+    adam = {"optimizer": keras.optimizers.Adam(), "micro_batches": 4}
+    for arguments, devices in (({}, three), (clipped, two), ({"optimizer": "muon"}, two), (adam, two)):
+        expected, history = twenty_steps("auto", **arguments)
+        found, same = twenty_steps(devices, **arguments)
+        assert_same_training(found, expected)
+        np.testing.assert_allclose(same["loss"], history["loss"], rtol=1e-5)
+        assert same["accuracy"] == history["accuracy"]
+        np.testing.assert_allclose(same["val_loss"], history["val_loss"], rtol=1e-5)
+    # fewer images than replicas
+    tiny = {"epochs": 1, "batch_size": 2}
+    assert_same_training(twenty_steps(three, **tiny)[0], twenty_steps("auto", **tiny)[0])
+    # random numbers follow from the seed; replicas draw different ones
+    first, again = regularised(two), regularised(two)
+    np.testing.assert_array_equal(first, again)
+    check_replicas_draw_their_own_numbers(two)
+    check_statistics_are_those_of_the_whole_batch(two)
+    # the classifier
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1, devices=two).fit(digits(), verbose=0)
+    assert classifier.choices_.get("devices") is None
+    assert not hasattr(classifier.model_.weights[0].value, "values")  # a plain variable again
+    assert classifier.get_params()["devices"] == two
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits(), verbose=0)
+    assert tuple(classifier.choices_["devices"]) == (["CPU:0"], "there is no GPU")
+    # refusals
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.choose_devices(["CPU:0", "GPU:7"])
+    assert str(refusal.value) == (
+        "devices=['CPU:0', 'GPU:7'] is not accepted. Accepted: 'auto', 'cpu', 'gpu', or a list of different ones of "
+        "CPU:0, CPU:1, CPU:2, which are what TensorFlow sees."
+    )
+    for wrong in ("gpu", "tpu", [], ["CPU:0", "cpu:0"]):
+        with pytest.raises(ConfigurationError, match="is not accepted"):
+            trainer.choose_devices(wrong)
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = plain_model(0)
+
+        def call(self, images):
+            return self.inner(images)
+
+    own = Own()
+    own.build((None, 8, 8, 1))
+    own.input_shape, own.output_shape = (None, 8, 8, 1), (None, 10)
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.train(own, digits(), devices=two, verbose=0)
+    assert str(refusal.value) == (
+        "Own cannot be copied to several devices. Accepted: a functional or sequential model, or one that Keras can make "
+        "again from its get_config. Or train on one device."
+    )
+    os.environ["TF_CONFIG"] = json.dumps(config([1, 2], 0))
+    with pytest.raises(ConfigurationError, match=r"^TF_CONFIG names workers, and TensorFlow has computed something"):
+        trainer.choose_devices()
+
+
+def check_replicas_draw_their_own_numbers(devices):
+    import keras
+    import tensorflow as tf
+
+    from imgcls import trainer
+
+    seen = []
+
+    class Noise(keras.layers.Layer):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.generator = keras.random.SeedGenerator(0)
+
+        def call(self, images, training=False):
+            drawn = keras.random.uniform((), seed=self.generator)
+            tf.py_function(lambda value: seen.append(float(value)), [drawn], [])
+            return images
+
+    trainer.train(plain_model(0), digits(62), epochs=1, batch_size=31, augmentation=Noise(), devices=devices, verbose=0)
+    assert len(seen) == 4
+    assert len(set(seen)) == 4  # two steps of two replicas
+
+
+def check_statistics_are_those_of_the_whole_batch(devices):
+    """BatchNormalization keeps the mean of what replicas saw, by their shares: the mean of the whole batch."""
+    from imgcls import trainer
+
+    model = plain_model(0, normalised=True)
+    normalisation = model.layers[2]
+    kernel, bias = model.layers[1].get_weights()
+    trainer.train(model, digits(31), optimizer="sgd", epochs=1, batch_size=31, devices=devices, verbose=0)
+    pixels = np.stack([sample.image for sample in digits(31)])
+    windows = np.lib.stride_tricks.sliding_window_view(pixels[..., 0] / 16.0, (3, 3), axis=(1, 2))
+    features = np.einsum("nxyij,ijf->nxyf", windows, kernel[:, :, 0]) + bias
+    momentum = normalisation.momentum
+    np.testing.assert_allclose(
+        normalisation.moving_mean, (1 - momentum) * features.mean(axis=(0, 1, 2)), rtol=1e-4, atol=1e-7
+    )
+
+
+def test_two_logical_devices_train_as_one():
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    done = subprocess.run(
+        [sys.executable, __file__, "devices"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "WARNING:tensorflow" not in done.stderr
+
+
+# --- two workers on loopback --------------------------------------------------------------------------------------
+
+
+def config(ports, index):
+    return {"cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]}, "task": {"type": "worker", "index": index}}
+
+
+def start_workers(job, *arguments):
+    """Start two processes that know of each other."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return [
+        subprocess.Popen(
+            [sys.executable, __file__, job, *map(str, arguments)],
+            env={**os.environ, "TF_CONFIG": json.dumps(config(ports, index))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+
+
+def finish(workers, timeout=300):
+    """Wait for the workers and return what they wrote to stdout; none is left behind."""
+    try:
+        ended = [worker.communicate(timeout=timeout) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    for worker, (_, err) in zip(workers, ended, strict=True):
+        assert worker.returncode == 0, err[-3000:]
+    return [out for out, _ in ended]
+
+
+def work(folder):
+    """Run in each of two workers: all that is compared."""
+    from imgcls import ConfigurationError, trainer
+    from imgcls.datasets import Batches
+
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    choice = trainer.choose_devices()
+    assert choice == (["worker 0", "worker 1"], f"TF_CONFIG names 2 workers, and this is worker {index}")
+    seen, shuffled = [], Batches.shuffled
+
+    def spy(self, **arguments):
+        for batch in shuffled(self, **arguments):
+            seen.append(batch.positions)
+            yield batch
+
+    Batches.shuffled = spy
+    weights, history = twenty_steps("auto", seed=index)  # initial weights differ: those of worker 0 count
+    Batches.shuffled = shuffled
+    np.savez(folder / f"positions-{index}.npz", *seen)
+    tiny, _ = twenty_steps("auto", epochs=1, batch_size=1, class_weight="balanced")  # worker 1 has no image at all
+    found = {"weights": weights, "tiny": tiny, "regularised": regularised("auto")}
+    np.savez(folder / f"found-{index}.npz", **found, loss=history["loss"], val_loss=history["val_loss"])
+    with pytest.raises(ConfigurationError) as refusal:
+        twenty_steps("auto", epochs=1 + index)
+    assert str(refusal.value) == (
+        "worker 1 differs from worker 0 in: epochs. Start every worker with the same script, arguments and files; the "
+        "folder of checkpoint must be one that all of them see."
+    )
+
+
+def test_two_workers_with_half_batches_equal_one_process(tmp_path):
+    finish(start_workers("work", tmp_path))
+    first, second = (dict(np.load(tmp_path / f"found-{index}.npz")) for index in range(2))
+    for name, value in first.items():
+        np.testing.assert_array_equal(second[name], value, err_msg=name)
+    weights, history = twenty_steps("cpu")
+    assert_same_training(first["weights"], weights)
+    np.testing.assert_allclose(first["loss"], history["loss"], rtol=1e-5)
+    np.testing.assert_allclose(first["val_loss"], history["val_loss"], rtol=1e-5)
+    assert_same_training(first["tiny"], twenty_steps("cpu", epochs=1, batch_size=1, class_weight="balanced")[0])
+    parts = [list(np.load(tmp_path / f"positions-{index}.npz").values()) for index in range(2)]
+    assert [len(part) for part in parts] == [20, 20]
+    assert {(len(one), len(other)) for one, other in zip(*parts, strict=True)} == {(16, 15)}
+    for epoch in (slice(0, 10), slice(10, 20)):
+        seen = np.concatenate([*parts[0][epoch], *parts[1][epoch]])
+        np.testing.assert_array_equal(np.sort(seen), np.arange(IMAGES))
+
+
+# --- a worker is lost ---------------------------------------------------------------------------------------------
+
+
+def run(folder):
+    """Train slowly with checkpoints; say when a step is done, and print the hash of what was learnt."""
+    import keras
+
+    from imgcls import TrainingError, trainer
+    from imgcls.trainer import _loop
+
+    trainer.choose_devices()
+    _loop.SAVE_SECONDS, _loop._SAVE_SHARE = 0.0, 0
+
+    def done(batch, logs):
+        time.sleep(0.05)
+        sys.stdout.write("step\n")
+        sys.stdout.flush()
+
+    try:
+        learnt = regularised(
+            "auto",
+            checkpoint=folder,
+            validation_data=digits(50),
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=done)],
+        )
+    except TrainingError as error:
+        sys.stdout.write(f"lost: {error}\n")
+        return
+    sys.stdout.write(f"hash: {hashlib.sha256(learnt.tobytes()).hexdigest()}\n")
+
+
+def hashes(outputs):
+    return {line for out in outputs for line in out.splitlines() if line.startswith("hash: ")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_when_a_worker_is_killed_the_other_says_so_and_the_pair_goes_on_exactly(tmp_path, killed):
+    truth = hashes(finish(start_workers("run", tmp_path / "truth")))
+    assert len(truth) == 1
+    workers = start_workers("run", tmp_path / "runs")
+    for _ in range(7):
+        assert workers[killed].stdout.readline() == "step\n"
+    workers[killed].kill()
+    begin = time.monotonic()
+    out = finish([workers[1 - killed]], timeout=100)[0]
+    assert time.monotonic() - begin < 60
+    words = out.splitlines()[-1]
+    assert words.startswith(
+        f"lost: worker {killed} of 2 is lost, and worker {1 - killed} cannot go on without it. Start"
+    )
+    workers[killed].communicate()
+    assert hashes(finish(start_workers("run", tmp_path / "runs"))) == truth
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGTERM to one process")
+def test_a_signal_to_one_worker_stops_both_between_the_same_steps(tmp_path):
+    truth = hashes(finish(start_workers("run", tmp_path / "truth")))
+    workers = start_workers("run", tmp_path / "runs")
+    for _ in range(7):
+        assert workers[1].stdout.readline() == "step\n"
+    workers[1].send_signal(signal.SIGTERM)
+    stopped = finish([workers[0]], timeout=100)
+    assert len(hashes(stopped)) == 1
+    assert hashes(stopped) != truth
+    workers[1].communicate(timeout=100)
+    assert workers[1].returncode == -signal.SIGTERM
+    assert hashes(finish(start_workers("run", tmp_path / "runs"))) == truth
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "devices":
+        check_logical_devices()
+    else:
+        {"work": work, "run": run}[sys.argv[1]](Path(sys.argv[2]))
