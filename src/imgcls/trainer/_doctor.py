@@ -124,7 +124,7 @@ class Doctor:
 
 def _scales_twice(model: Any) -> bool:
     """Say whether a model of the user's own scales pixels that are scaled before it."""
-    ours = [layer for layer in model.layers if layer.name == "normalization"]
+    ours = [layer for layer in model.layers if layer.name == "normalization" and np.any(np.asarray(layer.scale) != 1)]
     nested = [layer for layer in model.layers if layer.name == "backbone" and isinstance(layer, keras.Model)]
     if not ours or not nested:
         return False

@@ -1,0 +1,147 @@
+"""Each complaint is made where it is true, once, and not where training is sound."""
+
+import keras
+import numpy as np
+import pytest
+
+from imgcls import Dataset, ImageClassifier, architectures, trainer
+from imgcls.trainer import _doctor
+from imgcls.trainer._doctor import Vitals, complaints, guessing_loss
+
+CLASSES = ("cat", "dog", "bird", "fish")
+SOUND = {
+    "classes": CLASSES,
+    "losses": [1.1, 0.8, 0.6],
+    "guessing": np.log(4),
+    "predicted": np.array([10, 9, 11, 10]),
+    "held": np.array([10, 10, 10, 10]),
+    "modes": (0.9, 0.85),
+    "waited": 2.0,
+    "seconds": 60.0,
+}
+
+
+def test_nothing_is_said_of_a_sound_run():
+    assert complaints(Vitals(**SOUND)) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "words"),
+    [
+        (
+            {"losses": [3.0, 5.0]},
+            "rate",
+            "the loss is 5, worse than that of guessing (1.39): the learning rate is too high. Divide it by 10, or let lr_find suggest one",
+        ),
+        (
+            {"losses": [1.5, 1.39]},
+            "stuck",
+            "after 2 epochs the loss is still 1.390, and guessing has ln(4) = 1.386: nothing is learnt. Look whether labels belong to their images; then try another learning_rate",
+        ),
+        (
+            {"losses": [0.5, 0.33], "guessing": 0.33},
+            "stuck",
+            "after 2 epochs the loss is still 0.330, and guessing has 0.330: nothing is learnt. Look whether labels belong to their images; then try another learning_rate",
+        ),
+        (
+            {"predicted": np.array([0, 40, 0, 0])},
+            "one class",
+            "100% of the validation images are called 'dog', and 25% are: the accuracy is that of a constant answer. Train longer, or with class_weight='balanced'",
+        ),
+        (
+            {"modes": (0.9, 0.4)},
+            "modes",
+            "on one batch the model is right for 90% of the images in training mode and for 40% in use: the running statistics of BatchNormalization lag behind. Give it more steps, larger batches, or freeze it",
+        ),
+        (
+            {"waited": 30.0},
+            "waiting",
+            "the model waited for images 50% of the time: reading them is slower than learning from them. Free memory or disk, so that decoded images can be kept, or make the files smaller",
+        ),
+        (
+            {"scaled_twice": True},
+            "scaled twice",
+            "pixels are scaled twice: by normalization, and by a Rescaling or Normalization layer of your own model. Give normalization=None, so that your model gets pixels 0-255",
+        ),
+    ],
+)
+def test_each_complaint_is_made_alone(change, name, words):
+    assert complaints(Vitals(**{**SOUND, **change})) == {name: words}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"losses": [1.39]},  # one epoch says little
+        {"losses": []},  # no cross-entropy
+        {"predicted": None, "held": None},
+        {"predicted": np.array([0, 40, 0, 0]), "held": np.array([0, 40, 0, 0])},  # they are all dogs
+        {"modes": None},
+        {"modes": (0.4, 0.9)},  # dropout
+        {"waited": 1.0, "seconds": 2.0},  # too short to say
+    ],
+)
+def test_what_is_no_fault_is_not_said(change):
+    assert complaints(Vitals(**{**SOUND, **change})) == {}
+
+
+def test_guessing_costs_the_entropy_of_the_classes():
+    from scipy.stats import entropy
+
+    labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
+    assert guessing_loss(labels) == pytest.approx(entropy([0.7, 0.2, 0.1]))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Dataset.builtin("digits")[:600]
+
+
+def test_statistics_of_batch_normalization_that_lag_are_found_and_the_model_is_left_as_it_was(digits, monkeypatch):
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, mean=[80.0], std=[10.0])
+    for layer in model.get_layer("backbone").layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.99999  # they will not follow
+    calls = []
+    look = _doctor.Doctor._modes
+
+    def watched(self):
+        before = [np.array(one) for one in self._model.get_weights()]
+        found = look(self)
+        assert all((one == two).all() for one, two in zip(before, self._model.get_weights(), strict=True))
+        calls.append(found)
+        return found
+
+    monkeypatch.setattr(_doctor.Doctor, "_modes", watched)
+    history = trainer.train(model, digits, epochs=4, learning_rate=0.01, verbose=0)
+    assert calls[-1][0] > calls[-1][1] + 0.2
+    assert sum("BatchNormalization lag behind" in line for line in history.advice) == 1
+
+
+def test_a_rate_that_is_far_too_high_is_found_and_said_once(digits, capsys):
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+    history = trainer.train(model, digits, optimizer="sgd", learning_rate=3.0, epochs=3, verbose=2)
+    assert sum("the learning rate is too high" in line for line in history.advice) == 1
+    assert sum(line.startswith("doctor: the loss is") for line in capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_model_that_brings_its_own_rescaling_is_told(digits):
+    def own(input_shape, num_classes):
+        layers = [
+            keras.Input(input_shape),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(num_classes, activation="softmax"),
+        ]
+        return keras.Sequential(layers)
+
+    twice = ImageClassifier(own, image_size=8, epochs=1).fit(digits, verbose=0)
+    assert [line[:23] for line in twice.history_.advice] == ["pixels are scaled twice"]
+    once = ImageClassifier(own, image_size=8, epochs=1, normalization=None).fit(digits, verbose=0)
+    assert once.history_.advice == []
+
+
+def test_advice_is_kept_in_the_bundle(digits, tmp_path):
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+    classifier.history_.advice[:] = ["rest more"]
+    assert ImageClassifier.load(classifier.save(tmp_path / "a.imgcls")).history_.advice == ["rest more"]

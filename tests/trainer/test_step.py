@@ -1,0 +1,276 @@
+"""What a recipe adds to a step, against formulas: micro-batches, averages, smoothing, mixing, memory that runs out."""
+
+import keras
+import numpy as np
+import pytest
+
+from imgcls import Dataset, TrainingError, _backend, trainer, transforms
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Dataset.builtin("digits")[:90]
+
+
+@pytest.fixture(scope="module")
+def pixels(digits):
+    return np.stack([digits.read(index) for index in range(90)]).reshape(90, -1) / 255
+
+
+def softmax_regression(seed=0):
+    layers = [
+        keras.Input((8, 8, 1)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+        keras.layers.Dense(10, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(seed=seed)),
+    ]
+    return keras.Sequential(layers)
+
+
+def softmax(logits):
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("micro_batches", [2, 3, 7, 90, 200])
+def test_micro_batches_take_the_step_of_the_whole_batch(digits, micro_batches):
+    """Uneven parts too, and more parts than images."""
+
+    def weights(count):
+        model = softmax_regression()
+        trainer.train(
+            model,
+            digits,
+            optimizer=keras.optimizers.SGD(0.5),
+            epochs=2,
+            batch_size=45,
+            micro_batches=count,
+            sample_weight=np.linspace(0.5, 2, 90),
+            verbose=0,
+        )
+        return model.get_weights()
+
+    for one, other in zip(weights(micro_batches), weights(1), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_micro_batches_count_regularisation_once(digits):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(
+                10, activation="softmax", kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(0.1)
+            ),
+        ]
+    )
+    history = trainer.train(
+        model, digits, optimizer="sgd", learning_rate=1e-12, epochs=1, batch_size=90, micro_batches=4, verbose=0
+    )
+    assert history["loss"][0] == pytest.approx(np.log(10) + 64.0, rel=1e-4)  # 640 ones squared, times 0.1
+
+
+def test_label_smoothing_takes_the_step_of_smoothed_targets(digits, pixels):
+    model = softmax_regression()
+    kernel, bias = model.get_weights()
+    trainer.train(
+        model,
+        digits,
+        optimizer=keras.optimizers.SGD(1.0),
+        epochs=1,
+        batch_size=90,
+        label_smoothing=0.2,
+        loss="sparse_categorical_crossentropy",
+        verbose=0,
+    )
+    targets = np.eye(10)[digits.labels] * 0.8 + 0.02
+    gradient = pixels.T @ (softmax(pixels @ kernel + bias) - targets) / 90
+    np.testing.assert_allclose(model.get_weights()[0], kernel - gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_clipping_shortens_the_gradient_of_all_weights_together(digits, pixels):
+    model = softmax_regression()
+    kernel, bias = model.get_weights()
+    trainer.train(
+        model,
+        digits,
+        optimizer="sgd",
+        learning_rate=1.0,
+        weight_decay=None,
+        clip_norm=0.01,
+        epochs=1,
+        batch_size=90,
+        verbose=0,
+    )
+    change = [one - two for one, two in zip(model.get_weights(), (kernel, bias), strict=True)]
+    length = np.sqrt(sum((one**2).sum() for one in change))
+    assert length == pytest.approx(0.01 * 1.9, rel=1e-3)  # Nesterov's first step is 1 + momentum times the gradient
+
+
+def test_the_average_is_that_of_the_weights_after_each_step_and_is_what_is_kept(digits):
+    """The mean of all weights so far, each older one worth 0.7 times the next; Keras starts with the first."""
+    seen = []
+
+    class Recorder(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(self.model.get_weights()[0].copy())
+
+    model = softmax_regression()
+    trainer.train(model, digits, average=0.7, epochs=3, batch_size=30, callbacks=[Recorder()], verbose=0)
+    average = seen[0]
+    for weights in seen[1:]:
+        average = 0.7 * average + 0.3 * weights
+    np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-4, atol=1e-6)
+
+
+def test_validation_measures_the_average_and_training_goes_on_from_the_last_weights(digits):
+    logs = []
+
+    class Recorder(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs_=None):
+            logs.append((self.model.get_weights()[0].copy(), logs_["val_loss"]))
+
+    def run(callbacks):
+        model = softmax_regression()
+        trainer.train(
+            model, digits, validation_data=digits, average=0.9, epochs=3, batch_size=30, callbacks=callbacks, verbose=0
+        )
+        return model
+
+    model = run([Recorder()])
+    np.testing.assert_array_equal(logs[-1][0], model.get_weights()[0])
+    images = np.stack([digits.read(index) for index in range(90)])
+    loss = keras.losses.SparseCategoricalCrossentropy()(digits.labels, model(images))
+    assert logs[-1][1] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_mixing_stops_for_the_last_steps(digits):
+    """A layer that darkens every image shows when it is used."""
+
+    class Marker(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, images, targets, weights):
+            self.calls.assign_add(1.0)
+            return images, targets, weights
+
+    marker = Marker()
+    trainer.train(softmax_regression(), digits, mixing=marker, epochs=20, batch_size=90, verbose=0)
+    assert float(marker.calls) == 17  # 85 % of 20 steps
+
+
+def test_accuracy_of_mixed_images_is_that_of_the_larger_share(digits):
+    model = softmax_regression()
+    history = trainer.train(
+        model,
+        digits,
+        mixing=transforms.mixing("cutmix", seed=1),
+        epochs=12,
+        learning_rate=0.01,
+        batch_size=30,
+        verbose=0,
+    )
+    assert history["accuracy"][9] > 0.5
+    assert history["accuracy"][-1] > 0.9  # no longer mixed
+
+
+class Limited(keras.layers.Layer):
+    """Fails where there are more than so many images: by a check, or as memory does, which TensorFlow tries for 10 s."""
+
+    def __init__(self, most, *, truly):
+        super().__init__()
+        self.most, self.truly = most, truly
+
+    def call(self, images):
+        import tensorflow as tf
+
+        count = tf.shape(images, out_type=tf.int64)[0]
+        if not self.truly:
+            with tf.control_dependencies([tf.debugging.assert_less_equal(count, tf.constant(self.most, tf.int64))]):
+                return tf.identity(images)
+        beyond_addresses = tf.where(count > self.most, tf.constant(2**46, tf.int64), tf.constant(1, tf.int64))
+        return images + 0.0 * tf.reduce_max(tf.random.stateless_uniform(beyond_addresses[None], seed=[1, 2]))
+
+
+@pytest.fixture
+def failing_checks(monkeypatch):
+    """Take a failed check for memory that ran out."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(_backend, "OutOfMemory", tf.errors.InvalidArgumentError)
+
+
+def limited_model(most, *, truly=False):
+    inputs = keras.Input((8, 8, 1))
+    x = Limited(most, truly=truly)(inputs)
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(x))
+    outputs = keras.layers.Dense(10, activation="softmax", kernel_initializer="zeros")(x)
+    return keras.Model(inputs, outputs)
+
+
+def test_out_of_memory_goes_on_with_micro_batches_and_the_same_gradient(digits, capsys, failing_checks):
+    model = limited_model(8)
+    trainer.train(model, digits, optimizer=keras.optimizers.SGD(1.0), epochs=1, batch_size=30, verbose=2)
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        f"out of memory: a batch of 30 goes through the model in {parts} parts from now on, their gradients accumulated"
+        for parts in (2, 4)
+    ]
+    free = limited_model(1000)
+    trainer.train(free, digits, optimizer=keras.optimizers.SGD(1.0), epochs=1, batch_size=30, verbose=0)
+    for one, other in zip(model.get_weights(), free.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_one_image_that_does_not_fit_is_an_error(digits, failing_checks):
+    with pytest.raises(TrainingError) as refusal:
+        trainer.train(limited_model(0), digits, epochs=1, batch_size=30, verbose=0)
+    assert str(refusal.value) == (
+        "one image of 8 x 8 pixels does not fit into the memory of the device. Give a smaller image_size or "
+        "architecture."
+    )
+
+
+@pytest.mark.slow
+def test_memory_that_truly_runs_out_is_seen(digits, capsys):
+    history = trainer.train(limited_model(15, truly=True), digits[:30], epochs=1, batch_size=30, verbose=2)
+    assert history.epochs == 1
+    assert "in 2 parts from now on" in capsys.readouterr().err
+
+
+def test_capture_and_restore_hold_all_that_a_step_changes(digits):
+    """Three steps, back, and three steps again: the same bits, dropout and augmentation included."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    goal = trainer.objective(num_classes=10, multi_label=False)
+    step = _backend.TrainingStep(
+        model,
+        trainer.optimizer("adamw", average=0.9),
+        goal,
+        augmentation=transforms.augmentation("strong"),
+        mixing=transforms.mixing("both"),
+        one_label=True,
+        targets=goal.spec(),
+    )
+    images = np.stack([digits.read(index) for index in range(30)])
+    targets, weights = goal.targets(digits.labels[:30]), np.ones(30, np.float32)
+    step(images, targets, weights)
+    before = step.capture()
+    for _ in range(3):
+        step(images, targets, weights, rate=0.01)
+    after = step.capture()
+    assert any((one != other).any() for one, other in zip(before, after, strict=True))
+    step.restore(before)
+    for _ in range(3):
+        step(images, targets, weights, rate=0.01)
+    for one, other in zip(step.capture(), after, strict=True):
+        np.testing.assert_array_equal(one, other)
