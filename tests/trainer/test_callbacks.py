@@ -1,0 +1,133 @@
+"""The callbacks that everybody brings, by name: they do here what they do in `keras.Model.fit`."""
+
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from imgcls import Dataset, architectures, trainer
+from imgcls.trainer._callbacks import Memory
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Dataset.builtin("digits")[:160]
+
+
+def new_model():
+    return architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, dropout=0.0)
+
+
+def run(digits, callbacks, **options):
+    model = new_model()
+    settings = {"validation_data": digits[:60], "epochs": 4, "verbose": 0, **options}
+    return model, trainer.train(model, digits, callbacks=callbacks, **settings)
+
+
+def test_csv_logger_writes_the_history(digits, tmp_path):
+    _, history = run(digits, [keras.callbacks.CSVLogger(tmp_path / "log.csv")])
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [0, 1, 2, 3]
+    for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"):
+        assert [float(row[name]) for row in rows] == pytest.approx(history[name])
+
+
+def test_model_checkpoint_keeps_the_weights_of_the_best_epoch(digits, tmp_path):
+    path = tmp_path / "best.weights.h5"
+    best = keras.callbacks.ModelCheckpoint(path, monitor="val_loss", save_best_only=True, save_weights_only=True)
+    _, history = run(digits, [best])
+    model = new_model()
+    model.load_weights(path)
+    images = np.stack([digits.read(index) for index in range(60)])
+    loss = keras.losses.SparseCategoricalCrossentropy()(digits.labels[:60], model(images))
+    assert min(history["val_loss"]) == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_early_stopping_of_the_users_own(digits):
+    stopping = keras.callbacks.EarlyStopping(monitor="accuracy", mode="min", patience=1)  # stops when it rises
+    assert run(digits, [stopping], epochs=9)[1].epochs == 2
+
+
+def test_reduce_on_plateau_divides_the_rate(digits):
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", factor=0.1, patience=1, min_delta=100.0)
+    history = run(digits, [plateau], learning_rate=0.01)[1]
+    assert history["learning_rate"] == pytest.approx([0.01, 0.01, 0.001, 0.0001])
+
+
+def test_learning_rate_scheduler_sets_the_rate(digits):
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.01 / (epoch + 1))
+    history = run(digits, [scheduler], learning_rate=0.01)[1]
+    assert history["learning_rate"] == pytest.approx([0.01, 0.005, 0.01 / 3, 0.0025])
+
+
+def test_lambda_callback_sees_epochs_and_batches(digits):
+    seen = []
+    watcher = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append((epoch, sorted(logs))),
+        on_train_batch_end=lambda batch, logs: seen.append(batch),
+    )
+    run(digits, [watcher], epochs=1, batch_size=80)
+    assert seen == [0, 1, (0, ["accuracy", "learning_rate", "loss", "val_accuracy", "val_loss"])]
+
+
+def test_tensorboard_writes_events(digits, tmp_path):
+    run(digits, [keras.callbacks.TensorBoard(tmp_path / "logs")], epochs=1)
+    assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_terminate_on_nan_and_progress_of_the_users_own(digits):
+    class Counter(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.epochs = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            assert self.params["epochs"] == 4
+            assert self.params["steps"] == 5
+            assert self.model.optimizer is not None
+            self.epochs += 1
+
+    counter = Counter()
+    run(digits, [counter, keras.callbacks.TerminateOnNaN()])
+    assert counter.epochs == 4
+
+
+# --- what a checkpoint keeps of them -----------------------------------------------------------------------------
+
+
+class Noting(keras.callbacks.Callback):
+    def __init__(self, folder="a"):
+        super().__init__()
+        self.folder, self.best, self.seen, self.function = folder, np.float32(np.inf), [], print
+        self.best_weights = None
+
+
+def through_json(facts):
+    return json.loads(json.dumps(facts))
+
+
+def test_memory_keeps_what_changed_and_gives_it_to_callbacks_of_the_same_kind():
+    one = Noting("logs of Monday")
+    memory = Memory([keras.callbacks.LambdaCallback(), one])
+    one.best, one.best_weights = np.float32(0.5), [np.ones(3), np.zeros((2, 2))]
+    one.seen.append(7)  # in place
+    facts, arrays = memory.capture()
+    other = Noting("logs of Tuesday")
+    again = Memory([other])  # the other callback is not given any more
+    again.restore(through_json(facts), arrays)
+    assert (other.best, other.seen, other.folder) == (0.5, [7], "logs of Tuesday")
+    assert [one.tolist() for one in other.best_weights] == [[1, 1, 1], [[0, 0], [0, 0]]]
+    assert other.function is print
+
+
+def test_memory_tells_two_callbacks_of_one_kind_apart():
+    first, second = Noting(), Noting()
+    memory = Memory([first, second])
+    first.best, second.best = 1.0, 2.0
+    facts, arrays = memory.capture()
+    others = [Noting(), Noting()]
+    Memory(others).restore(through_json(facts), arrays)
+    assert [one.best for one in others] == [1.0, 2.0]
