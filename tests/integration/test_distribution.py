@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -89,9 +90,12 @@ def check_logical_devices():
         np.testing.assert_allclose(same["loss"], history["loss"], rtol=1e-5)
         assert same["accuracy"] == history["accuracy"]
         np.testing.assert_allclose(same["val_loss"], history["val_loss"], rtol=1e-5)
+    check_a_run_goes_on_with_other_devices(two)
     # fewer images than replicas
     tiny = {"epochs": 1, "batch_size": 2}
-    assert_same_training(twenty_steps(three, **tiny)[0], twenty_steps("auto", **tiny)[0])
+    (found, same), (expected, history) = twenty_steps(three, **tiny), twenty_steps("auto", **tiny)
+    assert_same_training(found, expected)
+    assert same["accuracy"] == history["accuracy"]
     # random numbers follow from the seed; replicas draw different ones
     first, again = regularised(two), regularised(two)
     np.testing.assert_array_equal(first, again)
@@ -135,6 +139,24 @@ def check_logical_devices():
     os.environ["TF_CONFIG"] = json.dumps(config([1, 2], 0))
     with pytest.raises(ConfigurationError, match=r"^TF_CONFIG names workers, and TensorFlow has computed something"):
         trainer.choose_devices()
+
+
+def check_a_run_goes_on_with_other_devices(devices):
+    import keras
+
+    with TemporaryDirectory() as folder:
+
+        def stop(batch, logs):
+            if batch == 4:
+                signal.raise_signal(signal.SIGINT)
+
+        stopper = keras.callbacks.LambdaCallback(on_train_batch_end=stop)
+        _, history = twenty_steps(devices, checkpoint=folder, callbacks=[stopper])
+        assert history.interrupted
+        found, same = twenty_steps("auto", checkpoint=folder)
+        expected, history = twenty_steps("auto")
+    assert_same_training(found, expected)
+    np.testing.assert_allclose(same["loss"], history["loss"], rtol=1e-5)
 
 
 def check_replicas_draw_their_own_numbers(devices):
@@ -345,6 +367,48 @@ def test_a_signal_to_one_worker_stops_both_between_the_same_steps(tmp_path):
     workers[1].communicate(timeout=100)
     assert workers[1].returncode == -signal.SIGTERM
     assert hashes(finish(start_workers("run", tmp_path / "runs"))) == truth
+
+
+# --- the how-tos --------------------------------------------------------------------------------------------------
+
+HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
+
+
+def block(page, start):
+    """Return the fenced block of a page whose text begins with `start`."""
+    found = [text.partition("\n")[2] for text in (HOW_TO / page).read_text(encoding="utf-8").split("```")[1::2]]
+    return next(text for text in found if text.startswith(start))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the commands are those of a Unix shell")
+def test_the_commands_for_two_workers_run_as_they_are_printed(tmp_path):
+    (tmp_path / "train_together.py").write_text(block("several-machines.md", "from imgcls import Dataset"))
+    commands = block("several-machines.md", "export PYTHONUNBUFFERED")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", commands],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=tmp_path,
+        env=environment,
+    )
+    lines = done.stdout.splitlines()
+    assert sorted(lines)[:2] == [f"TF_CONFIG names 2 workers, and this is worker {index}" for index in range(2)]
+    accuracies = [line for line in lines if line.startswith("accuracy 0.9")]
+    assert len(accuracies) == 2
+    assert len(set(accuracies)) == 1
+
+
+@pytest.mark.slow
+def test_the_script_for_two_logical_devices_runs_as_it_is_printed(tmp_path):
+    script = tmp_path / "try_two.py"
+    script.write_text(block("several-gpus.md", "import tensorflow"))
+    done = subprocess.run([sys.executable, script], check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "epoch 2/2" in done.stderr
 
 
 if __name__ == "__main__":
