@@ -113,3 +113,17 @@ def test_training_leaves_the_whitening_alone_and_a_bundle_keeps_it(channels, tmp
 def test_a_frozen_backbone_is_frozen_to_the_last_layer():
     model = architectures.build("speed_cnn", input_shape=(16, 16, 1), num_classes=2, fine_tune=False)
     assert [variable.path for variable in model.trainable_variables] == ["head/kernel", "head/bias"]
+
+
+def test_the_recipe_of_a_quick_architecture_is_chosen_with_reasons():
+    data = Dataset.from_arrays(photos(40, 16, 1), np.arange(40) % 2)
+    quick, plain = (ImageClassifier(name, epochs=1).fit(data, verbose=0) for name in ("speed_cnn_narrow", "small_cnn"))
+    assert quick.choices_["optimizer"] == (
+        "muon",
+        "learns most in the few passes that this architecture is made for",
+    )
+    assert quick.choices_["augmentation"] == (
+        "shift",
+        "whole pixels blur nothing, and few passes leave little time to memorise images",
+    )
+    assert (plain.choices_["optimizer"].value, plain.choices_["augmentation"].value) == ("adamw", "light")

@@ -190,6 +190,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         validated=validation is not None,
         epochs=arguments["epochs"],
         budget=arguments["budget"],
+        quick=quick,
     )
     settings = {
         name: pick(name, partial(automatic.__getitem__, name))
@@ -199,7 +200,10 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     settings["schedule"] = pick("schedule", lambda: moves)
     policy = pick(
         "augmentation",
-        lambda: transforms.choose_augmentation(channels=channels, image_size=(height, width), frozen=not fine_tune),
+        lambda: (
+            automatic.get("augmentation")
+            or transforms.choose_augmentation(channels=channels, image_size=(height, width), frozen=not fine_tune)
+        ),
     )
     settings |= {
         "augmentation": transforms.augmentation(policy, seed=arguments["seed"]),

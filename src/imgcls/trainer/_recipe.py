@@ -21,6 +21,14 @@ class Choice(NamedTuple):
     reason: str
 
 
+# Measured, with one seed. CIFAR-10, two passes with speed_cnn in batches of 128: Muon 78.0 % right, SGD 76.1 %. MNIST,
+# one pass with speed_cnn_narrow: Muon 99.3 %, SGD 99.3 %, AdamW 98.9 %.
+_QUICK = {
+    "optimizer": Choice("muon", "learns most in the few passes that this architecture is made for"),
+    "augmentation": Choice("shift", "whole pixels blur nothing, and few passes leave little time to memorise images"),
+}
+
+
 def recipe(
     *,
     images: int,
@@ -29,6 +37,7 @@ def recipe(
     validated: bool,
     epochs: Any = "auto",
     budget: Any = None,
+    quick: bool = False,
 ) -> dict[str, Choice]:
     """Choose batch size, epochs, optimizer and patience.
 
@@ -39,9 +48,11 @@ def recipe(
         validated: Whether there are validation data.
         epochs: A number that is given already, or "auto".
         budget: A limit of time that is given, or None.
+        quick: Whether the architecture was made to learn in few passes.
 
     Returns:
-        A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience".
+        A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience"; for a quick
+        architecture one for "augmentation" too.
 
     Examples:
         >>> from imgcls import trainer
@@ -73,6 +84,7 @@ def recipe(
             if validated
             else "there are no validation data",
         ),
+        **(_QUICK if quick and not frozen else {}),
     }
 
 
