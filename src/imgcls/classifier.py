@@ -62,6 +62,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         batch_size: Images in a training step, at most, or "auto".
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, where memory is
             short. Where it runs out, this is doubled by itself.
+        precision: In what the backbone computes while it trains: "float32", "mixed_bfloat16", or "auto" for the latter
+            where a GPU is quicker with it. What is kept and saved computes in float32.
         devices: What shares each batch: "auto" for the workers that the variable TF_CONFIG names, or else all GPUs, or
             else the CPU; "cpu" or "gpu" of this machine alone; or names, such as ["GPU:0", "GPU:1"].
         patience: Epochs without a lower `val_loss` before training stops and the best weights are restored; None
@@ -112,6 +114,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         budget: Any = None,
         batch_size: Any = "auto",
         micro_batches: int = 1,
+        precision: str = "auto",
         devices: Any = "auto",
         patience: Any = "auto",
         class_weight: Any = None,
@@ -140,6 +143,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.budget = budget
         self.batch_size = batch_size
         self.micro_batches = micro_batches
+        self.precision = precision
         self.devices = devices
         self.patience = patience
         self.class_weight = class_weight
@@ -208,7 +212,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             verbose=verbose,
             **plan.settings,
         )
-        self._learn(model, training.classes, training.multi_label, history, plan.choices, plan.blueprint)
+        self._learn(
+            plan.in_float32(model), training.classes, training.multi_label, history, plan.choices, plan.blueprint
+        )
         if history.interrupted:
             raise KeyboardInterrupt
         return self

@@ -22,6 +22,7 @@ from imgcls._backend._tensorflow import (
     devices,
     in_both_modes,
     make_deterministic,
+    prefers_bfloat16,
     streamed,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "in_both_modes",
     "make_deterministic",
     "placement",
+    "prefers_bfloat16",
     "streamed",
 ]

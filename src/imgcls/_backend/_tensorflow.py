@@ -245,6 +245,13 @@ def in_both_modes(model: Any, images: NDArray[np.uint8]) -> tuple[NDArray[np.flo
     return learning, np.asarray(model(pixels, training=False), np.float32)
 
 
+def prefers_bfloat16() -> bool:
+    """Say whether there is a GPU that is quicker with bfloat16: NVIDIA's from compute capability 8.0, Ampere, on."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return bool(gpus) and all(one.get("compute_capability", (0, 0)) >= (8, 0) for one in details)
+
+
 def make_deterministic() -> None:
     """Choose kernels that give the same bits every time, on GPUs too: slower, and for the rest of the process."""
     tf.config.experimental.enable_op_determinism()

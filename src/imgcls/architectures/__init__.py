@@ -1,6 +1,6 @@
 """Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
 
-from imgcls.architectures._build import POOLINGS, build
+from imgcls.architectures._build import POOLINGS, PRECISIONS, build
 from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._speed import speed_cnn, whiten
@@ -9,6 +9,7 @@ from imgcls.architectures._weights import set_weights
 
 __all__ = [
     "POOLINGS",
+    "PRECISIONS",
     "Architecture",
     "build",
     "choose_architecture",

@@ -17,6 +17,7 @@ from imgcls.errors import ConfigurationError
 
 POOLINGS = ("average", "max", "flatten")
 HEADS = ("softmax", "sigmoid")
+PRECISIONS = ("float32", "mixed_bfloat16")  # float16 would need its loss scaled
 _OWN: dict[str, Callable[..., Any]] = {
     "small_cnn": _cnn.small_cnn,
     "small_resnet": _cnn.small_resnet,
@@ -41,6 +42,7 @@ def build(
     grayscale: bool = False,
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (255.0,),
+    precision: str = "float32",
     seed: int = 0,
 ) -> Any:
     """Build a classifier that takes pixels 0-255 and gives probabilities.
@@ -59,6 +61,8 @@ def build(
         mean: Subtracted from pixels; one number, or one a channel. Backbones of `keras.applications` ignore it, and
             `std`: they bring their own scaling.
         std: Pixels are divided by it.
+        precision: In what the backbone computes: "float32", or "mixed_bfloat16" for GPUs that are quicker with it.
+            Weights, preprocessing and head are float32 in any case. Names only.
         seed: Another seed, other initial weights.
 
     Returns:
@@ -80,6 +84,7 @@ def build(
             _checks.unknown_name("pooling", pooling, POOLINGS),
             _checks.not_fraction("dropout", dropout),
             _checks.not_whole("num_classes", num_classes),
+            _checks.unknown_name("precision", precision, PRECISIONS),
         ]
     )
     inputs = keras.Input(input_shape, name="images")
@@ -97,7 +102,8 @@ def build(
         own = row.builder is None
         front = transforms.preprocessing(grayscale=grayscale, mean=mean, std=std) if own else _scaling(row, grayscale)
         x = _chain(inputs, front)
-        backbone = _backbone(row, tuple(x.shape[1:]))
+        with _computing_in(precision):
+            backbone = _backbone(row, tuple(x.shape[1:]))
         if weights is not None:
             load_pretrained(backbone, row, weights)
         if not fine_tune:  # where it is trained, layers that are fixed by design stay fixed
@@ -172,6 +178,17 @@ def _custom(x: Any, architecture: Any, num_classes: int, head: str) -> Any:
     outputs = model(x)
     ends_linear = getattr(model.layers[-1], "activation", None) is keras.activations.linear
     return layers.Activation(head, name="head")(outputs) if ends_linear else outputs
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    """Let new layers compute in a precision: Keras gives a model's builder no other way to say so."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @contextmanager

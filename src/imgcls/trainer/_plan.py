@@ -15,7 +15,7 @@ from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
 from imgcls.trainer._pace import budget_seconds
-from imgcls.trainer._recipe import Choice, choose_schedule, recipe
+from imgcls.trainer._recipe import Choice, choose_precision, choose_schedule, recipe
 from imgcls.trainer._schedules import SCHEDULES
 
 _COLORS = ("auto", "rgb", "grayscale")
@@ -38,6 +38,7 @@ class Plan:
         settings: Arguments of `train`.
         choices: Each "auto" with its value and reason.
         sample: Training images `uint8 (n, H, W, C)` that the first layer is set from; None where it is learnt.
+        precision: In what the backbone computes while it trains.
     """
 
     architecture: Any
@@ -46,13 +47,22 @@ class Plan:
     settings: dict[str, Any]
     choices: dict[str, Choice] = field(default_factory=dict)
     sample: NDArray[np.uint8] | None = None
+    precision: str = "float32"
 
     def build(self) -> Any:
         """Build the model."""
-        model = architectures.build(self.architecture, **self.blueprint, weights=self.weights)
+        model = architectures.build(self.architecture, **self.blueprint, weights=self.weights, precision=self.precision)
         if self.sample is not None:
             architectures.whiten(model, self.sample)
         return model
+
+    def in_float32(self, model: Any) -> Any:
+        """Return a trained model as it will be used and saved: with the same weights, computing in float32."""
+        if self.precision == "float32":
+            return model
+        delivered = architectures.build(self.architecture, **self.blueprint)
+        architectures.set_weights(delivered, model.get_weights())
+        return delivered
 
 
 def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
@@ -79,6 +89,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             else None,
             named("optimizer", ("auto", *OPTIMIZERS)) if isinstance(arguments["optimizer"], str) else None,
             named("pooling", architectures.POOLINGS),
+            named("precision", ("auto", *architectures.PRECISIONS)),
             _checks.not_fraction("dropout", arguments["dropout"]),
             None if is_schedule(rate) or rate == "auto" else _checks.not_positive("learning_rate", rate),
             named("schedule", ("auto", *SCHEDULES, "plateau")),
@@ -175,6 +186,13 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         "grayscale": grayscale,
         "seed": arguments["seed"],
     }
+    precision = pick(
+        "precision",
+        lambda: choose_precision(named=row is not None, gpu_prefers_bfloat16=_backend.prefers_bfloat16()),
+    )
+    if row is None and precision != "float32":
+        message = f"precision={precision!r} goes with a named architecture. Give your own model a dtype policy instead."
+        raise ConfigurationError(message)
     if brings_scaling and arguments["normalization"] != "auto":
         given = arguments["normalization"]
         message = f"normalization={given!r} does not go with {kind!r}, which brings its own. Leave it out."
@@ -209,7 +227,15 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         "augmentation": transforms.augmentation(policy, seed=arguments["seed"]),
         **{name: arguments[name] for name in _PASSED_ON},
     }
-    return Plan(kind, weights, blueprint, settings, choices, sample=pixels if quick and weights is None else None)
+    return Plan(
+        kind,
+        weights,
+        blueprint,
+        settings,
+        choices,
+        sample=pixels if quick and weights is None else None,
+        precision=precision,
+    )
 
 
 def _own_size(kind: Any) -> tuple[tuple[int, int], str] | None:

@@ -88,6 +88,21 @@ def recipe(
     }
 
 
+def choose_precision(*, named: bool, gpu_prefers_bfloat16: bool) -> Choice:
+    """Choose in what the backbone computes while it trains.
+
+    Examples:
+        >>> from imgcls.trainer._recipe import choose_precision
+        >>> choose_precision(named=True, gpu_prefers_bfloat16=False).value
+        'float32'
+    """
+    if not named:
+        return Choice("float32", "your own model says itself in what it computes")
+    if gpu_prefers_bfloat16:
+        return Choice("mixed_bfloat16", "this GPU is quicker with it; weights stay float32, and so does what is saved")
+    return Choice("float32", "no GPU is quicker with bfloat16, and CPUs are slower with it")
+
+
 def choose_schedule(optimizer: Any, learning_rate: Any) -> Choice:
     """Choose how the learning rate moves; "auto" stands for what moves it already.
 

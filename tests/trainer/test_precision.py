@@ -1,0 +1,56 @@
+"""Mixed precision: chosen by the device, said why; what is kept computes in float32."""
+
+import keras
+import numpy as np
+import pytest
+
+from imgcls import ConfigurationError, Dataset, ImageClassifier, _backend, architectures
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Dataset.builtin("digits")[:600]
+
+
+def backbone_computes_in(model):
+    return {layer.compute_dtype for layer in model.get_layer("backbone").layers}
+
+
+def test_only_the_backbone_computes_in_bfloat16_and_weights_are_float32():
+    model = architectures.build(
+        "small_cnn", input_shape=(8, 8, 1), num_classes=10, precision="mixed_bfloat16", mean=[80.0], std=[70.0]
+    )
+    assert backbone_computes_in(model) == {"bfloat16"}
+    assert {layer.compute_dtype for layer in model.layers if layer.name != "backbone"} == {"float32"}
+    assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+    assert model(np.zeros((2, 8, 8, 1))).dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"  # of the rest of the process
+
+
+def test_what_is_kept_computes_in_float32_and_is_what_is_loaded(digits, tmp_path):
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=6, precision="mixed_bfloat16")
+    classifier.fit(digits, verbose=0)
+    assert backbone_computes_in(classifier.model_) == {"float32"}
+    assert classifier.score(digits) > 0.8
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "a.imgcls"))
+    np.testing.assert_array_equal(loaded.predict_proba(digits), classifier.predict_proba(digits))
+
+
+@pytest.mark.parametrize(("prefers", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_the_device_decides(digits, monkeypatch, prefers, expected):
+    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: prefers)
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+    assert classifier.choices_["precision"].value == expected
+
+
+def test_without_a_gpu_it_is_float32():
+    assert not _backend.prefers_bfloat16()
+
+
+def test_a_model_of_ones_own_says_itself_in_what_it_computes(digits):
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")])
+    with pytest.raises(ConfigurationError) as refusal:
+        ImageClassifier(model, epochs=1, precision="mixed_bfloat16").fit(digits, verbose=0)
+    assert str(refusal.value) == (
+        "precision='mixed_bfloat16' goes with a named architecture. Give your own model a dtype policy instead."
+    )
