@@ -19,15 +19,16 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras publishes
     Newton-Schulz steps: directions that gradients rarely point in are learnt as fast as the others. A convolution
     kernel `(h, w, in, out)` counts as the matrix `(h * w * in, out)`.
 
-    Left to AdamW, as published: the first convolution, the head, and everything that is no matrix. Here the first is
-    told by its at most 4 input channels, which holds behind a frozen first layer too, and covers depthwise
+    Left to AdamW, as its authors advise: the first convolution, the head, and everything that is no matrix. The first
+    is told by its at most 4 input channels, which holds behind a frozen first layer too, and covers depthwise
     convolutions, whose filters see one channel each. The head is the last kernel.
 
-    Sources: Jordan et al., Muon, 2024, https://kellerjordan.github.io/posts/muon/; its use on images in
-    KellerJordan/cifar10-airbench, `airbench94_muon.py`.
+    Sources: Jordan et al., Muon, 2024, https://kellerjordan.github.io/posts/muon/, and KellerJordan/Muon on GitHub,
+    from where the constants are; its use on images in KellerJordan/cifar10-airbench, `airbench94_muon.py`.
 
     Args:
         learning_rate: A number or a Keras schedule: how far each singular direction of a hidden kernel moves in a step.
+            The default of its authors is 0.02.
         momentum: The share of the past that a step keeps.
         adam_ratio: The learning rate of AdamW's part, divided by `learning_rate`.
         steps: The number of Newton-Schulz steps.
@@ -37,12 +38,12 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras publishes
         >>> import keras
         >>> from imgcls.trainer import Muon
         >>> model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
-        >>> model.compile(Muon(0.02, weight_decay=0.01), "mse")
+        >>> model.compile(Muon(0.05, weight_decay=0.01), "mse")
     """
 
     def __init__(
         self,
-        learning_rate: Any = 0.02,
+        learning_rate: Any = 0.05,
         *,
         momentum: float = 0.95,
         adam_ratio: float = 0.1,
@@ -99,14 +100,14 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras publishes
 
 
 def orthogonalized(matrix: Any, *, steps: int = 5) -> Any:
-    """Bring the singular values of a matrix near 1, within about 0.7 and 1.2, and keep its singular vectors.
+    """Bring the singular values of a matrix near 1, within about 0.65 and 1.2, and keep its singular vectors.
 
     Each step applies the polynomial 3.4445 x - 4.7750 x^3 + 2.0315 x^5 to all singular values, by products of matrices
     alone. In float32; the authors take bfloat16, which gains on GPUs only.
 
     Args:
         matrix: `float32 (m, n)`.
-        steps: The number of steps. Values that start below about 1/500 of the Frobenius norm need more than 5.
+        steps: The number of steps. Values that start below about 1/700 of the Frobenius norm need more than 5.
 
     Returns:
         `float32 (m, n)`.
