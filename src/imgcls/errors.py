@@ -42,7 +42,7 @@ class UnreadableImageError(DataError):
 
 
 class TrainingError(ImgclsError):
-    """Training cannot go on: the loss is not a number, memory does not hold one image, or a checkpoint is refused."""
+    """Training cannot go on: the loss is not a number, memory does not hold one image, another worker is lost."""
 
 
 class CheckpointError(TrainingError):

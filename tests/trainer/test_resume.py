@@ -169,8 +169,9 @@ def test_says_how_to_go_on_and_that_it_did(digits, tmp_path, capsys):
     assert lines[0] == f"resumed {tmp_path / 'run'}: epoch 2/3, step 2/5"
 
 
-def test_another_run_is_refused_before_images_are_read(digits, tmp_path, capsys):
+def test_another_run_is_refused_before_images_are_read(digits, tmp_path, monkeypatch):
     run(digits, callbacks=[Stopper(3)], checkpoint=tmp_path / "run")
+    monkeypatch.setattr(trainer._train, "Batches", None)
     with pytest.raises(CheckpointError) as refusal:
         run(digits[:150], checkpoint=tmp_path / "run", seed=1, epochs=4)
     lines = str(refusal.value).splitlines()
@@ -220,15 +221,14 @@ def test_a_full_disk_is_said_and_training_goes_on(digits, uninterrupted, tmp_pat
 
 
 class Poison(keras.callbacks.Callback):
-    """Makes a weight NaN before some steps, counted over the life of the object."""
+    """Makes a weight NaN before some steps, counted over the life of the object: an iterator does not roll back."""
 
     def __init__(self, *steps):
         super().__init__()
-        self.steps, self.count = steps, 0
+        self._poisoned = iter([step in steps for step in range(1, 10_000)])
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.count += 1
-        if self.count in self.steps:
+        if next(self._poisoned):
             weight = self.model.trainable_variables[0]
             weight.assign(weight.value * np.nan)
 
@@ -245,6 +245,20 @@ def test_nan_rolls_back_to_the_last_good_state_with_half_the_rate(digits, uninte
     assert all(np.isfinite(weight).all() for weight in weights)
     full = uninterrupted["plain"][1]["learning_rate"]
     assert history["learning_rate"] == pytest.approx([full[0], full[1] / 2, full[2] / 2])
+
+
+def test_callbacks_go_back_too(digits):
+    class Counter(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.batches = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.batches += 1
+
+    counter = Counter()
+    with pytest.warns(TrainingWarning):
+        run(digits, callbacks=[counter, Poison(8)])
+    assert counter.batches == 15  # not 16
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "object"])

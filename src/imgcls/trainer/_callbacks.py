@@ -73,9 +73,9 @@ class Memory:
         return facts, arrays
 
     def restore(self, facts: Mapping[str, dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Give the values back to callbacks of the same kinds."""
+        """Give the values back to callbacks of the same kinds; what is not among them is as when training began."""
         for name, callback in self._callbacks.items():
-            vars(callback).update(facts.get(name, {}))
+            vars(callback).update(deepcopy({**self._before[name], **facts.get(name, {})}))
             prefix, lists = f"callback {name} ", dict[str, list[NDArray[Any]]]()
             for key in sorted(key for key in arrays if key.startswith(prefix)):
                 lists.setdefault(key.removeprefix(prefix).rsplit(" ", 1)[0], []).append(arrays[key])

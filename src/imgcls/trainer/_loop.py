@@ -62,6 +62,7 @@ class Loop:
         mix_until: The progress at which images are no longer mixed.
         began: When the clock of a budget started, by `time.monotonic`.
         checkpoints: Where the state is kept, or None.
+        found: The state to go on from, or None.
         report: Lines and bars.
         placement: Which worker this is, and the others.
     """
@@ -83,6 +84,7 @@ class Loop:
         mix_until: float,
         began: float,
         checkpoints: Checkpoints | None,
+        found: State | None,
         report: ProgressReport,
         placement: _backend.Placement,
     ) -> None:
@@ -90,7 +92,8 @@ class Loop:
         self._targets, self._weights = targets, weights
         self._validation, self._doctor = validation, doctor
         self._pace, self._epochs, self._seed, self._mix_until = pace, epochs, seed, mix_until
-        self._checkpoints, self._report, self._placement = checkpoints, report, placement
+        self._checkpoints, self._found = checkpoints, found
+        self._report, self._placement = report, placement
         self._watchers = keras.callbacks.CallbackList(
             list(callbacks), model=model, epochs=epochs, steps=len(training), verbose=0
         )
@@ -322,7 +325,6 @@ class Loop:
 
     def _resumed_at_the_end(self) -> bool:
         """Take over a run that has ended already."""
-        self._found = None if self._checkpoints is None else self._checkpoints.newest()
         self._placement.check_alike({"checkpoint": None if self._found is None else self._found.facts["done"]})
         if self._checkpoints is None or self._found is None or not self._found.facts["finished"]:
             return False
@@ -373,6 +375,7 @@ class Loop:
         count = self._rollbacks + 1
         fixed = not self._pace.leads and not isinstance(engine.learning_rate, keras.Variable)
         self._restore(self._good)
+        self._memory.restore(self._good.facts["callbacks"], self._good.arrays)
         self._look_around()
         if count > _ROLLBACKS or fixed:
             why = "the rate follows your own schedule" if fixed else f"{_ROLLBACKS} lower rates did not help"

@@ -187,6 +187,9 @@ def train(
         writes = placement.worker == 0
         checkpoints = None if checkpoint is None else Checkpoints(checkpoint, run, say=progress.say, writes=writes)
         with nullcontext() if checkpoints is None else closing(checkpoints):
+            found = (
+                None if checkpoints is None else checkpoints.newest()
+            )  # another run is refused before images are read
             read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
             training = read(data, what="training")
             held_out = None if validation_data is None else read(validation_data, what="validation")
@@ -226,6 +229,7 @@ def train(
                 mix_until=MIX_UNTIL,
                 began=began,
                 checkpoints=checkpoints,
+                found=found,
                 report=progress,
                 placement=placement,
             )
