@@ -149,7 +149,7 @@ def names() -> tuple[str, ...]:
     Examples:
         >>> from imgcls import architectures
         >>> architectures.names()[:3]
-        ('small_cnn', 'small_resnet', 'mobilenet')
+        ('small_cnn', 'small_resnet', 'speed_cnn')
     """
     return tuple(_TABLE)
 
