@@ -54,9 +54,12 @@ TASKS = {
     "mnist-99.5": Task("mnist", 0.995, {**_NARROW, "epochs": 4, "augmentation": "shift"}, {"epochs": 6}),
     "cifar10-80": Task("cifar10", 0.80, {**_MIDDLE, **_MOVED, "epochs": 3}, {"epochs": 6, "filters": [32, 64, 128]}),
     "cifar10-90": Task(
-        "cifar10", 0.90, {**_WIDE, **_MOVED, "epochs": 4}, {"epochs": 30, "filters": [64, 128, 256], "flip": True}
+        "cifar10",
+        0.90,
+        {**_WIDE, **_MOVED, "epochs": 4, "batch_size": 128},
+        {"epochs": 30, "filters": [64, 128, 256], "flip": True},
     ),
-    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_MOVED, "epochs": 12}, {}),
+    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_MOVED, "epochs": 12, "batch_size": 128}, {}),
 }
 
 
