@@ -138,7 +138,10 @@ class TrainingStep:
         return [variable for variable in kept if keras.backend.is_float_dtype(variable.dtype)]
 
     def _trace(self, mix: bool, rated: bool) -> Any:
-        step = partial(self._step, mix=mix, rated=rated)
+        def step(images: Any, targets: Any, weights: Any, rate: Any) -> None:
+            self._step(images, targets, weights, rate, mix=mix, rated=rated)
+
+        # Not a partial: TensorFlow fails to bind its keywords at every call, and words an error with all images in it.
         with self._place.scope():
             graph = tf.function(step, input_signature=self._signature, jit_compile=False).get_concrete_function()
         self._graphs[mix, rated, self.micro_batches] = graph
