@@ -100,7 +100,7 @@ def choose_precision(*, named: bool, gpu_prefers_bfloat16: bool) -> Choice:
         return Choice("float32", "your own model says itself in what it computes")
     if gpu_prefers_bfloat16:
         return Choice("mixed_bfloat16", "this GPU is quicker with it; weights stay float32, and so does what is saved")
-    return Choice("float32", "no GPU is quicker with bfloat16, and CPUs are slower with it")
+    return Choice("float32", "no GPU is quicker with bfloat16, and most CPUs are slower with it")
 
 
 def choose_schedule(optimizer: Any, learning_rate: Any) -> Choice:
