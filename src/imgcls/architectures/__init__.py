@@ -3,6 +3,7 @@
 from imgcls.architectures._build import POOLINGS, PRECISIONS, build
 from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
+from imgcls.architectures._parts import cut, last_feature_map
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import set_weights
@@ -16,7 +17,9 @@ __all__ = [
     "choose_fine_tune",
     "choose_image_size",
     "choose_weights",
+    "cut",
     "describe",
+    "last_feature_map",
     "names",
     "set_weights",
     "small_cnn",

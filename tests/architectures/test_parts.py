@@ -1,0 +1,99 @@
+"""`cut` and `last_feature_map`: parts of a classifier that share its layers, in models of every make."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from imgcls import ConfigurationError, architectures
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
+
+
+def nested(input_shape, num_classes):
+    """Build what tutorials build: a backbone as one layer of the model, and a head."""
+    base = keras.Sequential(
+        [keras.Input((None, None, 3)), layers.Conv2D(5, 3, strides=2), layers.ReLU(), layers.Conv2D(7, 3)]
+    )
+    middle = keras.Sequential([keras.Input(input_shape), layers.Rescaling(1 / 255), base, layers.MaxPooling2D()])
+    tail = [layers.GlobalAveragePooling2D(), layers.Dropout(0.5), layers.Dense(num_classes)]
+    return keras.Sequential([keras.Input(input_shape), middle, *tail])
+
+
+def dense_only(input_shape, num_classes):
+    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), layers.Dense(6), layers.Dense(num_classes)])
+
+
+def convolutional_to_the_end(input_shape, num_classes):
+    stages = [layers.Conv2D(4, 3), layers.GlobalMaxPooling2D(keepdims=True), layers.Conv2D(num_classes, 1)]
+    return keras.Sequential([keras.Input(input_shape), *stages, layers.Flatten()])
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "flatten"])
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_head_on_features_gives_the_probabilities(pooling, head):
+    model = architectures.build("small_cnn", input_shape=(32, 32, 3), num_classes=4, pooling=pooling, head=head)
+    kernel, bias = model.get_layer("head").get_weights()
+    logits = np.asarray(architectures.cut(model)(IMAGES)) @ kernel + bias
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    expected = {"softmax": exponents / exponents.sum(axis=1, keepdims=True), "sigmoid": 1 / (1 + np.exp(-logits))}
+    np.testing.assert_allclose(model(IMAGES), expected[head], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", [nested, nested((32, 32, 3), 4)], ids=["function", "model"])
+def test_own_models_are_cut_before_their_last_dense_layer(architecture):
+    model = architectures.build(architecture, input_shape=(32, 32, 3), num_classes=4)
+    kernel, bias = model.get_layer("backbone").layers[-1].get_weights()
+    features = architectures.cut(model)
+    assert features.output.shape == (None, 7)
+    exponents = np.exp(np.asarray(features(IMAGES)) @ kernel + bias)
+    np.testing.assert_allclose(model(IMAGES), exponents / exponents.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_a_cut_shares_its_weights():
+    model = architectures.build("small_cnn", input_shape=(32, 32, 3), num_classes=4)
+    features = architectures.cut(model)
+    before = np.asarray(features(IMAGES))
+    model.set_weights([array * 0 for array in model.get_weights()])
+    assert before.any()
+    assert not np.asarray(features(IMAGES)).any()
+
+
+def test_what_ends_without_dense_cannot_be_cut():
+    model = architectures.build(convolutional_to_the_end, input_shape=(32, 32, 3), num_classes=4)
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.cut(model)
+    name = model.get_layer("backbone").layers[-1].name
+    assert str(refusal.value) == (
+        f"the model ends with the layer {name!r}, and features are what its last Dense layer takes. Let it end with Dense, or give a model without a head: it gets one."
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [("small_cnn", (4, 4, 64)), (nested, (6, 6, 7)), (convolutional_to_the_end, (30, 30, 4))],
+)
+def test_the_gradient_of_a_class_reaches_the_last_feature_map(architecture, shape):
+    import tensorflow as tf
+
+    model = architectures.build(architecture, input_shape=(32, 32, 3), num_classes=4)
+    model.trainable = False  # as a frozen backbone: the gradient must not hang on variables
+    explained = architectures.last_feature_map(model)
+    images = tf.constant(IMAGES)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        feature_map, probabilities = explained(images)
+        chosen = probabilities[:, 1]
+    gradient = np.asarray(tape.gradient(chosen, feature_map))
+    assert feature_map.shape == (2, *shape)
+    assert gradient.any()
+    np.testing.assert_allclose(probabilities, model(IMAGES), rtol=1e-5, atol=1e-7)
+
+
+def test_a_network_of_dense_layers_has_no_feature_map():
+    model = architectures.build(dense_only, input_shape=(32, 32, 3), num_classes=4)
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.last_feature_map(model)
+    assert str(refusal.value) == (
+        "no layer of the model gives a feature map (N, h, w, C) of more than one pixel: there is none to explain."
+    )
