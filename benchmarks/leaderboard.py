@@ -44,7 +44,7 @@ class Task(NamedTuple):
     plain: dict[str, Any]
 
 
-_MOVED = {"augmentation": {"flip": "horizontal", "translation": 2 / 32}}  # arguments of `transforms.RandomWarp`
+_BOTH_WAYS = {"augmentation": "flip_shift", "test_time_augmentation": "flip"}
 _NARROW, _MIDDLE, _WIDE = ({"architecture": f"speed_cnn{name}"} for name in ("_narrow", "", "_wide"))
 TASKS = {
     "digits-98": Task("digits", 0.98, {**_NARROW, "epochs": 4}, {"epochs": 4}),
@@ -53,14 +53,14 @@ TASKS = {
         "mnist", 0.990, {**_NARROW, "epochs": 1, "batch_size": 128, "augmentation": None}, {"epochs": 2}
     ),
     "mnist-99.5": Task("mnist", 0.995, {**_NARROW, "epochs": 4, "augmentation": "shift"}, {"epochs": 6}),
-    "cifar10-80": Task("cifar10", 0.80, {**_MIDDLE, **_MOVED, "epochs": 3}, {"epochs": 6, "filters": [32, 64, 128]}),
+    "cifar10-80": Task("cifar10", 0.80, {**_MIDDLE, **_BOTH_WAYS, "epochs": 3}, {"epochs": 6, "filters": [32, 64, 128]}),
     "cifar10-90": Task(
         "cifar10",
         0.90,
-        {**_WIDE, **_MOVED, "epochs": 4, "batch_size": 128},
+        {**_WIDE, **_BOTH_WAYS, "epochs": 4, "batch_size": 128},
         {"epochs": 30, "filters": [64, 128, 256], "flip": True},
     ),
-    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_MOVED, "epochs": 12, "batch_size": 128}, {}),
+    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_BOTH_WAYS, "epochs": 12, "batch_size": 128}, {}),
 }
 
 
@@ -69,11 +69,9 @@ def run_imgcls() -> None:
     from plain_data import arguments, report, timed
 
     given, marks = arguments(run_imgcls.__doc__ or ""), dict[str, float]()
-    from imgcls import Dataset, ImageClassifier, transforms
+    from imgcls import Dataset, ImageClassifier
 
     options = given.options
-    if isinstance(options.get("augmentation"), dict):
-        options["augmentation"] = transforms.RandomWarp(**options["augmentation"], seed=given.seed)
     with timed(marks, "reading"):
         if given.data == "digits":
             images = Dataset.builtin("digits")

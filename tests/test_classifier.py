@@ -350,7 +350,7 @@ def test_all_wrong_arguments_at_once():
     )
     assert lines[2] == "- color='blue' is not known. Accepted: auto, rgb, grayscale."
     assert lines[3] == (
-        "- augmentation='lite' is not known. Did you mean 'light'? Accepted: auto, light, standard, strong, overhead, shift, None."
+        "- augmentation='lite' is not known. Did you mean 'light'? Accepted: auto, light, standard, strong, overhead, shift, flip_shift, None."
     )
     assert lines[4] == "- dropout=2 is not accepted. Accepted: a number from 0 to below 1."
     assert lines[5] == "- epochs=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'."

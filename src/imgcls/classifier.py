@@ -45,6 +45,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         dropout: The share of features dropped in training, from 0 to below 1.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
+        test_time_augmentation: "flip" for the mean of the probabilities of an image and its mirror image, at twice the
+            cost of a prediction and none of training; None for those of the image alone.
         optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", a Keras optimizer, or "auto".
         learning_rate: A number, which stays constant; a Keras schedule; or "auto" for the optimizer's usual peak.
         schedule: How the rate moves: "cosine", "one_cycle", "linear", "constant", "plateau", or "auto" for warm-up and
@@ -98,6 +100,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         normalization: str | None = "auto",
         augmentation: Any = "auto",
         mixing: Any = None,
+        test_time_augmentation: str | None = None,
         weights: Any = "auto",
         fine_tune: Any = "auto",
         pooling: str = "average",
@@ -127,6 +130,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.normalization = normalization
         self.augmentation = augmentation
         self.mixing = mixing
+        self.test_time_augmentation = test_time_augmentation
         self.weights = weights
         self.fine_tune = fine_tune
         self.pooling = pooling
@@ -213,7 +217,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             **plan.settings,
         )
         self._learn(
-            plan.in_float32(model), training.classes, training.multi_label, history, plan.choices, plan.blueprint
+            plan.delivered(model), training.classes, training.multi_label, history, plan.choices, plan.blueprint
         )
         if history.interrupted:
             raise KeyboardInterrupt

@@ -149,7 +149,7 @@ def train(
     weights: Annotated[str, typer.Option(help="imagenet, the path of an .h5 file, none, or auto.")] = "auto",
     image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
     augmentation: Annotated[
-        str, typer.Option(help="light, standard, strong, overhead, shift, none, or auto.")
+        str, typer.Option(help="light, standard, strong, overhead, shift, flip_shift, none, or auto.")
     ] = "auto",
     mixing: Annotated[str, typer.Option(help="mixup, cutmix, both, or none.")] = "none",
     epochs: Annotated[str, typer.Option(help="How often every image is seen, at most, or auto.")] = "auto",

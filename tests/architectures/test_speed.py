@@ -127,3 +127,11 @@ def test_the_recipe_of_a_quick_architecture_is_chosen_with_reasons():
         "whole pixels blur nothing, and few passes leave little time to memorise images",
     )
     assert (plain.choices_["optimizer"].value, plain.choices_["augmentation"].value) == ("adamw", "light")
+
+
+def test_small_photos_in_colour_are_flipped_every_other_epoch():
+    data = Dataset.from_arrays(photos(40, 16, 3), np.arange(40) % 2)
+    quick = ImageClassifier("speed_cnn_narrow", epochs=1).fit(data, verbose=0)
+    name, reason = quick.choices_["augmentation"]
+    assert name == "flip_shift"
+    assert reason.endswith("; colour images keep their class when flipped")

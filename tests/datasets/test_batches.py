@@ -70,6 +70,26 @@ def test_parts_of_a_batch_together_are_the_batch(data, keep, parts):
         assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.parametrize("keep", ["memory", "stream"])
+def test_an_alternating_flip_shows_every_image_both_ways_in_two_epochs(data, keep):
+    made = batches(data, keep=keep)
+    plain = {position: image for batch in made.in_order() for image, position in zip(*batch, strict=True)}
+
+    def flipped(seed, epoch, **options):
+        found = {}
+        for batch in made.shuffled(seed=seed, epoch=epoch, alternating_flip=True, **options):
+            for image, position in zip(*batch, strict=True):
+                found[position] = bool((image == plain[position][:, ::-1]).all())
+                assert found[position] or (image == plain[position]).all()
+        return found
+
+    epochs = [flipped(1, epoch) for epoch in range(3)]
+    assert epochs[0] == {position: not one for position, one in epochs[1].items()} == epochs[2]
+    assert 0 < sum(epochs[0].values()) < len(data)
+    assert any(flipped(seed, 0) != epochs[0] for seed in range(2, 6))
+    assert flipped(1, 1, start=2).items() < epochs[1].items()
+
+
 def test_threads_work_two_batches_ahead_and_stop_with_their_consumer(data, monkeypatch):
     reads = []
     monkeypatch.setattr(images, "read", lambda *args, **options: reads.append(1) or read(*args, **options))

@@ -72,6 +72,7 @@ RECIPES = {
         "class_weight": "balanced",
         "patience": 3,
         "mixing": "both",
+        "alternating_flip": True,
     },
     "plateau": {"schedule": "plateau", "optimizer": "sgd", "patience": 2},
     "one cycle": {"schedule": "one_cycle", "optimizer": "adam"},

@@ -1,6 +1,6 @@
 """Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
 
-from imgcls.architectures._build import POOLINGS, PRECISIONS, build
+from imgcls.architectures._build import POOLINGS, PRECISIONS, TEST_TIME_AUGMENTATIONS, build
 from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._parts import cut, last_feature_map
@@ -11,6 +11,7 @@ from imgcls.architectures._weights import set_weights
 __all__ = [
     "POOLINGS",
     "PRECISIONS",
+    "TEST_TIME_AUGMENTATIONS",
     "Architecture",
     "build",
     "choose_architecture",

@@ -17,6 +17,7 @@ from imgcls.errors import ConfigurationError
 
 POOLINGS = ("average", "max", "flatten")
 HEADS = ("softmax", "sigmoid")
+TEST_TIME_AUGMENTATIONS = (None, "flip")
 PRECISIONS = ("float32", "mixed_bfloat16")  # float16 would need its loss scaled
 _OWN: dict[str, Callable[..., Any]] = {
     "small_cnn": _cnn.small_cnn,
@@ -42,6 +43,7 @@ def build(
     grayscale: bool = False,
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (255.0,),
+    test_time_augmentation: str | None = None,
     precision: str = "float32",
     seed: int = 0,
 ) -> Any:
@@ -61,6 +63,8 @@ def build(
         mean: Subtracted from pixels; one number, or one a channel. Backbones of `keras.applications` ignore it, and
             `std`: they bring their own scaling.
         std: Pixels are divided by it.
+        test_time_augmentation: "flip" for the mean of the probabilities of an image and its mirror image, at twice the
+            cost; None for those of the image alone.
         precision: In what the backbone computes: "float32", or "mixed_bfloat16" for GPUs that are quicker with it.
             Weights, preprocessing and head are float32 in any case. Names only.
         seed: Another seed, other initial weights.
@@ -84,6 +88,7 @@ def build(
             _checks.unknown_name("pooling", pooling, POOLINGS),
             _checks.not_fraction("dropout", dropout),
             _checks.not_whole("num_classes", num_classes),
+            _checks.unknown_name("test_time_augmentation", test_time_augmentation, TEST_TIME_AUGMENTATIONS),
             _checks.unknown_name("precision", precision, PRECISIONS),
         ]
     )
@@ -91,7 +96,7 @@ def build(
     with _reproducible(seed):
         if not isinstance(architecture, str):
             x = _chain(inputs, transforms.preprocessing(grayscale=grayscale, mean=mean, std=std))
-            return keras.Model(inputs, _custom(x, architecture, num_classes, head), name="classifier")
+            return _classifier(inputs, _custom(x, architecture, num_classes, head), test_time_augmentation)
         row = describe(architecture)
         if min(input_shape[:2]) < row.least_size:
             message = (
@@ -109,7 +114,16 @@ def build(
         if not fine_tune:  # where it is trained, layers that are fixed by design stay fixed
             backbone.trainable = False
         x = _chain(x, [backbone, _pool(pooling), layers.Dropout(dropout, seed=seed, name="dropout")])
-        return keras.Model(inputs, layers.Dense(num_classes, activation=head, name="head")(x), name="classifier")
+        outputs = layers.Dense(num_classes, activation=head, name="head")(x)
+        return _classifier(inputs, outputs, test_time_augmentation)
+
+
+def _classifier(inputs: Any, outputs: Any, test_time_augmentation: str | None) -> Any:
+    model = keras.Model(inputs, outputs, name="classifier")
+    if test_time_augmentation is None:
+        return model
+    mirrored = _chain(keras.ops.flip(inputs, axis=2), model.layers[1:])
+    return keras.Model(inputs, layers.Average(name="both_ways")([outputs, mirrored]), name="classifier")
 
 
 def _chain(x: Any, stages: Sequence[Any]) -> Any:

@@ -24,6 +24,7 @@ from imgcls.errors import UnreadableImageError
 IN_MEMORY_BYTES = 2 * 2**30  # at most, and a quarter of the memory that is free
 KEEP = ("auto", "memory", "store", "stream")
 _AHEAD = 2  # batches made while one is used
+_HALVES = 2**62  # an epoch that no run reaches: its random numbers halve the images for an alternating flip
 _CHUNK_IMAGES, _CHUNK_BYTES = 256, 2**23  # of one transaction of the store, at most
 
 NDUInt8 = NDArray[np.uint8]
@@ -129,18 +130,29 @@ class Batches:
         """Word the refusal of the images in `quarantined`, a line for each."""
         return self._quarantine.refusal()
 
-    def shuffled(self, *, seed: int, epoch: int, start: int = 0, part: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
+    def shuffled(
+        self,
+        *,
+        seed: int,
+        epoch: int,
+        start: int = 0,
+        part: tuple[int, int] = (0, 1),
+        alternating_flip: bool = False,
+    ) -> Iterator[Batch]:
         """Yield every image once, in an order that follows from `seed` and `epoch` alone.
 
         Args:
             seed: Another seed, another order.
             epoch: The same.
             start: The batch to begin with. Those before it are not read.
+            alternating_flip: Mirror one half of the images, left to right, in even epochs and the other half in odd
+                ones, so that two epochs show every image both ways. Which half is which follows from `seed`.
             part: (r, R): of each batch the r-th of R parts, which follow each other and differ by one image at most; a
                 part may be empty. R workers together see every image once, and none reads what another learns from.
         """
         place, parts = part
-        return self._pass([np.array_split(step, parts)[place] for step in self._shuffled(seed, epoch)[start:]])
+        batches = self._pass([np.array_split(step, parts)[place] for step in self._shuffled(seed, epoch)[start:]])
+        return self._mirrored(batches, seed, epoch) if alternating_flip else batches
 
     def in_order(self) -> Iterator[Batch]:
         """Yield every image once, in the order of the dataset."""
@@ -155,6 +167,14 @@ class Batches:
     def _shuffled(self, seed: int, epoch: int) -> list[Positions]:
         random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
         return self._divided(random.permutation(len(self.dataset)))
+
+    def _mirrored(self, batches: Iterator[Batch], seed: int, epoch: int) -> Iterator[Batch]:
+        halves = np.random.Generator(np.random.Philox(key=[seed, _HALVES])).random(len(self.dataset)) < 0.5
+        flip = halves ^ bool(epoch % 2)
+        for images, positions in batches:
+            chosen = flip[positions]
+            images[chosen] = images[chosen, :, ::-1]
+            yield Batch(images, positions)
 
     def _divided(self, order: Positions) -> list[Positions]:
         edges = np.linspace(0, len(order), len(self) + 1).round().astype(int)

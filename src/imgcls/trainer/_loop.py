@@ -59,6 +59,7 @@ class Loop:
         callbacks: Keras callbacks.
         epochs: How often every image is seen, at most.
         seed: Of the order of images.
+        alternating_flip: As in `Batches.shuffled`.
         mix_until: The progress at which images are no longer mixed.
         began: When the clock of a budget started, by `time.monotonic`.
         checkpoints: Where the state is kept, or None.
@@ -81,6 +82,7 @@ class Loop:
         callbacks: Sequence[Any],
         epochs: int,
         seed: int,
+        alternating_flip: bool,
         mix_until: float,
         began: float,
         checkpoints: Checkpoints | None,
@@ -91,7 +93,8 @@ class Loop:
         self._model, self._step, self._training = model, step, training
         self._targets, self._weights = targets, weights
         self._validation, self._doctor = validation, doctor
-        self._pace, self._epochs, self._seed, self._mix_until = pace, epochs, seed, mix_until
+        self._pace, self._epochs, self._mix_until = pace, epochs, mix_until
+        self._order: dict[str, Any] = {"seed": seed, "alternating_flip": alternating_flip}
         self._checkpoints, self._found = checkpoints, found
         self._report, self._placement = report, placement
         self._watchers = keras.callbacks.CallbackList(
@@ -185,7 +188,7 @@ class Loop:
     def _batches(self) -> Generator[Batch]:
         """Yield this worker's part of each batch, from where the epoch stands, and add up the time waited for them."""
         part = (self._placement.worker, self._placement.workers)
-        batches = self._training.shuffled(seed=self._seed, epoch=self._epoch, start=self._place, part=part)
+        batches = self._training.shuffled(**self._order, epoch=self._epoch, start=self._place, part=part)
         while True:
             begin = time.monotonic()
             batch = next(batches, None)

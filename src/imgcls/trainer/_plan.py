@@ -38,7 +38,8 @@ class Plan:
         settings: Arguments of `train`.
         choices: Each "auto" with its value and reason.
         sample: Training images `uint8 (n, H, W, C)` that the first layer is set from; None where it is learnt.
-        precision: In what the backbone computes while it trains.
+        training: Arguments of `architectures.build` that hold while the model is trained, and not for what is used and
+            saved: in what precision it computes, and no mirror images.
     """
 
     architecture: Any
@@ -47,18 +48,18 @@ class Plan:
     settings: dict[str, Any]
     choices: dict[str, Choice] = field(default_factory=dict)
     sample: NDArray[np.uint8] | None = None
-    precision: str = "float32"
+    training: dict[str, Any] = field(default_factory=dict)
 
     def build(self) -> Any:
-        """Build the model."""
-        model = architectures.build(self.architecture, **self.blueprint, weights=self.weights, precision=self.precision)
+        """Build the model that is trained."""
+        model = architectures.build(self.architecture, **(self.blueprint | self.training), weights=self.weights)
         if self.sample is not None:
             architectures.whiten(model, self.sample)
         return model
 
-    def in_float32(self, model: Any) -> Any:
-        """Return a trained model as it will be used and saved: with the same weights, computing in float32."""
-        if self.precision == "float32":
+    def delivered(self, model: Any) -> Any:
+        """Return a trained model as it will be used and saved, with the same weights."""
+        if self.blueprint == self.blueprint | self.training:
             return model
         delivered = architectures.build(self.architecture, **self.blueprint)
         architectures.set_weights(delivered, model.get_weights())
@@ -90,6 +91,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             named("optimizer", ("auto", *OPTIMIZERS)) if isinstance(arguments["optimizer"], str) else None,
             named("pooling", architectures.POOLINGS),
             named("precision", ("auto", *architectures.PRECISIONS)),
+            named("test_time_augmentation", architectures.TEST_TIME_AUGMENTATIONS),
             _checks.not_fraction("dropout", arguments["dropout"]),
             None if is_schedule(rate) or rate == "auto" else _checks.not_positive("learning_rate", rate),
             named("schedule", ("auto", *SCHEDULES, "plateau")),
@@ -184,6 +186,8 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         "dropout": arguments["dropout"],
         "fine_tune": fine_tune,
         "grayscale": grayscale,
+        "test_time_augmentation": arguments["test_time_augmentation"],
+        "precision": "float32",
         "seed": arguments["seed"],
     }
     precision = pick(
@@ -209,6 +213,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         epochs=arguments["epochs"],
         budget=arguments["budget"],
         quick=quick,
+        color=channels == 3,
     )
     settings = {
         name: pick(name, partial(automatic.__getitem__, name))
@@ -225,6 +230,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     )
     settings |= {
         "augmentation": transforms.augmentation(policy, seed=arguments["seed"]),
+        "alternating_flip": transforms.alternates(policy),
         **{name: arguments[name] for name in _PASSED_ON},
     }
     return Plan(
@@ -234,7 +240,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         settings,
         choices,
         sample=pixels if quick and weights is None else None,
-        precision=precision,
+        training={"test_time_augmentation": None, "precision": precision},
     )
 
 

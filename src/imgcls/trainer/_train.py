@@ -52,6 +52,7 @@ def train(
     micro_batches: int = 1,
     devices: Any = "auto",
     augmentation: Any = None,
+    alternating_flip: bool = False,
     mixing: Any = None,
     class_weight: Any = None,
     sample_weight: Any = None,
@@ -91,6 +92,7 @@ def train(
             copies of the model are trained, and bring back what they have learnt. See
             [Several GPUs](../how-to/several-gpus.md) and [Several machines](../how-to/several-machines.md).
         augmentation: A `keras.Layer` from float32 images 0-255 to the same; it runs in the training step only.
+        alternating_flip: Mirror one half of the images, left to right, in even epochs and the other half in odd ones.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
         class_weight: None, "balanced", or {class: weight}.
@@ -136,6 +138,7 @@ def train(
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
             _checks.unknown_name("deterministic", deterministic, (True, False)),
+            _checks.unknown_name("alternating_flip", alternating_flip, (True, False)),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
         ]
@@ -169,6 +172,7 @@ def train(
         "model": shape_of(model),
         "optimizer": settings_of(engine),
         "augmentation": settings_of(augmentation),
+        "alternating_flip": alternating_flip,
         "mixing": settings_of(mixer),
         "loss": [settings_of(goal.loss), label_smoothing],
         "weights": [None if sample_weight is None else hash_of(own_weights), str(class_weight)],
@@ -226,6 +230,7 @@ def train(
                 callbacks=watchers,
                 epochs=epochs,
                 seed=seed,
+                alternating_flip=alternating_flip,
                 mix_until=MIX_UNTIL,
                 began=began,
                 checkpoints=checkpoints,

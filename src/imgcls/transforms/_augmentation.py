@@ -20,6 +20,7 @@ class _Policy:
     summary: str
     warp: dict[str, Any]
     tone: dict[str, float]
+    alternates: bool = False
 
 
 # Amounts follow the field where it agrees: docs/concepts/augmentation.md gives the reason for each.
@@ -52,6 +53,13 @@ _POLICIES = {
         {"translation": 2 / 32},
         {},
     ),
+    "flip_shift": _Policy(
+        "flip every other epoch, so that two show an image both ways, and move as shift does: for small photos and "
+        "short training (Jordan, arXiv 2404.00498)",
+        {"translation": 2 / 32},
+        {},
+        alternates=True,
+    ),
 }
 
 
@@ -61,7 +69,7 @@ def names() -> tuple[str, ...]:
     Examples:
         >>> from imgcls import transforms
         >>> transforms.names()
-        ('light', 'standard', 'strong', 'overhead', 'shift')
+        ('light', 'standard', 'strong', 'overhead', 'shift', 'flip_shift')
     """
     return tuple(_POLICIES)
 
@@ -76,6 +84,17 @@ def describe(name: str) -> str:
     """
     _checks.refuse([_checks.unknown_name("augmentation", name, names())])
     return _POLICIES[name].summary
+
+
+def alternates(policy: Any) -> bool:
+    """Say whether a policy flips images every other epoch: whoever reads them does so, since no layer knows the epoch.
+
+    Examples:
+        >>> from imgcls import transforms
+        >>> transforms.alternates("flip_shift"), transforms.alternates("standard")
+        (True, False)
+    """
+    return isinstance(policy, str) and policy in _POLICIES and _POLICIES[policy].alternates
 
 
 def choose_augmentation(*, channels: int, image_size: tuple[int, int], frozen: bool) -> tuple[str | None, str]:

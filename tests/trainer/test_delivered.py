@@ -1,4 +1,4 @@
-"""Mixed precision: chosen by the device, said why; what is kept computes in float32."""
+"""What is trained and what is delivered: mixed precision, and mirror images averaged."""
 
 import keras
 import numpy as np
@@ -34,6 +34,23 @@ def test_what_is_kept_computes_in_float32_and_is_what_is_loaded(digits, tmp_path
     assert classifier.score(digits) > 0.8
     loaded = ImageClassifier.load(classifier.save(tmp_path / "a.imgcls"))
     np.testing.assert_array_equal(loaded.predict_proba(digits), classifier.predict_proba(digits))
+
+
+def test_an_image_and_its_mirror_image_are_averaged_in_use_and_not_in_training(digits, tmp_path):
+    plain, both = (
+        ImageClassifier("small_cnn", image_size=8, epochs=2, test_time_augmentation=kind).fit(digits, verbose=0)
+        for kind in (None, "flip")
+    )
+    for one, other in zip(plain.model_.get_weights(), both.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    images = np.stack([digits.read(index) for index in range(50)])
+    expected = (plain.predict_proba(images) + plain.predict_proba(images[:, :, ::-1].copy())) / 2
+    np.testing.assert_allclose(both.predict_proba(images), expected, atol=1e-6)
+    assert np.abs(expected - plain.predict_proba(images)).max() > 0.01
+    loaded = ImageClassifier.load(both.save(tmp_path / "both.imgcls"))
+    np.testing.assert_array_equal(loaded.predict_proba(images), both.predict_proba(images))
+    with pytest.raises(ConfigurationError, match="test_time_augmentation='flop' is not known"):
+        ImageClassifier(test_time_augmentation="flop").fit(digits, verbose=0)
 
 
 @pytest.mark.parametrize(("prefers", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
