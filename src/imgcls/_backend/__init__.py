@@ -14,6 +14,7 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
+from imgcls._backend._engines import ENGINES, Engine, engine
 from imgcls._backend._strategy import Placement, placement
 from imgcls._backend._tensorflow import (
     OutOfMemory,
@@ -27,11 +28,14 @@ from imgcls._backend._tensorflow import (
 )
 
 __all__ = [
+    "ENGINES",
+    "Engine",
     "OutOfMemory",
     "Placement",
     "TrainingStep",
     "compiled",
     "devices",
+    "engine",
     "in_both_modes",
     "make_deterministic",
     "placement",

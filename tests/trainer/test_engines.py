@@ -1,0 +1,323 @@
+"""Inference engines: chosen where they pay, believed where they agree, and TensorFlow otherwise."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from imgcls import ConfigurationError, _backend
+from imgcls._backend import _engines
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+TITLES = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}
+
+
+def installed(name):
+    way = next(way for way in _engines._WAYS if way.name == name)
+    return pytest.param(
+        name, marks=pytest.mark.skipif(not _engines._is_installed(way), reason=f"needs imgcls[{way.extra}]")
+    )
+
+
+LIBRARIES = [installed("openvino"), installed("onnxruntime")]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Return a network of what backbones are made of, with statistics as if it were trained."""
+    keras.utils.set_random_seed(0)
+    x = inputs = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    for stride in (2, 1):
+        x = layers.Conv2D(8, 3, strides=stride, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.ReLU(max_value=6)(x)
+        x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.ReLU(max_value=6)(x)
+    made = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    random = np.random.default_rng(0)
+    made.set_weights([array + random.uniform(0, 0.3, array.shape) for array in made.get_weights()])
+    return made
+
+
+@pytest.fixture(scope="module")
+def truth(model):
+    return np.asarray(model(IMAGES.astype(np.float32), training=False))
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """Replace the ways by those that a test gives as (name, make); all are free and save all the time."""
+
+    def replace(*given):
+        made = [
+            _engines._Way(name, TITLES.get(name, "TensorFlow"), make, (), "fast", cost=0, saves=1)
+            for name, make in given
+        ]
+        monkeypatch.setattr(_engines, "_WAYS", tuple(made))
+
+    return replace
+
+
+def close(outputs, truth):
+    """Sums of float32 in another order: some 1e-6 of the largest feature in four layers, here with room."""
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs, truth, rtol=0, atol=1e-5 * np.abs(truth).max(initial=0))
+
+
+@pytest.mark.parametrize("name", ["auto", "tensorflow", *LIBRARIES])
+def test_engines_give_the_models_outputs_for_batches_of_any_size(model, truth, name):
+    run = _backend.engine(model, name, expected_images=1_000_000)
+    for _ in range(2):  # before and after the conversion
+        for part in (slice(0, 5), slice(5, 7), slice(0, 1), slice(0, 7), slice(0, 0)):
+            close(run(IMAGES[part]), truth[part])
+    if name != "auto":
+        assert run.name == name
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_library_that_was_asked_for_begins_with_the_second_batch(model, name):
+    run = _backend.engine(model, name, expected_images=1)
+    assert (run.name, run.reason) == ("tensorflow", f"{TITLES[name]} has to agree with TensorFlow first")
+    run(IMAGES)
+    assert (run.name, run.reason) == (name, f"{TITLES[name]} was asked for, and agrees with TensorFlow")
+
+
+@pytest.mark.parametrize("name", ["tensorflow", *LIBRARIES])
+def test_threads_may_share_an_engine(model, truth, name):
+    run = _backend.engine(model, name, expected_images=1_000_000)
+    parts = [slice(index % 5, index % 5 + 1 + index % 3) for index in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        for part, outputs in zip(parts, pool.map(lambda part: run(IMAGES[part]), parts), strict=True):
+            close(outputs, truth[part])
+    assert run.name == name
+
+
+@pytest.mark.parametrize("name", ["tensorflow", *LIBRARIES])
+def test_outputs_are_the_callers_own(model, truth, name):
+    run = _backend.engine(model, name, expected_images=1_000_000)
+    run(IMAGES)
+    first = run(IMAGES)
+    run(IMAGES[::-1])
+    close(first, truth)
+
+
+def test_images_need_not_lie_in_one_piece(model, truth):
+    wide = np.repeat(IMAGES, 2, axis=2)[:, :, ::2]
+    assert not wide.flags.c_contiguous
+    for name in ["auto"] + [name for name in TITLES if find_spec(name)]:
+        run = _backend.engine(model, name, expected_images=1_000_000)
+        for _ in range(2):
+            close(run(wide), truth)
+
+
+# --- falling back --------------------------------------------------------------------------------------------------
+
+
+def test_another_answer_is_refused_and_said(model, truth, ways):
+    ways(("openvino", lambda graph: lambda images: truth[: len(images)] + 0.01 * truth.max()))
+    lines = []
+    run = _backend.engine(model, "openvino", say=lines.append)
+    for _ in range(2):
+        close(run(IMAGES), truth)
+    assert run.name == "tensorflow"
+    assert run.reason == "OpenVINO differs from TensorFlow by 0.01 of the largest output; 0.001 is accepted"
+    assert lines == [f"{run.reason}: TensorFlow computes"]
+
+
+def test_what_is_not_a_number_does_not_agree(model, truth, ways):
+    ways(("openvino", lambda graph: lambda images: truth[: len(images)] * np.nan))
+    run = _backend.engine(model, "openvino")
+    run(IMAGES)
+    assert run.reason == "OpenVINO differs from TensorFlow by nan of the largest output; 0.001 is accepted"
+    close(run(IMAGES), truth)
+
+
+def test_a_failed_conversion_leaves_the_next_library_and_tensorflow(model, truth, ways):
+    def refuse(graph):
+        message = "no such operation\nand a trace of it"
+        raise RuntimeError(message)
+
+    def agree(graph):
+        return lambda images: truth[: len(images)]
+
+    lines = []
+    ways(("openvino", refuse), ("onnxruntime", agree), ("tensorflow", agree))
+    run = _backend.engine(model, expected_images=100, say=lines.append)
+    close(run(IMAGES), truth)
+    assert run.name == "onnxruntime"
+    assert run.reason.startswith("ONNX Runtime agrees with TensorFlow and is ")
+    assert lines == ["OpenVINO cannot run this model (no such operation): TensorFlow computes"]
+    ways(("openvino", refuse))
+    run = _backend.engine(model, "openvino")
+    for _ in range(2):
+        close(run(IMAGES), truth)
+    assert (run.name, run.reason) == ("tensorflow", "OpenVINO cannot run this model (no such operation)")
+
+
+def test_a_slower_library_is_not_used(model, truth, ways, monkeypatch):
+    ways(("openvino", lambda graph: lambda images: truth[: len(images)]))
+    seconds = iter([1.0, 2.0])
+    monkeypatch.setattr(_engines, "_seconds_each", lambda run, images: next(seconds))
+    run = _backend.engine(model, expected_images=100)
+    run(IMAGES)
+    assert (run.name, run.reason) == ("tensorflow", "OpenVINO is 0.5 times as fast as TensorFlow here")
+
+
+# --- choosing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def converted(monkeypatch):
+    """Return what was converted, for a conversion of 10 s that saves half of 0.1 s an image, in seconds of a clock."""
+    names = []
+
+    def make(name):
+        def convert(graph):
+            names.append(name)
+            return _engines._by_tensorflow(graph)
+
+        return convert
+
+    made = (
+        _engines._Way("openvino", "OpenVINO", make("openvino"), (), "fast", cost=10, saves=0.5),
+        _engines._Way("tensorflow", "TensorFlow", make("frozen"), (), "", cost=2, saves=0.2),
+    )
+    monkeypatch.setattr(_engines, "_WAYS", made)
+    paces = iter([0.1] + [0.05] * 9)
+    monkeypatch.setattr(_engines, "_seconds_each", lambda run, images: next(paces))
+    return names
+
+
+def chosen(model, expected, batches):
+    run = _backend.engine(model, expected_images=expected)
+    run._tracing = 1.0
+    for _ in range(batches):
+        run(np.repeat(IMAGES, 10, axis=0))  # 70 images
+    return run
+
+
+def test_few_images_do_not_pay(model, converted):
+    run = chosen(model, 170, 2)  # after 70 of 170, 100 are left: a gain of 5 s for 10, or of 2 s for 2
+    assert converted == []
+    assert (run.name, run.reason) == ("tensorflow", "so few images do not pay for the conversion to OpenVINO")
+
+
+def test_a_cheaper_way_pays_earlier(model, converted):
+    run = chosen(model, 180, 2)  # 110 are left: a gain of 5.5 s for 10, or of 2.2 s for 2
+    assert converted == ["frozen"]
+    assert run.name == "tensorflow"
+
+
+def test_many_images_pay(model, converted):
+    run = chosen(model, 271, 2)  # 201 are left: a gain of 10.05 s for 10
+    assert converted == ["openvino"]
+    assert (run.name, run.reason) == ("openvino", "OpenVINO agrees with TensorFlow and is 2 times as fast here")
+
+
+def test_of_an_unknown_number_as_many_are_expected_as_there_were(model, converted):
+    run = chosen(model, None, 1)
+    assert converted == []  # 70: a gain of 3.5 s for 10, or of 1.4 s for 2
+    run(np.repeat(IMAGES, 10, axis=0))
+    assert converted == ["frozen"]  # 140: a gain of 7 s for 10, or of 2.8 s for 2
+    run(np.repeat(IMAGES, 40, axis=0))
+    assert converted == ["frozen", "openvino"]  # 420, at 0.05 s each by now: a gain of 10.5 s for 10
+
+
+def test_a_gpu_needs_no_other_library(model, monkeypatch, converted):
+    monkeypatch.setattr(_engines, "devices", lambda: {"GPUs": ["/physical_device:GPU:0"]})
+    run = chosen(model, 1_000_000, 2)
+    assert (run.name, run.reason, converted) == ("tensorflow", "TensorFlow has a GPU", [])
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch):
+    monkeypatch.setattr(_engines, "find_spec", lambda name: None)
+
+
+def test_without_libraries_tensorflow_says_what_to_install(model, nothing_installed):
+    assert _backend.engine(model).reason == (
+        'neither OpenVINO nor ONNX Runtime is installed: pip install "imgcls[fast]"'
+    )
+    assert _backend.engine(model, "tensorflow").reason == "TensorFlow was asked for"
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking", "extra"),
+    [("openvino", "openvino", "fast"), ("onnxruntime", "onnxruntime and onnx and tf2onnx", "onnx")],
+)
+def test_what_is_not_installed_is_refused_with_the_line_that_installs_it(
+    model, nothing_installed, name, lacking, extra
+):
+    with pytest.raises(ConfigurationError) as refusal:
+        _backend.engine(model, name)
+    assert str(refusal.value) == (
+        f"engine={name!r} needs {lacking}. Install it: pip install \"imgcls[{extra}]\". Or give engine='auto', which takes what is installed."
+    )
+
+
+def test_an_unknown_name_is_refused(model):
+    with pytest.raises(ConfigurationError) as refusal:
+        _backend.engine(model, "openvivo")
+    assert str(refusal.value) == (
+        "engine='openvivo' is not known. Did you mean 'openvino'? Accepted: auto, tensorflow, openvino, onnxruntime."
+    )
+
+
+def test_only_networks_that_gain_are_frozen_for_tensorflow(model):
+    plain = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.MaxPooling2D(), layers.Flatten()])
+    assert _engines._by_frozen_tensorflow(_engines._traced(plain)) is None
+    assert _engines._by_frozen_tensorflow(_engines._traced(model)) is not None
+
+
+# --- manners -------------------------------------------------------------------------------------------------------
+
+QUIET = """
+import os, socket, sys
+
+def refused(*arguments, **options):
+    raise AssertionError("a connection was opened")
+
+socket.socket.connect = socket.getaddrinfo = refused
+import keras, numpy as np
+from keras import layers
+from imgcls import _backend
+
+model = keras.Sequential([keras.Input((16, 16, 3)), layers.Conv2D(4, 3), layers.BatchNormalization(), layers.Flatten()])
+images = np.zeros((3, 16, 16, 3), np.uint8)
+run = _backend.engine(model, sys.argv[1])
+run(images)
+run(images)
+print(run.name)
+"""
+OF_TENSORFLOW = ("absl::InitializeLog", "port.cc", "cuda")  # said before it knows its log level
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_libraries_write_nothing_print_nothing_and_open_no_connection(tmp_path, name):
+    """Both report to their makers unless they are told not to; what they would send lies in these folders first."""
+    folders = {"HOME": "home", "TMPDIR": "scratch", "KERAS_HOME": "keras", "MPLCONFIGDIR": "matplotlib"}
+    for folder in (*folders.values(), "here"):
+        (tmp_path / folder).mkdir()
+    places = {variable: str(tmp_path / folder) for variable, folder in folders.items()}
+    silent = {"TF_CPP_MIN_LOG_LEVEL": "3", "XDG_CACHE_HOME": "", "CI": ""}  # in CI, OpenVINO would hold its tongue
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", QUIET, name],
+        cwd=tmp_path / "here",
+        env=os.environ | places | silent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout == f"{name}\n", done.stderr
+    assert not [line for line in done.stderr.splitlines() if not any(word in line for word in OF_TENSORFLOW)]
+    for folder in ("home", "scratch", "here"):
+        assert list((tmp_path / folder).rglob("*")) == []
