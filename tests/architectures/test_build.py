@@ -1,17 +1,14 @@
-"""Every name builds; weights load from files, checked layer by layer; preprocessing is what the authors feed."""
+"""From a name, a model or a function to a classifier; preprocessing is what the authors feed."""
 
 import random
-from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, DataError, architectures
+from imgcls import ConfigurationError, architectures
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
-SMALLEST = {"xception": 71, "inception_v3": 75, "inception_resnet_v2": 75}
 LIGHT = (
     "mobilenet",
     "mobilenet_v2_035",
@@ -21,26 +18,6 @@ LIGHT = (
     "resnet50_v2",
     "densenet121",
 )
-
-
-def published_weights(name: str, path: Path) -> keras.Model:
-    """Write the .h5 file that Keras would publish for `name`, with random numbers, and return its model."""
-    row = architectures.describe(name)
-    model = getattr(keras.applications, row.builder)(
-        include_top=False, weights=None, input_shape=(32, 32, 3), **row.options
-    )
-    generator = np.random.default_rng(1)
-    model.set_weights([abs(generator.normal(0.1, 0.02, array.shape)) for array in model.get_weights()])
-    model.save_weights(path.with_suffix(".weights.h5"))
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
-        for layer in model.layers:
-            group = file.create_group(layer.name)
-            names = [f"{layer.name}/array_{index}:0" for index in range(len(layer.weights))]
-            group.attrs["weight_names"] = [one.encode() for one in names]
-            for one, array in zip(names, layer.get_weights(), strict=True):
-                group[one] = array
-    return model
 
 
 @pytest.mark.parametrize("name", ["small_cnn", "small_resnet", "speed_cnn"])
@@ -67,15 +44,6 @@ def test_backbones_of_keras_build_by_name(name):
     np.testing.assert_allclose(np.sum(model(PHOTO), axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in architectures.names() if name not in LIGHT])
-def test_every_row_of_the_table_builds(name):
-    side = SMALLEST.get(name, 32)
-    model = architectures.build(name, input_shape=(side, side, 3), num_classes=3)
-    assert model.output_shape == (None, 3)
-    keras.backend.clear_session()
-
-
 @pytest.mark.parametrize(
     ("name", "module"), [("resnet50", "resnet"), ("densenet121", "densenet"), ("resnet50_v2", "resnet_v2")]
 )
@@ -84,37 +52,6 @@ def test_scaling_inside_the_model_is_that_of_keras(name, module):
     front = keras.Model(model.input, model.layers[-5].output)
     expected = getattr(keras.applications, module).preprocess_input(PHOTO.copy())
     np.testing.assert_allclose(front(PHOTO), expected, rtol=1e-4, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v2_035", "resnet50"])
-def test_weights_from_a_file_give_the_features_of_keras(name, tmp_path):
-    published = published_weights(name, tmp_path / "published.h5")
-    model = architectures.build(name, input_shape=(32, 32, 3), num_classes=3, weights=tmp_path / "published.h5")
-    backbone = model.get_layer("backbone")
-    for ours, theirs in zip(backbone.get_weights(), published.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_efficientnet_gives_the_features_of_keras_with_its_extra_scaling(tmp_path, monkeypatch):
-    """Under weights="imagenet" Keras inserts a layer; ours folds it into the variance, so that a bundle can rebuild."""
-    published_weights("efficientnet_b0", tmp_path / "published.h5")
-    file = str(tmp_path / "published.weights.h5")
-    monkeypatch.setattr("keras.src.applications.efficientnet.file_utils.get_file", lambda *_, **__: file)
-    theirs = keras.applications.EfficientNetB0(include_top=False, weights="imagenet", input_shape=(32, 32, 3))
-    model = architectures.build("efficientnet_b0", input_shape=(32, 32, 3), num_classes=3, weights="imagenet")
-    ours = model.get_layer("backbone")
-    assert any(isinstance(layer, keras.layers.Normalization) for layer in ours.layers)
-    np.testing.assert_allclose(ours(PHOTO), theirs(PHOTO), rtol=1e-3, atol=1e-4)
-
-
-def test_the_published_mobilenet_loads_to_the_last_number(shared_data):
-    path = shared_data / "weights" / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
-    model = architectures.build("mobilenet_v2_035", input_shape=(224, 224, 3), num_classes=2, weights=path)
-    expected = keras.applications.MobileNetV2(
-        alpha=0.35, include_top=False, weights=str(path), input_shape=(224, 224, 3)
-    )
-    for ours, theirs in zip(model.get_layer("backbone").get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_same_seed_same_weights_and_pythons_random_is_left_alone():
@@ -157,6 +94,34 @@ def test_a_model_of_the_user_is_copied_not_changed():
     assert all((a == b).all() for a, b in zip(before, mine.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("given", ["function", "model"])
+@pytest.mark.parametrize("pooled", [False, True])
+def test_models_without_a_head_become_backbones(given, pooled):
+    """A feature map gets pooling, features of another width than K do not; both get dropout and a head."""
+
+    def features(input_shape, num_classes=None):
+        tail = [keras.layers.GlobalMaxPooling2D()] if pooled else []
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Conv2D(5, 3, activation="relu"), *tail])
+
+    mine = features((8, 8, 3))
+    model = architectures.build(
+        mine if given == "model" else features, input_shape=(8, 8, 3), num_classes=2, pooling="max", fine_tune=False
+    )
+    assert [layer.name for layer in model.layers[-4:]] == (
+        ["normalization", "backbone", "dropout", "head"] if pooled else ["backbone", "pooling", "dropout", "head"]
+    )
+    assert [weight.name for weight in model.trainable_variables] == ["kernel", "bias"]
+    images = PHOTO[:, :8, :8]
+    backbone, head = model.get_layer("backbone"), model.get_layer("head")
+    maps = np.asarray(backbone(images / 255)).reshape(2, -1, 5).max(axis=1)
+    kernel, bias = head.get_weights()
+    exponents = np.exp(maps @ kernel + bias)
+    np.testing.assert_allclose(model(images), exponents / exponents.sum(axis=1, keepdims=True), rtol=1e-4)
+    if given == "model":
+        for ours, theirs in zip(backbone.get_weights(), mine.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -169,8 +134,32 @@ def test_a_model_of_the_user_is_copied_not_changed():
             "the architecture function returned a str. Accepted: a keras.Model.",
         ),
         (
-            {"architecture": lambda shape, _: custom(shape, 7)},
-            "the model takes (None, 8, 8, 3) and gives (None, 7). Accepted for these data: (None, 8, 8, 3) to (None, 2). image_size and color decide the first; classes and loss the second.",
+            {"architecture": lambda shape, count: custom((9, *shape[1:]), count)},
+            "the model takes (None, 9, 8, 3) and gives (None, 2). Accepted for these data: (None, 8, 8, 3) to (None, 2), or to features (None, D) or (None, h, w, D). image_size and color decide the first; classes and loss the second.",
+        ),
+        (
+            {
+                "architecture": lambda shape, _: keras.Sequential(
+                    [keras.Input(shape), keras.layers.Reshape((-1, 3)), keras.layers.Dense(4)]
+                )
+            },
+            "the model takes (None, 8, 8, 3) and gives (None, 64, 4). Accepted for these data: (None, 8, 8, 3) to (None, 2), or to features (None, D) or (None, h, w, D). image_size and color decide the first; classes and loss the second.",
+        ),
+        (
+            {
+                "architecture": lambda shape, _: keras.Model(
+                    [image := keras.Input(shape), keras.Input(shape)], keras.layers.Flatten()(image)
+                )
+            },
+            "the model takes [(None, 8, 8, 3), (None, 8, 8, 3)] and gives (None, 192). Accepted for these data: (None, 8, 8, 3) to (None, 2), or to features (None, D) or (None, h, w, D). image_size and color decide the first; classes and loss the second.",
+        ),
+        (
+            {
+                "architecture": lambda shape, _: keras.Sequential(
+                    [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(7, "softmax")]
+                )
+            },
+            "the model ends with 'softmax' over 7 outputs, and these data need 2. End it with 2 outputs, or with features: before its last layer.",
         ),
         (
             {
@@ -189,11 +178,15 @@ def test_a_model_of_the_user_is_copied_not_changed():
         ),
         (
             {"architecture": "small_cnn", "weights": "imagenet"},
-            "there are no 'imagenet' weights for 'small_cnn'. Accepted: weights=None, or the path of an .h5 file.",
+            "there are no 'imagenet' weights for 'small_cnn'. Accepted: weights=None, or the path of a weights file.",
         ),
         (
-            {"architecture": "small_cnn", "weights": "model.keras"},
-            "weights='model.keras' is not accepted. Accepted: 'imagenet', None, or an .h5 file as Keras publishes.",
+            {"architecture": "small_cnn", "weights": "model.pt"},
+            "weights='model.pt' is not accepted. Accepted: 'imagenet', None, or the path of a file that ends with .h5, .weights.h5, .keras or .safetensors.",
+        ),
+        (
+            {"architecture": custom, "weights": "model.h5"},
+            "weights='model.h5' goes with a named architecture. Load weights into your own model beforehand.",
         ),
         (
             {"architecture": "small_cnn", "head": "tanh", "dropout": 1.5},
@@ -215,28 +208,3 @@ def test_unknown_name_suggests_the_nearest():
         ConfigurationError, match=r"^architecture='mobilnet_v2' is not known\. Did you mean 'mobilenet_v2'\? "
     ):
         architectures.describe("mobilnet_v2")
-
-
-def test_weights_files_that_do_not_fit_are_refused(tmp_path):
-    published_weights("mobilenet_v2_035", tmp_path / "narrow.h5")
-    with pytest.raises(DataError, match=r"does not fit 'mobilenet_v2': layer 'Conv1' needs arrays \[\(3, 3, 3, 32\)\]"):
-        architectures.build("mobilenet_v2", input_shape=(32, 32, 3), num_classes=2, weights=tmp_path / "narrow.h5")
-    (tmp_path / "text.h5").write_text("not HDF5")
-    with pytest.raises(DataError, match="cannot be read"):
-        architectures.build("mobilenet_v2", input_shape=(32, 32, 3), num_classes=2, weights=tmp_path / "text.h5")
-    with pytest.raises(DataError, match=r"does not exist\. Check the path and the working directory\.$"):
-        architectures.build("mobilenet_v2", input_shape=(32, 32, 3), num_classes=2, weights="missing.h5")
-
-
-def test_imagenet_without_network_says_what_to_do(monkeypatch):
-    def offline(*_, **__):
-        message = "URL fetch failure"
-        raise Exception(message)  # noqa: TRY002 - what Keras raises
-
-    monkeypatch.setattr(
-        keras.applications, "MobileNetV2", lambda weights, **_: custom((32, 32, 3), 2) if weights is None else offline()
-    )
-    with pytest.raises(
-        DataError, match=r"could not be had: URL fetch failure\. Without a network, get the 'no_top' \.h5 file"
-    ):
-        architectures.build("mobilenet_v2", input_shape=(32, 32, 3), num_classes=2, weights="imagenet")

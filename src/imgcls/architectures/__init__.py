@@ -3,6 +3,7 @@
 from imgcls.architectures._build import POOLINGS, PRECISIONS, TEST_TIME_AUGMENTATIONS, build
 from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
+from imgcls.architectures._measure import Measure, measure
 from imgcls.architectures._parts import cut, last_feature_map
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
@@ -13,6 +14,7 @@ __all__ = [
     "PRECISIONS",
     "TEST_TIME_AUGMENTATIONS",
     "Architecture",
+    "Measure",
     "build",
     "choose_architecture",
     "choose_fine_tune",
@@ -21,6 +23,7 @@ __all__ = [
     "cut",
     "describe",
     "last_feature_map",
+    "measure",
     "names",
     "set_weights",
     "small_cnn",

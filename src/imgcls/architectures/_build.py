@@ -1,6 +1,7 @@
 """From a name to a model: preprocessing, backbone, pooling, dropout, head."""
 
 import random
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from keras import layers
 
 from imgcls import _checks, transforms
 from imgcls.architectures import _cnn, _speed
+from imgcls.architectures._channels import front
+from imgcls.architectures._graph import named_afresh
 from imgcls.architectures._table import Architecture, describe
 from imgcls.architectures._weights import load_pretrained
 from imgcls.errors import ConfigurationError
@@ -26,8 +29,6 @@ _OWN: dict[str, Callable[..., Any]] = {
     "speed_cnn_narrow": _speed.speed_cnn,
     "speed_cnn_wide": _speed.speed_cnn,
 }
-_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-_CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 def build(
@@ -50,15 +51,19 @@ def build(
     """Build a classifier that takes pixels 0-255 and gives probabilities.
 
     Args:
-        architecture: A name from `names()`; a `keras.Model` from `(N, H, W, C)` to `(N, K)`; or a function
-            `(input_shape, num_classes)` that returns one. A model whose last layer has no activation gets the head's.
-        input_shape: (H, W, C), C = 1 or 3.
+        architecture: A name from `names()`; a `keras.Model` from `(N, H, W, C)`; or a function
+            `(input_shape, num_classes)` that returns one. A model that gives `(N, K)` is a whole classifier; where its
+            last layer has no activation, it gets the head's. One that gives a feature map `(N, h, w, D)`, or features
+            `(N, D)`, is a backbone: pooling, dropout and head follow.
+        input_shape: (H, W, C). A backbone of `keras.applications` takes any C: one channel as RGB, of other counts
+            channel c as colour c modulo 3.
         num_classes: K, the number of outputs.
-        weights: "imagenet", the path of an `.h5` file, or None for random numbers.
+        weights: None for random numbers, "imagenet", or the path of a file: `.h5`, `.weights.h5`, `.keras` or
+            `.safetensors`. Nothing in it is executed. Names only.
         head: "softmax" (one label an image) or "sigmoid" (several labels, or one output for two classes).
-        pooling: From feature map to features: "average", "max" or "flatten". Names only.
-        dropout: The share of features dropped in training, from 0 to below 1. Names only.
-        fine_tune: Whether the backbone is trained; False trains the head only. Names only.
+        pooling: From feature map to features: "average", "max" or "flatten". Not for a whole classifier.
+        dropout: The share of features dropped in training, from 0 to below 1. Not for a whole classifier.
+        fine_tune: Whether the backbone is trained; False trains the head only. Not for a whole classifier.
         grayscale: Convert RGB to grayscale inside the model.
         mean: Subtracted from pixels; one number, or one a channel. Backbones of `keras.applications` ignore it, and
             `std`: they bring their own scaling.
@@ -74,7 +79,9 @@ def build(
         network itself.
 
     Raises:
-        ConfigurationError: The name is not known, the image is too small, or a custom model has another shape.
+        ConfigurationError: The name is not known, the image is too small, weights do not go with the architecture, or
+            a model of your own has another shape.
+        DataError: A weights file cannot be had or read, or does not fit.
 
     Examples:
         >>> from imgcls import architectures
@@ -92,28 +99,32 @@ def build(
             _checks.unknown_name("precision", precision, PRECISIONS),
         ]
     )
+    if not isinstance(architecture, str) and weights is not None:
+        message = (
+            f"weights={str(weights)!r} goes with a named architecture. Load weights into your own model beforehand."
+        )
+        raise ConfigurationError(message)
     inputs = keras.Input(input_shape, name="images")
     with _reproducible(seed):
         if not isinstance(architecture, str):
             x = _chain(inputs, transforms.preprocessing(grayscale=grayscale, mean=mean, std=std))
-            return _classifier(inputs, _custom(x, architecture, num_classes, head), test_time_augmentation)
-        row = describe(architecture)
-        if min(input_shape[:2]) < row.least_size:
-            message = (
-                f"images of {input_shape[0]} x {input_shape[1]} pixels are too small for {row.name!r}. "
-                f"Accepted: image_size of at least {row.least_size}; it was made for {row.image_size or 'any'}."
-            )
-            raise ConfigurationError(message)
-        own = row.builder is None
-        front = transforms.preprocessing(grayscale=grayscale, mean=mean, std=std) if own else _scaling(row, grayscale)
-        x = _chain(inputs, front)
-        with _computing_in(precision):
-            backbone = _backbone(row, tuple(x.shape[1:]))
-        if weights is not None:
-            load_pretrained(backbone, row, weights)
-        if not fine_tune:  # where it is trained, layers that are fixed by design stay fixed
-            backbone.trainable = False
-        x = _chain(x, [backbone, _pool(pooling), layers.Dropout(dropout, seed=seed, name="dropout")])
+            backbone = _own_model(architecture, tuple(x.shape[1:]), num_classes, head)
+            if backbone.output_shape == (None, num_classes):
+                return _classifier(inputs, _chain(x, _ended(backbone, head)), test_time_augmentation)
+        else:
+            row = describe(architecture)
+            if min(input_shape[:2]) < row.least_size:
+                message = (
+                    f"images of {input_shape[0]} x {input_shape[1]} pixels are too small for {row.name!r}. "
+                    f"Accepted: image_size of at least {row.least_size}; it was made for {row.image_size or 'any'}."
+                )
+                raise ConfigurationError(message)
+            x = _chain(inputs, _front(row, input_shape[2], grayscale=grayscale, mean=mean, std=std))
+            with _computing_in(precision):
+                backbone = _backbone(row, tuple(x.shape[1:]))
+            if weights is not None:
+                load_pretrained(backbone, row, weights)
+        x = _chain(x, _features(backbone, pooling=pooling, dropout=dropout, fine_tune=fine_tune, seed=seed))
         outputs = layers.Dense(num_classes, activation=head, name="head")(x)
         return _classifier(inputs, outputs, test_time_augmentation)
 
@@ -132,66 +143,85 @@ def _chain(x: Any, stages: Sequence[Any]) -> Any:
     return x
 
 
-def _backbone(row: Architecture, shape: tuple[int, int, int]) -> Any:
+def _front(
+    row: Architecture, channels: int, *, grayscale: bool, mean: Sequence[float], std: Sequence[float]
+) -> list[Any]:
     if row.builder is None:
-        model = _OWN[row.name](shape, **row.options)
-    else:
-        builder = getattr(keras.applications, row.builder)
-        model = builder(include_top=False, weights=None, input_shape=shape, **row.options)
+        return transforms.preprocessing(grayscale=grayscale, mean=mean, std=std)
+    return [transforms.Grayscale(name="grayscale"), *front(row, 1)] if grayscale else front(row, channels)
+
+
+def _backbone(row: Architecture, shape: tuple[int, int, int]) -> Any:
+    with named_afresh(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This model usually expects 1 or 3 input channels")
+        if row.builder is None:
+            model = _OWN[row.name](shape, **row.options)
+        else:
+            builder = getattr(keras.applications, row.builder)
+            model = builder(include_top=False, weights=None, input_shape=shape, **row.options)
     model.name = "backbone"
     return model
 
 
-def _pool(pooling: str) -> Any:
+def _features(backbone: Any, *, pooling: str, dropout: float, fine_tune: bool, seed: int) -> list[Any]:
+    """Return the stages from scaled images to features, with dropout."""
+    if not fine_tune:  # where it is trained, layers that are fixed by design stay fixed
+        backbone.trainable = False
     kinds = {"average": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
-    return kinds[pooling](name="pooling")
+    pool = [kinds[pooling](name="pooling")] if len(backbone.output_shape) == 4 else []
+    return [backbone, *pool, layers.Dropout(dropout, seed=seed, name="dropout")]
 
 
-def _scaling(row: Architecture, grayscale: bool) -> list[Any]:
-    """Return the layers that turn RGB pixels 0-255 into what the authors of a backbone feed it."""
-    if grayscale:
-        message = f"color='grayscale' does not go with {row.name!r}, which takes RGB. Accepted: color='auto' or 'rgb'."
-        raise ConfigurationError(message)
-    if row.scaling == "tf":
-        return transforms.preprocessing(mean=[127.5], std=[127.5])
-    if row.scaling == "torch":
-        return transforms.preprocessing(mean=_IMAGENET_MEAN, std=_IMAGENET_STD)
-    if row.scaling == "caffe":
-        return [transforms.RGBToBGR(name="bgr"), *transforms.preprocessing(mean=_CAFFE_MEAN_BGR, std=(1.0,) * 3)]
-    return []
-
-
-def _custom(x: Any, architecture: Any, num_classes: int, head: str) -> Any:
+def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int, head: str) -> Any:
+    """Return the user's model, built, and named as the backbone that it is or contains."""
     if isinstance(architecture, keras.Model):
         model = keras.models.clone_model(architecture)  # the caller's own model stays as it is
         model.set_weights(architecture.get_weights())
     else:
-        model = architecture(tuple(x.shape[1:]), num_classes)
+        model = architecture(shape, num_classes)
     if not isinstance(model, keras.Model):
         message = f"the architecture function returned a {type(model).__name__}. Accepted: a keras.Model."
         raise ConfigurationError(message)
     if not model.built:
-        model.build((None, *x.shape[1:]))
-    expected = ((None, *x.shape[1:]), (None, num_classes))
-    takes, gives = tuple(model.input_shape), tuple(model.output_shape)
-    fits = len(takes) == 4 and all(side in {None, wanted} for side, wanted in zip(takes, expected[0], strict=True))
-    if not fits or gives != expected[1]:
+        model.build((None, *shape))
+    takes, gives = model.input_shape, model.output_shape
+    expected = (None, *shape)
+    fits = (
+        isinstance(takes, tuple)
+        and len(takes) == 4
+        and all(side in {None, wanted} for side, wanted in zip(takes, expected, strict=True))
+        and isinstance(gives, tuple)
+        and len(gives) in {2, 4}
+    )
+    if not fits:
         message = (
-            f"the model takes {takes} and gives {gives}. Accepted for these data: {expected[0]} to {expected[1]}. "
-            "image_size and color decide the first; classes and loss the second."
+            f"the model takes {takes} and gives {gives}. Accepted for these data: {expected} to (None, {num_classes}), "
+            "or to features (None, D) or (None, h, w, D). image_size and color decide the first; classes and loss the "
+            "second."
         )
         raise ConfigurationError(message)
     ending = getattr(getattr(model.layers[-1], "activation", None), "__name__", "")
-    if ending in {"relu", "tanh", *HEADS} - {head}:
+    if gives != (None, num_classes):
+        if len(gives) == 2 and ending in HEADS:
+            message = (
+                f"the model ends with {ending!r} over {gives[1]} outputs, and these data need {num_classes}. End it "
+                f"with {num_classes} outputs, or with features: before its last layer."
+            )
+            raise ConfigurationError(message)
+    elif ending in {"relu", "tanh", *HEADS} - {head}:
         message = (
             f"the model ends with {ending!r}, and these labels and this loss need {head!r}. "
             f"End it with {head!r}, or without activation."
         )
         raise ConfigurationError(message)
     model.name = "backbone"
-    outputs = model(x)
-    ends_linear = getattr(model.layers[-1], "activation", None) is keras.activations.linear
-    return layers.Activation(head, name="head")(outputs) if ends_linear else outputs
+    return model
+
+
+def _ended(model: Any, head: str) -> list[Any]:
+    """Return the stages of a model that is a whole classifier: with the head's activation, where it has none."""
+    linear = getattr(model.layers[-1], "activation", None) is keras.activations.linear
+    return [model, layers.Activation(head, name="head")] if linear else [model]
 
 
 @contextmanager

@@ -1,10 +1,13 @@
-"""The parts of a built classifier: its features, its head, the last feature map. All of them share its layers."""
+"""The parts of a built classifier: its features, and the last feature map. They share its layers."""
 
+from collections.abc import Sequence
 from itertools import takewhile
 from typing import Any
 
 import keras
+from keras import layers
 
+from imgcls.architectures._graph import called_again, is_graph, made_by
 from imgcls.errors import ConfigurationError
 
 
@@ -15,8 +18,8 @@ def cut(model: Any) -> Any:
         model: What `build` returned.
 
     Returns:
-        A `keras.Model` from `(N, H, W, C)` pixels to `float32 (N, D)` features. Its layers are those of `model`, so what
-        one of them learns later, the other has learnt.
+        A `keras.Model` from `(N, H, W, C)` pixels to `float32 (N, D)` features. Its layers are those of `model`: what
+        the one learns later, the other has learnt.
 
     Raises:
         ConfigurationError: It is a model of your own that has no last `Dense` layer to be cut off.
@@ -27,20 +30,7 @@ def cut(model: Any) -> Any:
         >>> architectures.cut(model).output.shape
         (None, 64)
     """
-    model = _one_way(model)
-    if {"dropout", "head"} <= {layer.name for layer in model.layers}:
-        return keras.Model(model.input, model.get_layer("dropout").input, name="features")
-    flat = opened(model)
-    node = _made_by(flat.output)
-    while isinstance(node.operation, keras.layers.Activation):
-        node = _made_by(node.input_tensors[0])
-    if not isinstance(node.operation, keras.layers.Dense) or len(node.input_tensors[0].shape) != 2:
-        message = (
-            f"the model ends with the layer {node.operation.name!r}, and features are what its last Dense layer takes. "
-            "Let it end with Dense, or give a model without a head: it gets one."
-        )
-        raise ConfigurationError(message)
-    return keras.Model(flat.input, node.input_tensors[0], name="features")
+    return keras.Model(model.inputs[0], _before_head(_one_way(model)), name="features")
 
 
 def last_feature_map(model: Any) -> Any:
@@ -64,47 +54,68 @@ def last_feature_map(model: Any) -> Any:
         >>> [tuple(output.shape) for output in architectures.last_feature_map(model).outputs]
         [(None, 4, 4, 64), (None, 10)]
     """
-    model = _one_way(model)
-    flat = opened(model)
     front = list(takewhile(lambda layer: layer.name != "backbone", model.layers))
-    waiting = [_made_by(flat.output)]
-    for node in waiting:  # breadth first: what is nearest to the output is found first
-        shape = node.output_tensors[0].shape
-        if len(shape) == 4 and shape[1:3] != (1, 1) and isinstance(node.operation, keras.Layer) and not node.is_input:
-            return keras.Model(flat.input, [node.output_tensors[0], flat.output], name="last_feature_map")
-        waiting += [one for one in node.parent_nodes if one not in waiting and one.operation not in front]
-    message = "no layer of the model gives a feature map (N, h, w, C) of more than one pixel: there is none to explain."
-    raise ConfigurationError(message)
-
-
-def opened(model: Any) -> Any:
-    """Return `model` with its layers in one graph: where a layer is a model, the layers inside of it."""
-    flat = keras.Model(model.input, model.output)
-    while any(_is_graph(layer) for layer in flat.layers):
-        flat = keras.models.clone_model(flat, clone_function=_itself, call_function=_open)
-    return flat
+    found = _with_feature_map(_one_way(model), front)
+    if found is None:
+        message = (
+            "no layer of the model gives a feature map (N, h, w, C) of more than one pixel: there is none to explain."
+        )
+        raise ConfigurationError(message)
+    return found
 
 
 def _one_way(model: Any) -> Any:
     """Return a classifier without its second look at the mirror image."""
-    node = _made_by(model.output)
-    return keras.Model(model.input, node.input_tensors[0]) if node.operation.name == "both_ways" else model
+    node = made_by(model.outputs[0])
+    return keras.Model(model.inputs[0], node.input_tensors[0]) if node.operation.name == "both_ways" else model
 
 
-def _itself(layer: Any) -> Any:
-    return layer
+def _before_head(model: Any) -> Any:
+    """Return the tensor of a model that its last `Dense` layer takes, before dropout."""
+    node = made_by(model.outputs[0])
+    while isinstance(node.operation, layers.Activation | layers.Softmax):
+        node = made_by(node.input_tensors[0])
+    if is_graph(node.operation):
+        inside = keras.Model(node.operation.inputs[0], _before_head(node.operation), name=node.operation.name)
+        return inside(node.input_tensors[0])
+    if not isinstance(node.operation, layers.Dense) or len(node.input_tensors[0].shape) != 2:
+        message = (
+            f"the model ends with the layer {node.operation.name!r}, and features are what its last Dense layer takes. "
+            "Let it end with Dense, or give a model without a head: it gets one."
+        )
+        raise ConfigurationError(message)
+    features = node.input_tensors[0]
+    while isinstance(made_by(features).operation, layers.Dropout):
+        features = made_by(features).input_tensors[0]
+    return features
 
 
-def _open(layer: Any, *arguments: Any, **options: Any) -> Any:
-    return layer.call(*arguments) if _is_graph(layer) else layer(*arguments, **options)
+def _with_feature_map(model: Any, front: Sequence[Any] = ()) -> Any:
+    """Return a model like this one that gives its last feature map too, or None where it has none."""
+    waiting = [made_by(model.outputs[0])]
+    for node in waiting:  # breadth first: what is nearest to the output is found first
+        if node.is_input or node.operation in front:
+            continue
+        tensor = node.output_tensors[0]
+        if len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1):
+            return keras.Model(model.inputs[0], [tensor, model.outputs[0]], name="last_feature_map")
+        inside = _with_feature_map(node.operation) if is_graph(node.operation) else None
+        if inside is not None:
+            return _with_inside(model, node.operation, inside)
+        waiting += [one for one in node.parent_nodes if one not in waiting]
+    return None
 
 
-def _is_graph(layer: Any) -> bool:
-    """Return whether a layer is itself a model made of layers, and not one written as a class."""
-    return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+def _with_inside(model: Any, layer: Any, inside: Any) -> Any:
+    """Return a model that gives the feature map found `inside` one of its layers, which is a model too."""
+    maps = []
 
+    def call(called: Any, *arguments: Any, **options: Any) -> Any:
+        if called is not layer:
+            return called(*arguments, **options)
+        feature_map, outputs = inside(*arguments)
+        maps.append(feature_map)
+        return outputs
 
-def _made_by(tensor: Any) -> Any:
-    """Return the node of Keras' graph that a symbolic tensor comes from."""
-    operation, index, _ = tensor._keras_history  # noqa: SLF001 - Keras has no public way back from a tensor
-    return operation._inbound_nodes[index]  # noqa: SLF001 - the same
+    same = called_again(model, call)
+    return keras.Model(same.inputs[0], [maps[-1], same.outputs[0]], name="last_feature_map")

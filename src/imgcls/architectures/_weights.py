@@ -1,6 +1,9 @@
-"""Weights into a model, checked layer by layer. Nothing in a weights file is executed."""
+"""Weights into a model, checked layer by layer before the first one is set. Nothing in a weights file is executed."""
 
-from collections.abc import Sequence
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +11,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls.architectures._channels import adapted, fits
+from imgcls.architectures._files import SUFFIXES, Match, matches
+from imgcls.architectures._graph import leaves
 from imgcls.architectures._table import Architecture
 from imgcls.errors import ConfigurationError, DataError
 
 _EFFICIENTNET_STD = np.array([0.229, 0.224, 0.225])  # ImageNet, in [0, 1]
+# What a damaged archive, group or array raises.
+_FAULTS = (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
@@ -42,89 +50,143 @@ def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
 
 
 def load_pretrained(backbone: Any, row: Architecture, weights: str | Path) -> None:
-    """Load weights trained elsewhere into `backbone`: "imagenet", or the path of an `.h5` file.
+    """Load weights trained elsewhere into `backbone`: "imagenet", or the path of a file.
 
     Raises:
         ConfigurationError: The architecture has no pretrained weights, or the file is of another kind.
-        DataError: The download failed, the file is missing or does not fit the architecture.
+        DataError: The download failed; or the file is missing, cannot be read or does not fit the architecture.
     """
-    if str(weights) == "imagenet":
-        _load_imagenet(backbone, row)
-    else:
-        _load_h5(backbone, row, Path(weights))
-    if row.builder and row.builder.startswith("EfficientNetB"):
-        _fold_efficientnet_scaling(backbone)
-
-
-def _load_imagenet(backbone: Any, row: Architecture) -> None:
-    if row.builder is None:
+    if str(weights) != "imagenet":
+        path = Path(weights)
+        if not path.name.endswith(SUFFIXES):
+            message = (
+                f"weights={str(weights)!r} is not accepted. Accepted: 'imagenet', None, or the path of a file that "
+                f"ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."
+            )
+            raise ConfigurationError(message)
+        if not path.is_file():
+            message = f"weights file {str(path)!r} does not exist. Check the path and the working directory."
+            raise DataError(message)
+        arrays = _from_file(backbone, row, path)
+    elif row.weights_file is None:
         message = (
-            f"there are no 'imagenet' weights for {row.name!r}. Accepted: weights=None, or the path of an .h5 file."
+            f"there are no 'imagenet' weights for {row.name!r}. Accepted: weights=None, or the path of a weights file."
         )
         raise ConfigurationError(message)
+    else:
+        side = row.weights_side(min(backbone.input_shape[1:3]))
+        path = _keras_home() / "models" / row.weights_file.format(size=side)
+        arrays = _from_file(backbone, row, path) if path.is_file() else _downloaded(row, path, side)
+    _assign(backbone, row, arrays)
+
+
+def _keras_home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
+def _downloaded(row: Architecture, path: Path, side: int) -> list[NDArray[Any]]:
+    """Let Keras download weights, check their hash and keep them in its folder."""
     try:
-        donor = getattr(keras.applications, row.builder)(
-            include_top=False, weights="imagenet", input_shape=backbone.input_shape[1:], **row.options
+        donor = getattr(keras.applications, str(row.builder))(
+            include_top=False, weights="imagenet", input_shape=(side, side, 3), **row.options
         )
     except Exception as error:  # Keras raises bare Exception for a failed download
         message = (
-            f"the ImageNet weights of {row.name!r} could not be had: {error}. Without a network, get the "
-            f"'no_top' .h5 file elsewhere and give weights='that/file.h5', or train from scratch with weights=None."
+            f"the ImageNet weights of {row.name!r} could not be had: {error}. Without a network, put the file "
+            f"{path.name!r} into the folder {str(path.parent)!r}, or give weights='path/of/a/file', or train from "
+            "scratch with weights=None."
         )
         raise DataError(message) from error
-    backbone.set_weights(donor.get_weights())
+    arrays: list[NDArray[Any]] = donor.get_weights()
+    return arrays
 
 
-def _load_h5(backbone: Any, row: Architecture, path: Path) -> None:
-    import h5py
+def _from_file(backbone: Any, row: Architecture, path: Path) -> list[NDArray[Any]]:
+    """Return the arrays in a file that belong to `backbone.weights`, in that order; or say why there are none."""
+    import safetensors
 
-    if path.suffix != ".h5" or path.name.endswith(".weights.h5"):
-        message = (
-            f"weights={str(path)!r} is not accepted. Accepted: 'imagenet', None, or an .h5 file as Keras publishes."
-        )
-        raise ConfigurationError(message)
-    if not path.is_file():
-        message = f"weights file {str(path)!r} does not exist. Check the path and the working directory."
-        raise DataError(message)
+    from_rgb = set(_from_rgb(backbone, row))
     try:
-        with h5py.File(path, "r") as file:
-            stored = _arrays_by_layer(file.get("model_weights", file))
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+        with matches(path, backbone) as ways:
+            found, misfit = _likeliest(ways, from_rgb)
+            if misfit is None:
+                arrays = {
+                    id(variable): stored.read()
+                    for match in found
+                    for variable, stored in zip(match.variables, match.stored, strict=True)
+                }
+    except (*_FAULTS, safetensors.SafetensorError) as error:
         message = f"weights file {str(path)!r} cannot be read: {error}. Get it again, or use another file."
         raise DataError(message) from error
-    for layer in backbone.layers:
-        expected = [tuple(weight.shape) for weight in layer.weights]
-        arrays = stored.get(layer.name, [])
-        found = [array.shape for array in arrays]
-        if expected != found:
-            message = (
-                f"weights file {str(path)!r} does not fit {row.name!r}: layer {layer.name!r} needs arrays {expected} "
-                f"and the file has {found or 'none'}. File and architecture must be of one family and width."
-            )
-            raise DataError(message)
-        if arrays:
-            layer.set_weights(arrays)
+    if misfit is not None:
+        wanted = [tuple(variable.shape) for variable in misfit.variables]
+        message = (
+            f"weights file {str(path)!r} does not fit {row.name!r}: layer {misfit.layer!r} needs arrays {wanted} and "
+            f"the file has {[stored.shape for stored in misfit.stored] or 'none'}. File and architecture must be of "
+            "one family and width."
+        )
+        raise DataError(message)
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        message = f"weights file {str(path)!r} holds numbers that are not finite. Get it again, or use another file."
+        raise DataError(message)
+    return [arrays[id(variable)] for variable in backbone.weights]
 
 
-def _arrays_by_layer(group: Any) -> dict[str, list[NDArray[Any]]]:
-    """Read Keras' layer-wise HDF5 layout: attribute `layer_names`, and `weight_names` of each layer's group."""
+def _likeliest(ways: Iterator[list[Match]], from_rgb: set[int]) -> tuple[list[Match], Match | None]:
+    """Return the first way in which all layers fit; or the one in which most do, and its first layer that does not."""
 
-    def text(values: Any) -> list[str]:
-        return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+    def wrong(match: Match) -> bool:
+        pairs = zip(match.variables, match.stored, strict=False)
+        return len(match.variables) != len(match.stored) or not all(
+            fits(stored.shape, tuple(variable.shape), takes_images=id(variable) in from_rgb)
+            for variable, stored in pairs
+        )
 
-    return {
-        layer: [np.asarray(group[layer][name]) for name in text(group[layer].attrs["weight_names"])]
-        for layer in text(group.attrs["layer_names"])
-    }
+    best: tuple[list[Match], list[Match]] | None = None
+    for way in ways:
+        misfits = [match for match in way if wrong(match)]
+        if not misfits:
+            return way, None
+        if best is None or len(misfits) < len(best[1]):
+            best = way, misfits
+    if best is None:
+        message = "it holds no layers as Keras writes them"
+        raise ValueError(message)
+    return best[0], best[1][0]
+
+
+def _from_rgb(backbone: Any, row: Architecture) -> Iterator[int]:
+    """Give the ids of the variables that meet images, and were trained on RGB: of the layers up to the first kernel."""
+    for layer in leaves(backbone) if row.builder else ():
+        if isinstance(layer, keras.layers.Conv2D):
+            yield id(layer.kernel)
+            return
+        yield from (id(variable) for variable in layer.weights if len(variable.shape) == 1)  # of a layer that scales
+
+
+def _assign(backbone: Any, row: Architecture, arrays: Sequence[NDArray[Any]]) -> None:
+    from_rgb = set(_from_rgb(backbone, row))
+    set_weights(
+        backbone,
+        [
+            adapted(array, tuple(variable.shape), row) if id(variable) in from_rgb else array
+            for variable, array in zip(backbone.weights, arrays, strict=True)
+        ],
+    )
+    if row.builder and row.builder.startswith("EfficientNetB"):
+        _fold_efficientnet_scaling(backbone)
 
 
 def _fold_efficientnet_scaling(backbone: Any) -> None:
     """Fold the extra division by sqrt(std) into the variance of the first `Normalization`.
 
-    `keras.applications.EfficientNetB*` inserts a `Rescaling` of 1 / sqrt(std) only under `weights="imagenet"`. The
-    graph here is always built without it, so that a saved model can be rebuilt from its name alone.
+    The weights that Keras publishes hold the deviation where the variance belongs, and `EfficientNetB*` makes up for it
+    by a `Rescaling` of 1 / sqrt(std), under `weights="imagenet"` only. The graph here is always built without it, so
+    that a saved model can be rebuilt from its name alone. Other weights, ours among them, are as they should be.
     """
     layer = next(layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization))
     mean, variance, count = layer.get_weights()
-    layer.set_weights([mean, variance * _EFFICIENTNET_STD.astype(variance.dtype), count])
-    layer.finalize_state()
+    deviation = np.resize(_EFFICIENTNET_STD, variance.shape).astype(variance.dtype)
+    if np.allclose(variance, deviation, rtol=1e-3):
+        layer.set_weights([mean, deviation**2, count])
+        layer.finalize_state()

@@ -176,7 +176,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     brings_scaling = row is not None and row.builder is not None
     quick = row is not None and row.quick
     held = {image.shape[2] for image in sample}
-    channels = held.pop() if len(held) == 1 and arguments["color"] != "rgb" and not brings_scaling else 3
+    channels = held.pop() if len(held) == 1 and arguments["color"] != "rgb" else 3
     grayscale = arguments["color"] == "grayscale" and channels == 3
     blueprint = {
         "input_shape": (height, width, channels),
