@@ -1,9 +1,10 @@
 """The decode-once store: resized images in one file, found again by the content of the files they come from.
 
-The file is an SQLite database, one for each decoder version, height, width and number of channels. A transaction is
-whole or absent, so that a killed process leaves nothing half-written and several processes may fill one store at once.
-SQLite reads by `pread`. A memory-mapped file would kill the process with SIGBUS when another one truncates it, and its
-pages would count as memory of ours.
+The file is an SQLite database, one for each decoder version, height, width and number of channels; `Store.named` opens
+another for anything that is bytes of one length, such as the features of a backbone. A transaction is whole or absent,
+so that a killed process leaves nothing half-written and several processes may fill one store at once. SQLite reads by
+`pread`. A memory-mapped file would kill the process with SIGBUS when another one truncates it, and its pages would
+count as memory of ours.
 
 Every image has a checksum over its key and its pixels. What does not match is decoded anew, never trusted.
 """
@@ -35,8 +36,8 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 NDUInt8 = NDArray[np.uint8]
 
 
-def key(content: bytes) -> bytes:
-    """Return the name of a file's content: equal for equal bytes, wherever they lie."""
+def key(content: bytes | memoryview) -> bytes:
+    """Return the name of a content: equal for equal bytes, wherever they lie."""
     return hashlib.blake2b(content, digest_size=KEY_BYTES).digest()
 
 
@@ -75,14 +76,20 @@ class Store:
             None where the cache is off or cannot be written to, and where `count` images would fill more than
             `LIMIT_BYTES` or half of the free disk.
         """
+        height, width = image_size
+        name = f"images-{images.DECODER_VERSION}-{height}x{width}x{channels}"
+        return cls.named(name, height * width * channels, count=count)
+
+    @classmethod
+    def named(cls, name: str, item_bytes: int, *, count: int) -> Self | None:
+        """Open the store of that name, for items of so many bytes; None as for `open`."""
         folder = _cache.folder()
         if folder is None:
             return None
-        height, width = image_size
-        path = folder / f"images-{images.DECODER_VERSION}-{height}x{width}x{channels}.sqlite"
+        path = folder / f"{name}.sqlite"
         try:
             taken = path.stat().st_size if path.exists() else 0
-            most = min(LIMIT_BYTES, (_cache.free_disk(folder) + taken) // 2) // (height * width * channels)
+            most = min(LIMIT_BYTES, (_cache.free_disk(folder) + taken) // 2) // item_bytes
             return None if count > most else cls(path, most=most)
         except (OSError, sqlite3.Error):
             return None
