@@ -1,0 +1,80 @@
+"""One battery over every row of the table: it builds, runs at two sizes, is built again from its blueprint, is explained.
+
+Two rows are in the default run; the others are slow.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from imgcls import ConfigurationError, architectures
+
+NAMES = architectures.names()
+QUICK = ("small_cnn", "mobilenet_025")
+rows = pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    yield
+    keras.backend.clear_session()
+
+
+def structure(model):
+    """Return the names of layers and weights, also of models inside of models."""
+    return [
+        (layer.name, structure(layer) if isinstance(layer, keras.Model) else [weight.path for weight in layer.weights])
+        for layer in model.layers
+    ]
+
+
+def assert_runs(model):
+    height, width, channels = model.input_shape[1:]
+    images = np.random.default_rng(0).integers(0, 256, (1, height, width, channels)).astype("float32")
+    explained = architectures.last_feature_map(model)
+    feature_map, probabilities = (np.asarray(output) for output in explained(images))
+    assert probabilities.shape == (1, 3)
+    np.testing.assert_allclose(probabilities.sum(), 1, rtol=1e-5)
+    assert feature_map.ndim == 4
+    assert feature_map.shape[1] * feature_map.shape[2] > 1
+    assert np.isfinite(feature_map).all()
+
+
+@rows
+def test_conforms(name):
+    row = architectures.describe(name)
+    least = row.least_size
+    blueprint = {"input_shape": (least, least, 3), "num_classes": 3, "head": "softmax"}
+    model = architectures.build(name, **blueprint)
+    assert_runs(model)
+    assert architectures.cut(model).output_shape == (None, row.width)
+    other = architectures.build(name, **{**blueprint, "input_shape": (least + 9, least + 22, 3)}, seed=1)
+    assert structure(other) == structure(model)  # the same names in the same order, whatever was built before
+    arrays = model.get_weights()
+    architectures.set_weights(other, arrays)
+    for given, kept in zip(arrays, other.get_weights(), strict=True):
+        np.testing.assert_array_equal(given, kept)
+    assert_runs(other)
+
+
+@rows
+def test_smaller_images_are_refused(name):
+    row = architectures.describe(name)
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.build(name, input_shape=(row.least_size, row.least_size - 1, 3), num_classes=3)
+    assert str(refusal.value) == (
+        f"images of {row.least_size} x {row.least_size - 1} pixels are too small for {name!r}. Accepted: image_size of at least {row.least_size}; it was made for {row.image_size or 'any'}."
+    )
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_blueprint_gives_the_same_outputs_again(name):
+    blueprint = {"input_shape": (40, 33, 1), "num_classes": 3, "pooling": "max", "test_time_augmentation": "flip"}
+    model = architectures.build(name, **blueprint, seed=1)
+    again = architectures.build(name, **blueprint, seed=2)
+    architectures.set_weights(again, model.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 33, 1)).astype("float32")
+    np.testing.assert_array_equal(again(images), model(images))
+    assert architectures.cut(again).output_shape == (None, architectures.describe(name).width)
