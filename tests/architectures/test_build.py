@@ -94,6 +94,30 @@ def test_a_model_of_the_user_is_copied_not_changed():
     assert all((a == b).all() for a, b in zip(before, mine.get_weights(), strict=True))
 
 
+def test_a_model_that_cannot_be_copied_is_refused():
+    class Forgetful(keras.layers.Layer):
+        """Needs an argument that its configuration leaves out."""
+
+        def __init__(self, factor, **options):
+            super().__init__(**options)
+            self.factor = factor
+
+        def call(self, images):
+            return images * self.factor
+
+        def get_config(self):
+            return super().get_config()
+
+    mine = keras.Sequential([keras.Input((8, 8, 3)), Forgetful(2.0), keras.layers.Conv2D(2, 3)])
+    with pytest.raises(
+        ConfigurationError,
+        match=r"(?s)^the model cannot be copied: .*factor.*\. Give a function that builds it instead\.$",
+    ):
+        architectures.build(mine, input_shape=(8, 8, 3), num_classes=2)
+    model = architectures.build(lambda *_: mine, input_shape=(8, 8, 3), num_classes=2)
+    assert model.output_shape == (None, 2)
+
+
 @pytest.mark.parametrize("given", ["function", "model"])
 @pytest.mark.parametrize("pooled", [False, True])
 def test_models_without_a_head_become_backbones(given, pooled):

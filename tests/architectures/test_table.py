@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from imgcls import architectures
+from imgcls import ConfigurationError, architectures
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "architectures.md"
 SMALL = ("small_cnn", "speed_cnn_narrow", "mobilenet_025")
@@ -109,6 +109,17 @@ def test_every_kind_of_layer_is_counted_by_hand():
     assert architectures.measure(model).multiply_adds == places * (convolution + depthwise + separable + dense) + 5 * 3
     assert architectures.measure(model).parameters == sum(array.size for array in model.get_weights())
     assert model(np.zeros((1, 9, 7, 4))).shape == (1, 3)  # and the model is as it was
+
+
+def test_work_without_a_size_is_not_guessed():
+    model = keras.Sequential([keras.Input((None, None, 3)), layers.Conv2D(2, 3)])
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.measure(model)
+    assert str(refusal.value) == (
+        "the model takes images of any size, (None, None, None, 3), and its work depends on it. Build it for one size first."
+    )
+    whole = architectures.build(model, input_shape=(5, 5, 3), num_classes=2)
+    assert architectures.measure(whole).multiply_adds == 3 * 3 * (3 * 3 * 3 * 2) + 2 * 2
 
 
 def test_weights_files_are_named_for_the_nearest_size():

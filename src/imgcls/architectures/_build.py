@@ -174,11 +174,8 @@ def _features(backbone: Any, *, pooling: str, dropout: float, fine_tune: bool, s
 
 def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int, head: str) -> Any:
     """Return the user's model, built, and named as the backbone that it is or contains."""
-    if isinstance(architecture, keras.Model):
-        model = keras.models.clone_model(architecture)  # the caller's own model stays as it is
-        model.set_weights(architecture.get_weights())
-    else:
-        model = architecture(shape, num_classes)
+    given = isinstance(architecture, keras.Model)
+    model = (architecture if architecture.built else _copy(architecture)) if given else architecture(shape, num_classes)
     if not isinstance(model, keras.Model):
         message = f"the architecture function returned a {type(model).__name__}. Accepted: a keras.Model."
         raise ConfigurationError(message)
@@ -214,8 +211,20 @@ def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int,
             f"End it with {head!r}, or without activation."
         )
         raise ConfigurationError(message)
+    model = _copy(model) if model is architecture else model
     model.name = "backbone"
     return model
+
+
+def _copy(model: Any) -> Any:
+    """Return a model with the same layers and weights: the caller's own stays as it is."""
+    try:
+        copy = keras.models.clone_model(model)
+    except (TypeError, ValueError, NotImplementedError) as error:  # a layer that does not come back from its config
+        message = f"the model cannot be copied: {error}. Give a function that builds it instead."
+        raise ConfigurationError(message) from error
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _ended(model: Any, head: str) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from keras import layers
 
 from imgcls.architectures._graph import called_again, is_graph
+from imgcls.errors import ConfigurationError
 
 
 class Measure(NamedTuple):
@@ -29,12 +30,21 @@ def measure(model: Any) -> Measure:
     Args:
         model: A Functional or Sequential `keras.Model` with one input of known size.
 
+    Raises:
+        ConfigurationError: The size of its input is not known.
+
     Examples:
         >>> from imgcls import architectures
         >>> architectures.measure(architectures.small_cnn((32, 32, 3)))
         Measure(parameters=23920, multiply_adds=2801664)
     """
-    return Measure(model.count_params(), _multiply_adds(model, model.inputs[0].shape))
+    shape = model.inputs[0].shape
+    if None in shape[1:]:
+        message = (
+            f"the model takes images of any size, {shape}, and its work depends on it. Build it for one size first."
+        )
+        raise ConfigurationError(message)
+    return Measure(model.count_params(), _multiply_adds(model, shape))
 
 
 def _multiply_adds(model: Any, shape: Any) -> int:
