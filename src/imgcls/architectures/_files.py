@@ -12,7 +12,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ SUFFIXES = (".h5", ".weights.h5", ".keras", ".safetensors")
 _MEMBER = "model.weights.h5"  # of a .keras file
 _LARGEST = 16  # times what the model needs: a trained model with its optimizer and a wide head stays below
 _FILTERS = (1, 2, 3, 32000)  # deflate, shuffle, checksum, LZF
-_MOST_GROUPS, _DEEPEST = 20_000, 12  # looked through for a backbone inside of a model
+_MOST_GROUPS, _DEEPEST, _MOST_MODELS = 20_000, 12, 50  # looked through for a backbone inside of a model
 _WIDEST = 100  # times its array: a chunk of HDF5 may be larger, and is read as a whole
 
 
@@ -114,10 +114,10 @@ def _texts(group: Any, attribute: str) -> list[str]:
 
 def _by_place(file: Any, model: Any) -> Iterator[list[Match]]:
     wanted = list(_places(model))
-    for group in _with_layers(file):
+    for group in islice(_with_layers(file), _MOST_MODELS):
         places = [_inside(group, place, missing=True) for place, _ in wanted]
         yield [
-            Match(layer.name, layer.weights, [] if place is None else _numbered(place))
+            Match(layer.name, layer.weights, [] if place is None else _numbered(place, len(layer.weights)))
             for (_, layer), place in zip(wanted, places, strict=True)
         ]
 
@@ -150,8 +150,9 @@ def _with_layers(file: Any) -> Iterator[Any]:
                     waiting.append((child, depth + 1))
 
 
-def _numbered(group: Any) -> list[Stored]:
-    return [_array(_inside(group, str(number))) for number in range(len(group))]
+def _numbered(group: Any, wanted: int) -> list[Stored]:
+    """Return the arrays "0", "1" and so on; of more than are wanted, one too many says so."""
+    return [_array(_inside(group, str(number))) for number in range(min(len(group), wanted + 1))]
 
 
 # --- HDF5, safely ---------------------------------------------------------------------------------------------------
