@@ -164,8 +164,7 @@ def test_a_failed_conversion_leaves_the_next_library_and_tensorflow(model, truth
 
 def test_a_slower_library_is_not_used(model, truth, ways, monkeypatch):
     ways(("openvino", lambda graph: lambda images: truth[: len(images)]))
-    seconds = iter([1.0, 2.0])
-    monkeypatch.setattr(_engines, "_seconds_each", lambda run, images: next(seconds))
+    monkeypatch.setattr(_engines, "_seconds_each", lambda runs, images: [1.0, 2.0][: len(runs)])
     run = _backend.engine(model, expected_images=100)
     run(IMAGES)
     assert (run.name, run.reason) == ("tensorflow", "OpenVINO is 0.5 times as fast as TensorFlow here")
@@ -191,8 +190,7 @@ def converted(monkeypatch):
         _engines._Way("tensorflow", "TensorFlow", make("frozen"), (), "", cost=2, saves=0.2),
     )
     monkeypatch.setattr(_engines, "_WAYS", made)
-    paces = iter([0.1] + [0.05] * 9)
-    monkeypatch.setattr(_engines, "_seconds_each", lambda run, images: next(paces))
+    monkeypatch.setattr(_engines, "_seconds_each", lambda runs, images: [0.1, 0.05][: len(runs)])
     return names
 
 

@@ -30,6 +30,7 @@ ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 # stay below 1e-4. bfloat16 and float16, which a library may prefer unasked, round every number by 4e-3 or 5e-4.
 TOLERANCE = 1e-3
 _FEW, _REPEATS = 4, 3  # images, and how often they are run, to measure speed
+_SLOWER = 0.9  # of the speed before: below it, a conversion was in vain; above it, the difference may be chance
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -99,22 +100,22 @@ class Engine:
         """Convert, where that pays. `outputs` are what `images` give so far."""
         self._seen += len(images)
         if not self._asked:
-            self._seconds = self._seconds or _seconds_each(self._run, images)
+            self._seconds = self._seconds or _seconds_each([self._run], images)[0]
         while (index := next((index for index, way in enumerate(self._ways) if self._pays(way)), None)) is not None:
             way = self._ways.pop(index)
             try:
-                run, refusal = self._converted(way, images, outputs)
+                run, why = self._converted(way, images, outputs)
             except Exception as error:  # noqa: BLE001 - converters raise anything; TensorFlow can do without them
-                run, refusal = None, f"{way.title} cannot run this model ({_first_line(error)})"
+                run, why = None, f"{way.title} cannot run this model ({_first_line(error)})"
             if run is not None:
                 self._run, self.name, self._ways = run, way.name, self._ways[:index]  # the quicker ones may still pay
                 if way.name != "tensorflow":
-                    self.reason = refusal
+                    self.reason = why
                 break
-            if refusal:
-                self.reason = refusal
+            if way.name != "tensorflow":
+                self.reason = why
                 if self._say is not None:
-                    self._say(f"{refusal}: TensorFlow computes")
+                    self._say(f"{why}: TensorFlow computes")
         if not self._ways:
             self._graph = None
 
@@ -135,11 +136,11 @@ class Engine:
             return None, f"{way.title} differs from TensorFlow by {share}; {TOLERANCE:g} is accepted"
         if self._asked:
             return run, f"{way.title} was asked for, and agrees with TensorFlow"
-        seconds = _seconds_each(run, images)
-        speed = f"{self._seconds / seconds:.2g} times as fast"
-        if seconds > self._seconds:
+        before, after = _seconds_each([self._run, run], images)
+        speed = f"{before / after:.2g} times as fast"
+        if before / after < _SLOWER:
             return None, f"{way.title} is {speed} as TensorFlow here"
-        self._seconds = seconds
+        self._seconds = after
         return run, f"{way.title} agrees with TensorFlow and is {speed} here"
 
 
@@ -195,15 +196,16 @@ def _missing(name: str) -> str | None:
     )
 
 
-def _seconds_each(run: Run, images: NDArray[np.uint8]) -> float:
-    """Return the seconds for an image: the least of several runs, because other work can only add to them."""
-    few, taken = images[:_FEW], []
-    run(few)  # what is made for a new size of batch is not counted
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        run(few)
-        taken.append(time.perf_counter() - start)
-    return max(min(taken) / len(few), 1e-9)
+def _seconds_each(runs: Sequence[Run], images: NDArray[np.uint8]) -> list[float]:
+    """Return the seconds for an image, of each: measured in turn, and the least, because other work can only add."""
+    few = images[:_FEW]
+    taken: list[list[float]] = [[] for _ in runs]
+    for _ in range(_REPEATS + 1):
+        for run, seconds in zip(runs, taken, strict=True):
+            start = time.perf_counter()
+            run(few)
+            seconds.append(time.perf_counter() - start)
+    return [max(min(seconds[1:]) / len(few), 1e-9) for seconds in taken]  # the first makes what a new size needs
 
 
 def _first_line(error: Exception) -> str:
