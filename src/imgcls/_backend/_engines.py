@@ -26,7 +26,7 @@ from imgcls import _checks
 from imgcls._backend._tensorflow import devices
 
 ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
-# Of the largest output. MobileNetV2's sums of float32, taken in another order, were 5e-6 apart; there is room for deeper
+# Of the largest output. MobileNetV2's sums of float32, taken in another order, were 5e-6 apart: room for deeper
 # networks. bfloat16, which a processor may prefer unasked, rounds every number by up to 4e-3.
 TOLERANCE = 1e-3
 _FEW, _REPEATS = 4, 3  # images, and how often they are run, to measure speed
