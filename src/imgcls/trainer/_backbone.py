@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from imgcls import __version__
 
 _LEFT_OUT = frozenset({"name", "trainable"})  # of a layer: neither changes what a trained network computes
 
@@ -80,7 +79,7 @@ def _ends(value: Any, numbers: dict[str, int]) -> Any:
 
 def _versions(model: Any, config: Any) -> dict[str, str]:
     """Return the version of each package that the model's code comes from."""
-    known = {"keras": keras.__version__, "imgcls": __version__, "builtins": ""}
+    known = {"keras": keras.__version__, "imgcls": metadata.version("imgcls"), "builtins": ""}
     found: dict[str, str] = {}
     for module, name in chain(_classes(config), _functions(model)):
         package = module.partition(".")[0]
