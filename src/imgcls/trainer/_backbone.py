@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-
 _LEFT_OUT = frozenset({"name", "trainable"})  # of a layer: neither changes what a trained network computes
 
 
