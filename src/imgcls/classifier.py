@@ -40,7 +40,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             `keras.applications` bring their own.
         augmentation: A name from `imgcls.transforms.names()`, a `keras.Layer`, None, or "auto".
         weights: "imagenet", the path of an `.h5` file, None for random numbers, or "auto": "imagenet" where it exists.
-        fine_tune: Whether a pretrained backbone is trained too; "auto" trains its head only.
+        fine_tune: Whether a pretrained backbone is trained too. First its head is solved on features that are computed
+            once, and never again. False leaves it at that; True trains all afterwards; "auto" does so in what is left
+            of a budget, and keeps it where it is better on the validation images by more than chance explains.
         pooling: From feature map to features: "average", "max" or "flatten".
         dropout: The share of features dropped in training, from 0 to below 1.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
@@ -64,6 +66,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         batch_size: Images in a training step, at most, or "auto".
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, where memory is
             short. Where it runs out, this is doubled by itself.
+        engine: What computes features of a fixed backbone, and predictions: "tensorflow", "openvino", "onnxruntime", or
+            "auto" for the quickest that is installed, agrees with TensorFlow and pays for its conversion.
         precision: In what the backbone computes while it trains: "float32", "mixed_bfloat16", or "auto" for the latter
             where a GPU is quicker with it. What is kept and saved computes in float32.
         devices: What shares each batch: "auto" for the workers that the variable TF_CONFIG names, or else all GPUs, or
@@ -77,6 +81,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     Attributes:
         classes_: K classes, in the order of probabilities.
+        out_of_fold_: Where the head was solved: `Predictions` for the training images, each from a head that has not
+            seen it. Not saved.
         model_: A plain `keras.Model` from pixels 0-255 to probabilities.
         history_: The `History` of training.
         choices_: Each "auto" with its value and reason.
@@ -117,6 +123,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         budget: Any = None,
         batch_size: Any = "auto",
         micro_batches: int = 1,
+        engine: str = "auto",
         precision: str = "auto",
         devices: Any = "auto",
         patience: Any = "auto",
@@ -147,6 +154,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.budget = budget
         self.batch_size = batch_size
         self.micro_batches = micro_batches
+        self.engine = engine
         self.precision = precision
         self.devices = devices
         self.patience = patience
@@ -200,25 +208,28 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         trainer.check_arguments(arguments, verbose)
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         training, validation, sample_weight = _learn_from(as_dataset(data, y), validation_data, sample_weight)
-        plan = trainer.plan(arguments, training, validation)
+        plan = trainer.plan(arguments, training, validation, callbacks=bool(callbacks))
         report = trainer.ProgressReport(verbose)
         for name, choice in plan.choices.items():
             report.say(f"{name} = {choice.value}: {choice.reason}")
         model = plan.build()
-        history = trainer.train(
-            model,
-            training,
-            validation_data=validation,
-            sample_weight=sample_weight,
-            checkpoint=checkpoint,
-            callbacks=callbacks,
-            on_error=on_error,
-            verbose=verbose,
-            **plan.settings,
-        )
-        self._learn(
-            plan.delivered(model), training.classes, training.multi_label, history, plan.choices, plan.blueprint
-        )
+        run: dict[str, Any] = {
+            "validation_data": validation,
+            "sample_weight": sample_weight,
+            "checkpoint": checkpoint,
+            "callbacks": callbacks,
+            "on_error": on_error,
+            "verbose": verbose,
+        }
+        if plan.solved:
+            learnt = trainer.transfer(model, training, **run, **plan.settings)
+            history, choices = learnt.history, plan.choices | learnt.choices
+        else:
+            learnt, choices = None, plan.choices
+            history = trainer.train(model, training, **run, **plan.settings)
+        self._learn(plan.delivered(model), training.classes, training.multi_label, history, choices, plan.blueprint)
+        if learnt is not None:
+            self._remember(training, learnt)
         if history.interrupted:
             raise KeyboardInterrupt
         return self
@@ -463,6 +474,17 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
         self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None  # compiled when first used
+
+    def _remember(self, training: Dataset, learnt: trainer.Transfer) -> None:
+        """Keep what was found out about the training images."""
+        known = training[learnt.embedded.positions]
+        self.out_of_fold_ = Predictions(
+            learnt.held_out,
+            classes=self.classes_.tolist(),
+            ids=known.ids,
+            multi_label=self._multi_label,
+            read=known.read,
+        )
 
     def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return probabilities of all images, or refuse at the first unreadable one."""

@@ -4,7 +4,7 @@ from imgcls.architectures._build import POOLINGS, PRECISIONS, TEST_TIME_AUGMENTA
 from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
-from imgcls.architectures._parts import cut, last_feature_map
+from imgcls.architectures._parts import cut, last_feature_map, unfreeze
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import set_weights
@@ -29,5 +29,6 @@ __all__ = [
     "small_cnn",
     "small_resnet",
     "speed_cnn",
+    "unfreeze",
     "whiten",
 ]

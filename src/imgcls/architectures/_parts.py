@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from imgcls.architectures._graph import called_again, is_graph, made_by
+from imgcls.architectures._speed import FIXED_LAYER
 from imgcls.errors import ConfigurationError
 
 
@@ -62,6 +63,32 @@ def last_feature_map(model: Any) -> Any:
         )
         raise ConfigurationError(message)
     return found
+
+
+def unfreeze(model: Any, share: float = 1.0) -> None:
+    """Let the upper layers of a frozen backbone learn, but for its batch normalisations.
+
+    Those keep the statistics of the images that the backbone was pretrained on: from small batches of few images they
+    would collapse (https://keras.io/guides/transfer_learning/).
+
+    Args:
+        model: What `build` returned with `fine_tune=False`.
+        share: How many of the backbone's layers learn, from the last one downwards; above 0, up to 1.
+
+    Examples:
+        >>> from imgcls import architectures
+        >>> model = architectures.build("small_cnn", input_shape=(32, 32, 3), num_classes=10, fine_tune=False)
+        >>> architectures.unfreeze(model, 0.5)
+        >>> [variable.path for variable in model.trainable_variables]
+        ['block3_conv/kernel', 'head/kernel', 'head/bias']
+    """
+    backbone = model.get_layer("backbone")
+    backbone.trainable = True
+    leaves = [layer for layer in backbone._flatten_layers() if not list(layer._flatten_layers())[1:] and layer.weights]  # noqa: SLF001 - Keras has no public walk
+    lowest = len(leaves) - max(1, round(share * len(leaves)))
+    for index, layer in enumerate(leaves):
+        if index < lowest or layer.name == FIXED_LAYER or isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
 
 
 def _one_way(model: Any) -> Any:

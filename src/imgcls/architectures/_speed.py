@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
+FIXED_LAYER = "whitening"  # is set from images and never trained
 _PATCH = 2  # pixels
 _COMPONENTS = 12  # at most: all of RGB; of more bands, those that vary most
 _LEAST_VARIANCE = 5e-4  # of the mean variance: what varies less is noise, and is not enlarged to the full
@@ -39,7 +40,7 @@ def speed_cnn(input_shape: tuple[int, int, int], *, filters: Sequence[int] = (32
     """
     inputs = keras.Input(input_shape, name="images")
     components = min(_PATCH * _PATCH * input_shape[2], _COMPONENTS)
-    x = layers.Conv2D(2 * components, _PATCH, trainable=False, name="whitening")(inputs)
+    x = layers.Conv2D(2 * components, _PATCH, trainable=False, name=FIXED_LAYER)(inputs)
     x = layers.Activation("gelu", name="whitening_gelu")(x)
     for group, width in enumerate(filters, start=1):
         for part in ("a", "b"):
@@ -104,7 +105,7 @@ def whiten(model: Any, images: NDArray[np.uint8]) -> None:
         >>> architectures.whiten(model, np.random.default_rng(0).integers(0, 256, (50, 16, 16, 1), np.uint8))
     """
     backbone = model.get_layer("backbone")
-    layer = backbone.get_layer("whitening")
+    layer = backbone.get_layer(FIXED_LAYER)
     x = images[:: math.ceil(math.prod(images.shape[:3]) / _PIXELS)].astype(np.float32)
     for stage in model.layers[1 : model.layers.index(backbone)]:  # grayscale and scaling
         x = stage(x)

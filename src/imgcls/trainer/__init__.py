@@ -1,6 +1,7 @@
 """Training: a loop of our own over one compiled step, for any `keras.Model` that takes pixels 0-255."""
 
 from imgcls._progress import VERBOSE, ProgressReport
+from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._finder import LearningRateCurve
 from imgcls.trainer._history import History
 from imgcls.trainer._lr_find import lr_find
@@ -8,24 +9,30 @@ from imgcls.trainer._muon import Muon
 from imgcls.trainer._objective import Objective, objective, probabilities
 from imgcls.trainer._optimizers import optimizer
 from imgcls.trainer._plan import Plan, check_arguments, choose_devices, plan
+from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights, recipe
 from imgcls.trainer._schedules import SCHEDULES, factor
 from imgcls.trainer._train import train
+from imgcls.trainer._transfer import Transfer, transfer
 from imgcls.trainer._validation import infer
 
 __all__ = [
     "SCHEDULES",
     "VERBOSE",
     "Choice",
+    "Embedded",
     "History",
     "LearningRateCurve",
     "Muon",
     "Objective",
     "Plan",
+    "Probe",
     "ProgressReport",
+    "Transfer",
     "check_arguments",
     "choose_devices",
     "class_weights",
+    "embed",
     "factor",
     "infer",
     "lr_find",
@@ -34,5 +41,7 @@ __all__ = [
     "plan",
     "probabilities",
     "recipe",
+    "solve",
     "train",
+    "transfer",
 ]

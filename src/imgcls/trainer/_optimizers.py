@@ -132,6 +132,34 @@ def exclude_from_weight_decay(optimizer: Any, model: Any) -> None:
     )
 
 
+def slow_down_by_depth(optimizer: Any, model: Any, first: float) -> None:
+    """Let early layers learn more slowly than late ones: rates fall geometrically from the last layer to the first.
+
+    Source: Howard and Ruder, Universal Language Model Fine-tuning, ACL 2018, section 3.2 (discriminative fine-tuning).
+
+    Args:
+        optimizer: A Keras optimizer, before its first step.
+        model: The `keras.Model` that it will train.
+        first: The rate of the first trainable variable, as a share of that of the last.
+
+    Examples:
+        >>> from imgcls import architectures, trainer
+        >>> from imgcls.trainer._optimizers import slow_down_by_depth
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+        >>> slow_down_by_depth(trainer.optimizer("adamw"), model, 0.1)
+    """
+    variables = model.trainable_variables
+    last = max(len(variables) - 1, 1)
+    key = optimizer._var_key  # noqa: SLF001 - Keras' own way to know a variable again on every replica
+    shares = {key(variable): first ** (1 - index / last) for index, variable in enumerate(variables)}
+    update = optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        update(gradient, variable, learning_rate * shares[key(variable)])
+
+    optimizer.update_step = update_step
+
+
 def is_schedule(rate: Any) -> bool:
     """Say whether a learning rate is a Keras schedule."""
     return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)

@@ -12,10 +12,10 @@ from imgcls import _backend, _checks, architectures, transforms
 from imgcls._progress import VERBOSE
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
-from imgcls.trainer._objective import objective
+from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
 from imgcls.trainer._pace import budget_seconds
-from imgcls.trainer._recipe import Choice, choose_precision, choose_schedule, recipe
+from imgcls.trainer._recipe import TUNED, Choice, choose_head, choose_precision, choose_schedule, recipe
 from imgcls.trainer._schedules import SCHEDULES
 
 _COLORS = ("auto", "rgb", "grayscale")
@@ -37,6 +37,7 @@ class Plan:
         blueprint: The other arguments of `architectures.build`: plain data, enough to build the graph again.
         settings: Arguments of `train`.
         choices: Each "auto" with its value and reason.
+        solved: Whether the head is solved on fixed features, by `transfer`, to which `settings` then belong.
         sample: Training images `uint8 (n, H, W, C)` that the first layer is set from; None where it is learnt.
         training: Arguments of `architectures.build` that hold while the model is trained, and not for what is used and
             saved: in what precision it computes, and no mirror images.
@@ -47,6 +48,7 @@ class Plan:
     blueprint: dict[str, Any]
     settings: dict[str, Any]
     choices: dict[str, Choice] = field(default_factory=dict)
+    solved: bool = False
     sample: NDArray[np.uint8] | None = None
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -91,6 +93,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             named("optimizer", ("auto", *OPTIMIZERS)) if isinstance(arguments["optimizer"], str) else None,
             named("pooling", architectures.POOLINGS),
             named("precision", ("auto", *architectures.PRECISIONS)),
+            named("engine", _backend.ENGINES),
             named("test_time_augmentation", architectures.TEST_TIME_AUGMENTATIONS),
             _checks.not_fraction("dropout", arguments["dropout"]),
             None if is_schedule(rate) or rate == "auto" else _checks.not_positive("learning_rate", rate),
@@ -135,13 +138,16 @@ def choose_devices(devices: Any = "auto") -> Choice:
     return Choice(placement.devices, placement.reason)
 
 
-def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | None) -> Plan:
+def plan(
+    arguments: Mapping[str, Any], training: Dataset, validation: Dataset | None, *, callbacks: bool = False
+) -> Plan:
     """Decide what the hyper-parameters of `ImageClassifier` leave to us.
 
     Args:
         arguments: The hyper-parameters by name.
         training: The images to learn from.
         validation: The images to validate on, or None.
+        callbacks: Whether there are Keras callbacks.
 
     Raises:
         ConfigurationError: Two arguments do not go together.
@@ -165,7 +171,6 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
     height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
     weights = pick("weights", lambda: architectures.choose_weights(row))
-    fine_tune = pick("fine_tune", lambda: architectures.choose_fine_tune(weights))
     goal = objective(
         arguments["loss"],
         num_classes=len(training.classes),
@@ -173,6 +178,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         label_smoothing=arguments["label_smoothing"],
         one_hot=arguments["mixing"] is not None,
     )
+    fine_tune, solved = _stages(arguments, choices, weights, row, goal, callbacks=callbacks)
     brings_scaling = row is not None and row.builder is not None
     quick = row is not None and row.quick
     held = {image.shape[2] for image in sample}
@@ -184,7 +190,7 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         "head": goal.head,
         "pooling": arguments["pooling"],
         "dropout": arguments["dropout"],
-        "fine_tune": fine_tune,
+        "fine_tune": fine_tune is True and not solved,
         "grayscale": grayscale,
         "test_time_augmentation": arguments["test_time_augmentation"],
         "precision": "float32",
@@ -208,24 +214,25 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
     automatic = recipe(
         images=len(training),
         image_size=(height, width),
-        frozen=not fine_tune,
+        frozen=fine_tune is False,
         validated=validation is not None,
         epochs=arguments["epochs"],
         budget=arguments["budget"],
         quick=quick,
         color=channels == 3,
+        pretrained=solved,
     )
     settings = {
         name: pick(name, partial(automatic.__getitem__, name))
         for name in ("optimizer", "learning_rate", "batch_size", "epochs", "patience")
     }
-    moves = choose_schedule(settings["optimizer"], settings["learning_rate"])
+    moves = choose_schedule(settings["optimizer"], arguments["learning_rate"])
     settings["schedule"] = pick("schedule", lambda: moves)
     policy = pick(
         "augmentation",
         lambda: (
             automatic.get("augmentation")
-            or transforms.choose_augmentation(channels=channels, image_size=(height, width), frozen=not fine_tune)
+            or transforms.choose_augmentation(channels=channels, image_size=(height, width), frozen=fine_tune is False)
         ),
     )
     settings |= {
@@ -233,15 +240,51 @@ def plan(arguments: Mapping[str, Any], training: Dataset, validation: Dataset | 
         "alternating_flip": transforms.alternates(policy),
         **{name: arguments[name] for name in _PASSED_ON},
     }
+    if solved and fine_tune is False:
+        choices = {name: choice for name, choice in choices.items() if name not in settings}  # there are no steps
+    if solved:
+        settings |= {name: value for name, value in TUNED.items() if arguments.get(name) is None}
+        settings |= {"fine_tune": fine_tune, "engine": arguments["engine"]}
     return Plan(
         kind,
         weights,
         blueprint,
         settings,
         choices,
+        solved=solved,
         sample=pixels if quick and weights is None else None,
         training={"test_time_augmentation": None, "precision": precision},
     )
+
+
+def _stages(
+    arguments: Mapping[str, Any],
+    choices: dict[str, Choice],
+    weights: Any,
+    row: architectures.Architecture | None,
+    goal: Objective,
+    *,
+    callbacks: bool,
+) -> tuple[Any, bool]:
+    """Return what is fine-tuned (True, False, or "auto" for what helps), and whether the head is solved first."""
+    fine_tune = arguments["fine_tune"]
+    fixed = row is not None and (weights is not None or fine_tune is False)
+    if not fixed:
+        if fine_tune == "auto":
+            choices["fine_tune"] = Choice(*architectures.choose_fine_tune(weights))
+        return fine_tune if fine_tune != "auto" else choices["fine_tune"].value, False
+    choices["head"] = choose_head(
+        arguments, fine_tune=fine_tune, cross_entropy=goal.is_cross_entropy, callbacks=callbacks
+    )
+    solved = choices["head"].value == "solved"
+    if fine_tune == "auto" and not solved:
+        choices["fine_tune"] = Choice(*architectures.choose_fine_tune(weights))
+    elif fine_tune == "auto" and arguments["budget"] is None:
+        reason = "the head on pretrained features is solved in seconds; give a budget to see whether more helps"
+        choices["fine_tune"] = Choice(False, reason)
+    else:
+        return fine_tune, solved
+    return choices["fine_tune"].value, solved
 
 
 def _own_size(kind: Any) -> tuple[tuple[int, int], str] | None:

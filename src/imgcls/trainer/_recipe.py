@@ -23,6 +23,15 @@ class Choice(NamedTuple):
 
 # Measured, with one seed. CIFAR-10, two passes with speed_cnn in batches of 128: Muon 78.0 % right, SGD 76.1 %. MNIST,
 # one pass with speed_cnn_narrow: Muon 99.3 %, SGD 99.3 %, AdamW 98.9 %.
+_OF_STEPS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("optimizer", "learning_rate", "schedule", "weight_decay", "epochs"), ("auto",)),
+    **dict.fromkeys(("mixing", "clip_norm", "average"), (None,)),
+    "augmentation": ("auto", None),
+    "label_smoothing": (0.0,),
+    "micro_batches": (1,),
+}
+_TUNED_RATE = Choice(1e-4, "a tenth of the usual peak: pretrained weights need to change little")
+TUNED = {"first_layer_rate": 0.1, "average": 0.98}  # of fine-tuning: the mean of the last fifty steps or so
 _MUON = Choice("muon", "learns most in the few passes that this architecture is made for")
 _SHIFT = Choice("shift", "whole pixels blur nothing, and few passes leave little time to memorise images")
 _FLIP_SHIFT = Choice("flip_shift", f"{_SHIFT.reason}; colour images keep their class when flipped")
@@ -38,6 +47,7 @@ def recipe(
     budget: Any = None,
     quick: bool = False,
     color: bool = False,
+    pretrained: bool = False,
 ) -> dict[str, Choice]:
     """Choose batch size, epochs, optimizer and patience.
 
@@ -50,6 +60,7 @@ def recipe(
         budget: A limit of time that is given, or None.
         quick: Whether the architecture was made to learn in few passes.
         color: Whether the images have colours.
+        pretrained: Whether weights are good already.
 
     Returns:
         A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience"; for a quick
@@ -78,7 +89,7 @@ def recipe(
         "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
         "epochs": length,
         "optimizer": Choice("adamw", "robust to the learning rate"),
-        "learning_rate": Choice("auto", "the usual peak of the optimizer: none to tune"),
+        "learning_rate": _TUNED_RATE if pretrained else Choice("auto", "the usual peak of the optimizer: none to tune"),
         "patience": Choice(
             patience,
             "a quarter of the epochs, at least 3, without a better val_loss"
@@ -87,6 +98,32 @@ def recipe(
         ),
         **({"optimizer": _MUON, "augmentation": _FLIP_SHIFT if color else _SHIFT} if quick and not frozen else {}),
     }
+
+
+def choose_head(arguments: Mapping[str, Any], *, fine_tune: Any, cross_entropy: bool, callbacks: bool) -> Choice:
+    """Choose how the head on a pretrained backbone is learnt: "solved" exactly, or "trained" step by step.
+
+    Args:
+        arguments: The hyper-parameters of `ImageClassifier`.
+        fine_tune: Whether all is trained afterwards: then settings of steps are meant for that.
+        cross_entropy: Whether the loss is one, which is what can be solved.
+        callbacks: Whether there are Keras callbacks.
+
+    Examples:
+        >>> from imgcls import ImageClassifier
+        >>> from imgcls.trainer._recipe import choose_head
+        >>> arguments = ImageClassifier("mobilenet_v2", epochs=3).get_params()
+        >>> choose_head(arguments, fine_tune=False, cross_entropy=True, callbacks=False)
+        Choice(value='trained', reason='epochs=3 asks for steps')
+    """
+    asked = [f"{name}={arguments[name]!r}" for name, unset in _OF_STEPS.items() if arguments[name] not in unset]
+    if callbacks:
+        asked.append("callbacks=...")
+    if not cross_entropy:
+        return Choice("trained", f"loss={arguments['loss']!r} is no cross-entropy, which could be solved")
+    if asked and fine_tune is not True:
+        return Choice("trained", f"{', '.join(asked)} {'ask' if len(asked) > 1 else 'asks'} for steps")
+    return Choice("solved", "the features are fixed: computed once, the best head for them is found in seconds")
 
 
 def choose_precision(*, named: bool, gpu_prefers_bfloat16: bool) -> Choice:

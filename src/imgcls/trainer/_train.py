@@ -21,7 +21,7 @@ from imgcls.trainer._history import History
 from imgcls.trainer._identity import fingerprint, hash_of, settings_of, shape_of
 from imgcls.trainer._loop import Loop
 from imgcls.trainer._objective import Objective, objective
-from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule
+from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule, slow_down_by_depth
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._pace import Pace, budget_seconds
 from imgcls.trainer._recipe import choose_schedule, class_weights
@@ -41,6 +41,7 @@ def train(
     optimizer: Any = "adamw",
     learning_rate: Any = "auto",
     schedule: str = "auto",
+    first_layer_rate: float = 1.0,
     weight_decay: Any = "auto",
     clip_norm: float | None = None,
     average: float | None = None,
@@ -75,6 +76,8 @@ def train(
         schedule: How the rate moves: "cosine" (warm-up, then a cosine to zero), "one_cycle", "linear", "constant",
             "plateau" (divided by 5 when `val_loss`, or else the loss, stalls); "auto" for "cosine", or "constant"
             where `learning_rate` is a number.
+        first_layer_rate: The learning rate of the first layer as a share of that of the last, above 0 and up to 1;
+            between them it falls geometrically. Below 1, pretrained features change little.
         weight_decay: Of kernels; biases and normalisation never decay. A number from 0, or "auto".
         clip_norm: The most that the norm of all gradients together may be; None for no limit.
         average: The momentum of a moving average of the weights, such as 0.999, which is validated and kept in place
@@ -137,6 +140,9 @@ def train(
             _checks.not_whole("patience", patience, names=("None",)),
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
+            None
+            if 0 < first_layer_rate <= 1
+            else f"first_layer_rate={first_layer_rate!r} is not accepted. Accepted: a number above 0, up to 1.",
             _checks.unknown_name("deterministic", deterministic, (True, False)),
             _checks.unknown_name("alternating_flip", alternating_flip, (True, False)),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
@@ -160,7 +166,7 @@ def train(
     )
     _check_outputs(model, goal, data)
     weigh = partial(class_weights, class_weight, classes=data.classes)
-    own_weights = _sample_weights(sample_weight, len(data))
+    own_weights = sample_weights(sample_weight, len(data))
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
     engine = placement.adopted(
         named_optimizer(optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
@@ -177,6 +183,7 @@ def train(
         "loss": [settings_of(goal.loss), label_smoothing],
         "weights": [None if sample_weight is None else hash_of(own_weights), str(class_weight)],
         "schedule": schedule,
+        "first_layer_rate": first_layer_rate,
         "epochs": epochs,
         "budget": seconds,
         "batch_size": batch_size,
@@ -188,6 +195,8 @@ def train(
     with ProgressReport(verbose if placement.worker == 0 else 0) as progress, placement.lent(model) as model:  # noqa: PLR1704 - below, the copy on the devices is meant
         if isinstance(optimizer, str):
             exclude_from_weight_decay(engine, model)
+        if first_layer_rate != 1:
+            slow_down_by_depth(engine, model, first_layer_rate)
         writes = placement.worker == 0
         checkpoints = None if checkpoint is None else Checkpoints(checkpoint, run, say=progress.say, writes=writes)
         with nullcontext() if checkpoints is None else closing(checkpoints):
@@ -299,7 +308,8 @@ def _check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
         raise ConfigurationError(message)
 
 
-def _sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
+def sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
+    """Check the weights of `count` images, `(count,)`; None stands for ones."""
     if weights is None:
         return np.ones(count, np.float32)
     array = np.asarray(weights, np.float32)

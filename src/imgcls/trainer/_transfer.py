@@ -1,0 +1,258 @@
+"""Transfer learning: features once, a head that is solved, and then the whole network, if that helps.
+
+First the head, then all (LP-FT): Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution, ICLR 2022, arXiv 2202.10054.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _backend, architectures
+from imgcls._progress import ProgressReport
+from imgcls.datasets import Batches, Dataset
+from imgcls.trainer._embed import Embedded, embed
+from imgcls.trainer._history import History
+from imgcls.trainer._objective import Objective, objective, probabilities
+from imgcls.trainer._pace import budget_seconds
+from imgcls.trainer._probe import Probe, solve
+from imgcls.trainer._recipe import Choice, class_weights
+from imgcls.trainer._train import sample_weights, train
+from imgcls.trainer._validation import infer
+
+_BATCH = 32
+_SHARES = (1.0, 0.5, 0.25)  # of the layers
+_BACKWARD = 2.5  # what gradients and updates of all layers cost, in passes forward
+_LEAST_EPOCHS = 2
+_SURE = 1.96  # standard errors
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What `transfer` has learnt, beside the weights of the model.
+
+    Attributes:
+        history: Of fine-tuning, where that was kept; else one row for the head.
+        choices: "penalty", "engine" and, where it was open, "fine_tune", each with its reason.
+        embedded: The features of the training images, as the pretrained backbone gives them.
+        held_out: `float32 (n, K)`: probabilities of each embedded image from a head that has not seen it.
+    """
+
+    history: History
+    choices: dict[str, Choice]
+    embedded: Embedded
+    held_out: NDArray[np.float32]
+
+
+def transfer(
+    model: Any,
+    data: Dataset,
+    *,
+    validation_data: Dataset | None = None,
+    fine_tune: Any = "auto",
+    loss: Any = "auto",
+    engine: str = "auto",
+    budget: Any = None,
+    class_weight: Any = None,
+    sample_weight: Any = None,
+    checkpoint: str | Path | None = None,
+    seed: int = 0,
+    on_error: str = "skip",
+    verbose: Any = "auto",
+    **settings: Any,
+) -> Transfer:
+    """Solve the head of a model whose backbone is pretrained, and fine-tune the backbone where that helps.
+
+    Args:
+        model: A model that `architectures.build` made, with a backbone that is not trainable. It is changed in place.
+        data: The training images.
+        validation_data: Images that decide whether fine-tuning is kept.
+        fine_tune: False for the head alone; True to train the backbone too, and keep that; "auto" to keep it
+            where it is better on the validation images by more than chance explains. As much of the network is trained
+            as what is left of the budget allows.
+        loss: A cross-entropy, or "auto".
+        engine: What computes the features, as in `embed`.
+        budget: Seconds, or words such as "10min".
+        class_weight: As for `train`.
+        sample_weight: As for `train`.
+        checkpoint: As for `train`; of fine-tuning. Features have their own place.
+        seed: Of the parts that are held out, and of fine-tuning.
+        on_error: As for `train`.
+        verbose: As for `train`.
+        **settings: Of fine-tuning: further arguments of `train`.
+
+    Returns:
+        A `Transfer`.
+    """
+    began, seconds = time.monotonic(), budget_seconds(budget)
+    goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
+    weights = sample_weights(sample_weight, len(data))
+    weights = weights * class_weights(class_weight, np.asarray(data.labels), data.classes)
+    with ProgressReport(verbose) as report:
+        features = architectures.cut(model)
+        found = partial(embed, features, engine=engine, on_error=on_error, report=report)
+        embedded = found(data)
+        validation = None if validation_data is None else found(validation_data)
+        report.say(f"{len(embedded.positions):,} images embedded by {embedded.engine}: {embedded.reason}")
+        targets = np.asarray(data.labels)[embedded.positions]
+        groups = None if data.groups is None else np.asarray(data.groups)[embedded.positions].tolist()
+        probe = solve(
+            embedded.features,
+            targets,
+            head=goal.head,
+            num_classes=len(data.classes),
+            weights=weights[embedded.positions],
+            groups=groups,
+            seed=seed,
+        )
+        model.get_layer("head").set_weights([probe.kernel, probe.bias])
+        history, right = _measured(probe, goal, embedded, targets, validation, validation_data)
+        history.quarantined = embedded.quarantined | ({} if validation is None else validation.quarantined)
+        history.seconds = time.monotonic() - began
+        report.say(f"head  {history.last()}  after {history.seconds:.0f} s")
+    held_out = probabilities(probe.outputs, len(data.classes))
+    choices = {
+        "engine": Choice(embedded.engine, embedded.reason),
+        "penalty": Choice(
+            float(np.median(probe.penalties)), f"the lowest loss on images held out, in {probe.folds} parts by turns"
+        ),
+    }
+    if fine_tune is False:
+        return Transfer(history, choices, embedded, held_out)
+    left = None if seconds is None else seconds - (time.monotonic() - began)
+    share, refusal = 1.0, ""
+    if fine_tune == "auto" and right is None:
+        refusal = "without validation data nobody could say whether it helps"
+    elif left is not None:
+        share, refusal = _depth(model, len(data), left, batch_size=settings.get("batch_size", _BATCH))
+    if refusal:
+        choices["fine_tune"] = Choice(False, refusal)
+        return Transfer(history, choices, embedded, held_out)
+    before = model.get_weights()
+    architectures.unfreeze(model, share)
+    tuned = train(
+        model,
+        data,
+        validation_data=validation_data,
+        loss=loss,
+        budget=left,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        checkpoint=checkpoint,
+        seed=seed,
+        on_error=on_error,
+        verbose=verbose,
+        **settings,
+    )
+    keep, reason = True, "asked for"
+    if right is not None and validation_data is not None and validation is not None:
+        after = _right(model, validation_data[validation.positions], goal)
+        better, words = compare(right, after)
+        keep, reason = fine_tune is True or better, words
+    with ProgressReport(verbose) as report:
+        report.say(f"fine-tuning is {'kept' if keep else 'not kept'}: {reason}")
+    if not keep:
+        architectures.set_weights(model, before)
+    choices["fine_tune"] = Choice(keep, reason)
+    return Transfer(tuned if keep else history, choices, embedded, held_out)
+
+
+def compare(before: NDArray[Any], after: NDArray[Any]) -> tuple[bool, str]:
+    """Say whether one classifier is better than another on the same images, by more than chance explains.
+
+    The difference of accuracies is compared with 1.96 standard errors of the mean of the differences, image by image.
+
+    Args:
+        before: Whether each image was right, `(N,)`, or the share of its labels.
+        after: The same of the other classifier.
+
+    Returns:
+        Whether it is, and both accuracies in words.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.trainer._transfer import compare
+        >>> compare(np.repeat([True, False], [80, 20]), np.ones(100, bool))
+        (True, '100.0 % right of 100 validation images, 80.0 % before: 20.0 points more, of which chance explains 7.9')
+    """
+    change = np.asarray(after, float) - np.asarray(before, float)
+    count, gain = len(change), float(change.mean())
+    noise = _SURE * float(change.std(ddof=1)) / count**0.5 if count > 1 else 1.0
+    direction = "more" if gain >= 0 else "less"
+    words = (
+        f"{100 * np.mean(after):.1f} % right of {count:,} validation images, {100 * np.mean(before):.1f} % before: "
+        f"{100 * abs(gain):.1f} points {direction}, of which chance explains {100 * noise:.1f}"
+    )
+    return gain > noise, words
+
+
+def _depth(model: Any, count: int, left: float, *, batch_size: int) -> tuple[float, str]:
+    """Return how much of the backbone can be fine-tuned in the seconds that are left, or why nothing can."""
+    run, images = _backend.compiled(model), np.zeros((batch_size, *model.input_shape[1:]), np.uint8)
+    run(images)
+    begin = time.monotonic()
+    run(images)
+    forward = (time.monotonic() - begin) * count / batch_size
+    for share in _SHARES:
+        if forward * (1 + _BACKWARD * share) * _LEAST_EPOCHS <= left:
+            return share, ""
+    return 0.0, (
+        f"{max(left, 0):.0f} s of the budget are left, and {_LEAST_EPOCHS} epochs of the upper quarter take some "
+        f"{forward * (1 + _BACKWARD * _SHARES[-1]) * _LEAST_EPOCHS:.0f} s"
+    )
+
+
+def _measured(
+    probe: Probe,
+    goal: Objective,
+    embedded: Embedded,
+    targets: NDArray[Any],
+    validation: Embedded | None,
+    validation_data: Dataset | None,
+) -> tuple[History, NDArray[Any] | None]:
+    """Return the figures of the head, and which validation images are right."""
+
+    def figures(outputs: NDArray[np.float32], labels: NDArray[Any]) -> tuple[float, float]:
+        wanted = goal.targets(labels)
+        return float(goal(wanted, outputs, np.ones(len(outputs), np.float32))), goal.accuracy(wanted, outputs)
+
+    def outputs(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return _activated(features @ probe.kernel + probe.bias, goal.head)
+
+    row = dict(zip(("loss", "accuracy"), figures(outputs(embedded.features), targets), strict=True))
+    row |= dict(zip(("held_out_loss", "held_out_accuracy"), figures(probe.outputs, targets), strict=True))
+    right = None
+    if validation is not None and validation_data is not None:
+        labels = np.asarray(validation_data.labels)[validation.positions]
+        found = outputs(validation.features)
+        row |= dict(zip(("val_loss", "val_accuracy"), figures(found, labels), strict=True))
+        right = _hits(found, goal, labels)
+    history = History()
+    history.append(row)
+    return history, right
+
+
+def _activated(logits: NDArray[np.float32], head: str) -> NDArray[np.float32]:
+    if head == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def _right(model: Any, data: Dataset, goal: Objective) -> NDArray[Any]:
+    height, width, channels = model.input_shape[1:]
+    batches = Batches(data, image_size=(height, width), channels=channels, batch_size=32, keep="stream")
+    return _hits(infer(_backend.compiled(model), batches), goal, np.asarray(data.labels))
+
+
+def _hits(outputs: NDArray[np.float32], goal: Objective, labels: NDArray[Any]) -> NDArray[Any]:
+    """Return for each image whether it is right, or which share of its labels."""
+    if goal.head == "softmax":
+        return np.asarray(outputs.argmax(axis=1) == labels)
+    return np.asarray(((outputs >= 0.5) == (goal.targets(labels) >= 0.5)).mean(axis=1))
