@@ -53,7 +53,9 @@ TASKS = {
         "mnist", 0.990, {**_NARROW, "epochs": 1, "batch_size": 128, "augmentation": None}, {"epochs": 2}
     ),
     "mnist-99.5": Task("mnist", 0.995, {**_NARROW, "epochs": 4, "augmentation": "shift"}, {"epochs": 6}),
-    "cifar10-80": Task("cifar10", 0.80, {**_MIDDLE, **_BOTH_WAYS, "epochs": 3}, {"epochs": 6, "filters": [32, 64, 128]}),
+    "cifar10-80": Task(
+        "cifar10", 0.80, {**_MIDDLE, **_BOTH_WAYS, "epochs": 3}, {"epochs": 6, "filters": [32, 64, 128]}
+    ),
     "cifar10-90": Task(
         "cifar10",
         0.90,

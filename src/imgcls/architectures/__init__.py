@@ -1,17 +1,24 @@
 """Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
 
 from imgcls.architectures._build import POOLINGS, PRECISIONS, TEST_TIME_AUGMENTATIONS, build
-from imgcls.architectures._choices import choose_architecture, choose_fine_tune, choose_image_size, choose_weights
+from imgcls.architectures._choices import (
+    SMALL_SIDE,
+    choose_architecture,
+    choose_fine_tune,
+    choose_image_size,
+    choose_weights,
+)
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
 from imgcls.architectures._parts import cut, last_feature_map, unfreeze
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
-from imgcls.architectures._weights import set_weights
+from imgcls.architectures._weights import installed, set_weights
 
 __all__ = [
     "POOLINGS",
     "PRECISIONS",
+    "SMALL_SIDE",
     "TEST_TIME_AUGMENTATIONS",
     "Architecture",
     "Measure",
@@ -22,6 +29,7 @@ __all__ = [
     "choose_weights",
     "cut",
     "describe",
+    "installed",
     "last_feature_map",
     "measure",
     "names",

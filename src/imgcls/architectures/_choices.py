@@ -6,6 +6,7 @@ import numpy as np
 
 from imgcls.architectures._table import Architecture
 
+SMALL_SIDE = 64  # pixels
 _LEAST_SIZE, _LARGEST_SIZE = 16, 128  # pixels; a CNN trained from scratch on a laptop gains little beyond
 
 
@@ -15,11 +16,11 @@ def choose_architecture(side: int) -> tuple[str, str]:
     Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_architecture(28)
-        ('small_cnn', 'images of at most 64 pixels need no deep network')
+        ('speed_cnn', 'images of at most 64 pixels need no deep network')
     """
-    if side <= 64:
-        return "small_cnn", "images of at most 64 pixels need no deep network"
-    return "small_resnet", "images above 64 pixels need depth, and no pretrained weights are named"
+    if side <= SMALL_SIDE:
+        return "speed_cnn", f"images of at most {SMALL_SIDE} pixels need no deep network"
+    return "small_resnet", f"images above {SMALL_SIDE} pixels need depth, and there are no pretrained weights at hand"
 
 
 def choose_image_size(row: Architecture | None, side: int) -> tuple[int, str]:

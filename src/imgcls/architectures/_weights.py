@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from imgcls.architectures._channels import adapted, fits
 from imgcls.architectures._files import SUFFIXES, Match, matches
 from imgcls.architectures._graph import leaves
-from imgcls.architectures._table import Architecture
+from imgcls.architectures._table import Architecture, describe, names
 from imgcls.errors import ConfigurationError, DataError
 
 _EFFICIENTNET_STD = np.array([0.229, 0.224, 0.225])  # ImageNet, in [0, 1]
@@ -78,6 +78,22 @@ def load_pretrained(backbone: Any, row: Architecture, weights: str | Path) -> No
         path = _keras_home() / "models" / row.weights_file.format(size=side)
         arrays = _from_file(backbone, row, path) if path.is_file() else _downloaded(row, path, side)
     _assign(backbone, row, arrays)
+
+
+def installed() -> tuple[str, ...]:
+    """Return the architectures whose ImageNet weights lie in Keras' folder, so that nothing need be downloaded.
+
+    The folder is `models` in `KERAS_HOME`, or else in `~/.keras`.
+
+    Examples:
+        >>> from imgcls import architectures
+        >>> set(architectures.installed()) <= set(architectures.names())
+        True
+    """
+    rows = [row for row in map(describe, names()) if row.weights_file is not None]
+    folder = _keras_home() / "models"
+    files = [(row, str(row.weights_file).format(size=row.weights_side(row.image_size or 0))) for row in rows]
+    return tuple(row.name for row, file in files if (folder / file).is_file())
 
 
 def _keras_home() -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _backend, _checks, architectures, transforms
-from imgcls._progress import VERBOSE
+from imgcls._progress import VERBOSE, ProgressReport
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import Objective, objective
@@ -17,6 +17,7 @@ from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._recipe import TUNED, Choice, choose_head, choose_precision, choose_schedule, recipe
 from imgcls.trainer._schedules import SCHEDULES
+from imgcls.trainer._tournament import tournament
 
 _COLORS = ("auto", "rgb", "grayscale")
 _PASSED_ON = (
@@ -139,7 +140,12 @@ def choose_devices(devices: Any = "auto") -> Choice:
 
 
 def plan(
-    arguments: Mapping[str, Any], training: Dataset, validation: Dataset | None, *, callbacks: bool = False
+    arguments: Mapping[str, Any],
+    training: Dataset,
+    validation: Dataset | None,
+    *,
+    callbacks: bool = False,
+    report: ProgressReport | None = None,
 ) -> Plan:
     """Decide what the hyper-parameters of `ImageClassifier` leave to us.
 
@@ -148,6 +154,7 @@ def plan(
         training: The images to learn from.
         validation: The images to validate on, or None.
         callbacks: Whether there are Keras callbacks.
+        report: Shows how far a tournament of backbones is; open. None for silence.
 
     Raises:
         ConfigurationError: Two arguments do not go together.
@@ -166,7 +173,7 @@ def plan(
     look = _readable(training)
     sample = [training.read(index) for index in look]
     side = int(np.median([min(image.shape[:2]) for image in sample]))
-    kind = pick("architecture", lambda: architectures.choose_architecture(side))
+    kind = pick("architecture", lambda: _choose_architecture(arguments, training, side, report or ProgressReport(0)))
     row = architectures.describe(kind) if isinstance(kind, str) else None
     size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
     height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
@@ -255,6 +262,17 @@ def plan(
         sample=pixels if quick and weights is None else None,
         training={"test_time_augmentation": None, "precision": precision},
     )
+
+
+def _choose_architecture(
+    arguments: Mapping[str, Any], training: Dataset, side: int, report: ProgressReport
+) -> tuple[Any, str]:
+    """Choose among the backbones that are at hand, where the images are large enough for one."""
+    names = architectures.installed() if arguments["weights"] in {"auto", "imagenet"} else ()
+    if side <= architectures.SMALL_SIDE or not names or arguments["color"] == "grayscale":
+        return architectures.choose_architecture(side)
+    budget = budget_seconds(arguments["budget"])
+    return tournament(names, training, budget=budget, seed=arguments["seed"], report=report)
 
 
 def _stages(

@@ -49,6 +49,7 @@ def train(
     label_smoothing: float = 0.0,
     epochs: int = 10,
     budget: Any = None,
+    spent: float = 0.0,
     batch_size: int = 32,
     micro_batches: int = 1,
     devices: Any = "auto",
@@ -87,6 +88,7 @@ def train(
         epochs: How often every image is seen, at most.
         budget: Seconds, or words such as "10min": training, validation and reading images end in time, with a
             schedule that has reached its end. None for no limit.
+        spent: Seconds of the budget that are gone already.
         batch_size: Images in a step, at most.
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, for models that
             need more memory than there is. Where memory runs out, it is doubled by itself.
@@ -149,7 +151,7 @@ def train(
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
         ]
     )
-    began, seconds = time.monotonic(), budget_seconds(budget)
+    began, seconds = time.monotonic() - spent, budget_seconds(budget)
     placement = _backend.placement(devices)
     if deterministic:
         _backend.make_deterministic()

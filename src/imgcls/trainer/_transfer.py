@@ -59,6 +59,7 @@ def transfer(
     loss: Any = "auto",
     engine: str = "auto",
     budget: Any = None,
+    spent: float = 0.0,
     class_weight: Any = None,
     sample_weight: Any = None,
     checkpoint: str | Path | None = None,
@@ -79,6 +80,7 @@ def transfer(
         loss: A cross-entropy, or "auto".
         engine: What computes the features, as in `embed`.
         budget: Seconds, or words such as "10min".
+        spent: Seconds of the budget that are gone already.
         class_weight: As for `train`.
         sample_weight: As for `train`.
         checkpoint: As for `train`; of fine-tuning. Features have their own place.
@@ -90,7 +92,7 @@ def transfer(
     Returns:
         A `Transfer`.
     """
-    began, seconds = time.monotonic(), budget_seconds(budget)
+    began, seconds = time.monotonic() - spent, budget_seconds(budget)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
     weights = sample_weights(sample_weight, len(data))
     weights = weights * class_weights(class_weight, np.asarray(data.labels), data.classes)
@@ -141,7 +143,8 @@ def transfer(
         data,
         validation_data=validation_data,
         loss=loss,
-        budget=left,
+        budget=budget,
+        spent=time.monotonic() - began,
         class_weight=class_weight,
         sample_weight=sample_weight,
         checkpoint=checkpoint,

@@ -1,7 +1,7 @@
 """`ImageClassifier`: validation and wiring. The work is done by the rooms below."""
 
-import platform
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import base, exceptions
 
-from imgcls import __version__, _backend, _checks, architectures, bundle, trainer
+from imgcls import _backend, _checks, architectures, bundle, trainer
 from imgcls._warnings import warn
-from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, check_readable, is_one_image, leave_out_unreadable
+from imgcls.classifier._description import describe, history_and_choices
+from imgcls.classifier._parts import learn_from
+from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, is_one_image
 from imgcls.errors import BundleError, DataError, DataWarning, ImgclsError
 from imgcls.metrics import Evaluation
-from imgcls.predictions import Prediction, Predictions
+from imgcls.predictions import Prediction, Predictions, Similar
 from imgcls.trainer import Choice, History, LearningRateCurve
 
 _PREDICT_BATCH = 32
@@ -96,6 +98,10 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         >>> classifier.predict(test[:5])
         Predictions(5 images, 10 classes)
     """
+
+    _run: _backend.Engine | None
+    _finder: _backend.Engine | None
+    _searched: tuple[Dataset, trainer.Embedded] | None
 
     def __init__(
         self,
@@ -204,12 +210,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 worker is lost.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
         """
-        arguments = self.get_params(deep=False)
+        began, arguments = time.monotonic(), self.get_params(deep=False)
         trainer.check_arguments(arguments, verbose)
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
-        training, validation, sample_weight = _learn_from(as_dataset(data, y), validation_data, sample_weight)
-        plan = trainer.plan(arguments, training, validation, callbacks=bool(callbacks))
-        report = trainer.ProgressReport(verbose)
+        training, validation, sample_weight = learn_from(as_dataset(data, y), validation_data, sample_weight)
+        with trainer.ProgressReport(verbose) as report:
+            plan = trainer.plan(arguments, training, validation, callbacks=bool(callbacks), report=report)
         for name, choice in plan.choices.items():
             report.say(f"{name} = {choice.value}: {choice.reason}")
         model = plan.build()
@@ -220,6 +226,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             "callbacks": callbacks,
             "on_error": on_error,
             "verbose": verbose,
+            "spent": time.monotonic() - began,
         }
         if plan.solved:
             learnt = trainer.transfer(model, training, **run, **plan.settings)
@@ -227,9 +234,13 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         else:
             learnt, choices = None, plan.choices
             history = trainer.train(model, training, **run, **plan.settings)
-        self._learn(plan.delivered(model), training.classes, training.multi_label, history, choices, plan.blueprint)
+        delivered = plan.delivered(model)
+        self._learn(
+            delivered, training.classes, training.multi_label, history, choices, plan.blueprint, learnt_from=training
+        )
         if learnt is not None:
-            self._remember(training, learnt)
+            known = training[learnt.embedded.positions]
+            self.out_of_fold_ = self._as_predictions(learnt.held_out, known)
         if history.interrupted:
             raise KeyboardInterrupt
         return self
@@ -257,7 +268,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """
         arguments = self.get_params(deep=False)
         trainer.check_arguments(arguments, verbose)
-        training, _, _ = _learn_from(as_dataset(data, y), None, None)
+        training, _, _ = learn_from(as_dataset(data, y), None, None)
         plan = trainer.plan(arguments, training, None)
         settings = ("optimizer", "loss", "label_smoothing", "batch_size", "augmentation", "mixing", "seed")
         return trainer.lr_find(
@@ -349,6 +360,66 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         right = (evaluation.y_true == evaluation.y_pred).reshape(len(evaluation.y_true), -1).all(axis=1)
         return float(np.average(right, weights=sample_weight))
 
+    def embed(self, images: Any) -> NDArray[np.float32]:
+        """Return the features of many images, `float32 (N, D)`: what the head of the model decides on.
+
+        Features of images from files are kept on disk, so that asking again costs no time.
+
+        Args:
+            images: What `predict` takes for many.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            ConfigurationError: Your own model has no last `Dense` layer whose input could be taken.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=1).fit(digits, verbose=0)
+            >>> classifier.embed(digits[:5]).shape
+            (5, 64)
+        """
+        self._check_fitted()
+        features: NDArray[np.float32] = self._embedded(as_dataset(images, labelled=False)).features
+        return features
+
+    def similar(self, image: Any, k: int = 5, *, among: Any = None) -> Similar:
+        """Find the images that are most like one image, by the cosine of the angle between their features.
+
+        Args:
+            image: One image, as for `predict`.
+            k: How many, at most.
+            among: What to search in: a Dataset, a folder, a list; None for the images that were learnt from.
+
+        Returns:
+            `Similar`: `ids`, `labels`, `similarities` from 1 downwards, `show()`, `to_frame()`.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            DataError: The classifier was loaded, and a bundle holds no images: `among` says where they are.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(digits, verbose=0)
+            >>> found = classifier.similar(digits.read(0), 3)
+            >>> found.labels[0], round(found.similarities[0], 4)
+            ('0', 1.0)
+        """
+        self._check_fitted()
+        _checks.refuse([_checks.not_whole("k", k)])
+        searched = self._learnt_from if among is None else as_dataset(among, labelled=False)
+        if searched is None:
+            message = "a loaded classifier holds no images. Say where to search: similar(image, among=...)."
+            raise DataError(message)
+        if self._finder is None:
+            self._finder = _backend.engine(architectures.cut(self.model_), self.engine)
+        wanted = trainer.infer(self._finder, self._batches(Dataset([image], ids=["image"]), on_error="raise"))
+        if self._searched is None or self._searched[0] is not searched:
+            self._searched = (searched, self._embedded(searched, on_error="skip"))
+        found = self._searched[1]
+        return Similar.nearest(wanted[0], found.features, searched[found.positions], k)
+
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
@@ -368,29 +439,16 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             True
         """
         self._check_fitted()
-        parameters = {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in self.get_params(deep=False).items()
-            if _is_plain(value)
-        }
-        description = {
-            "imgcls": __version__,
-            "python": platform.python_version(),
-            "classes": self.classes_.tolist(),
-            "multi_label": self._multi_label,
-            "architecture": self._architecture_name(),
-            "blueprint": self._blueprint_,
-            "parameters": parameters,
-            "choices": {name: [choice.value, choice.reason] for name, choice in self.choices_.items()},
-            "history": {
-                "columns": dict(self.history_),
-                "seconds": self.history_.seconds,
-                "best_epoch": self.history_.best_epoch,
-                "interrupted": self.history_.interrupted,
-                "advice": self.history_.advice,
-            },
-        }
-        return bundle.save(path, _without_nan(description), [np.asarray(weight) for weight in self.model_.weights])
+        description = describe(
+            parameters=self.get_params(deep=False),
+            classes=self.classes_.tolist(),
+            multi_label=self._multi_label,
+            architecture=self._architecture_name(),
+            blueprint=self._blueprint_,
+            choices=self.choices_,
+            history=self.history_,
+        )
+        return bundle.save(path, description, [np.asarray(weight) for weight in self.model_.weights])
 
     @classmethod
     def load(cls, path: str | Path, *, architecture: Any = None) -> Self:
@@ -417,7 +475,6 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                     "Give it again: ImageClassifier.load(path, architecture=...)."
                 )
                 raise BundleError(message)
-            history = description["history"]
             model = architectures.build(kind, **description["blueprint"], weights=None)  # a file names no other file
             architectures.set_weights(model, arrays)
             classifier = cls(
@@ -427,8 +484,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 model,
                 tuple(description["classes"]),
                 description["multi_label"],
-                History(history.pop("columns"), **history),
-                {name: Choice(*choice) for name, choice in description["choices"].items()},
+                *history_and_choices(description),
                 description["blueprint"],
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -450,7 +506,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return hasattr(self, "model_")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_run"}
+        unmade = dict.fromkeys(("_run", "_finder", "_searched", "_learnt_from")) if hasattr(self, "model_") else {}
+        return {**super().__getstate__(), **unmade}
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "model_"):
@@ -470,21 +527,15 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         history: History,
         choices: dict[str, Choice],
         blueprint: dict[str, Any],
+        learnt_from: Dataset | None = None,
     ) -> None:
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
-        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None  # compiled when first used
+        self._run = self._finder = self._searched = None  # made when they are first used
+        self._learnt_from = learnt_from
 
-    def _remember(self, training: Dataset, learnt: trainer.Transfer) -> None:
-        """Keep what was found out about the training images."""
-        known = training[learnt.embedded.positions]
-        self.out_of_fold_ = Predictions(
-            learnt.held_out,
-            classes=self.classes_.tolist(),
-            ids=known.ids,
-            multi_label=self._multi_label,
-            read=known.read,
-        )
+    def _embedded(self, dataset: Dataset, *, on_error: str = "raise") -> trainer.Embedded:
+        return trainer.embed(architectures.cut(self.model_), dataset, engine=self.engine, on_error=on_error)
 
     def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return probabilities of all images, or refuse at the first unreadable one."""
@@ -492,8 +543,14 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     def _pass(self, dataset: Dataset, *, on_error: str) -> tuple[NDArray[np.float32], Batches]:
         """Return probabilities of the images that can be read, and the batches, which know the others."""
+        batches = self._batches(dataset, on_error=on_error)
+        if self._run is None:
+            self._run = _backend.engine(self.model_, self.engine)
+        return trainer.probabilities(trainer.infer(self._run, batches), len(self.classes_)), batches
+
+    def _batches(self, dataset: Dataset, *, on_error: str) -> Batches:
         height, width, channels = self._blueprint_["input_shape"]
-        batches = Batches(
+        return Batches(
             dataset,
             image_size=(height, width),
             channels=channels,
@@ -501,108 +558,15 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             keep="stream",
             on_error=on_error,
         )
-        run = getattr(self, "_run", None) or _backend.compiled(self.model_)
-        self._run = run
-        return trainer.probabilities(trainer.infer(run, batches), len(self.classes_)), batches
 
     def _predictions(self, dataset: Dataset) -> Predictions:
+        return self._as_predictions(self._forward(dataset), dataset)
+
+    def _as_predictions(self, probabilities: NDArray[np.float32], dataset: Dataset) -> Predictions:
         return Predictions(
-            self._forward(dataset),
+            probabilities,
             classes=self.classes_.tolist(),
             ids=dataset.ids,
             multi_label=self._multi_label,
             read=dataset.read,
         )
-
-
-def train(
-    data: Any,
-    classifier: ImageClassifier | None = None,
-    *,
-    checkpoint: str | Path | None = None,
-    on_error: str = "skip",
-    verbose: Any = "auto",
-) -> ImageClassifier:
-    """Divide, fit and evaluate in one call.
-
-    Args:
-        data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its test images;
-            any other is split 70 / 15 / 15, stratified; copies of one image stay together.
-        classifier: What to fit; None for `ImageClassifier()`.
-        checkpoint: As in `ImageClassifier.fit`.
-        on_error: "skip" names images that cannot be read and leaves them out of all parts, also of the test;
-            `history_.quarantined` has the reasons. "raise" refuses them. Either happens before training.
-        verbose: As in `ImageClassifier.fit`.
-
-    Returns:
-        The fitted classifier, with `evaluation_`: its `Evaluation` on images it has never seen.
-
-    Examples:
-        >>> import imgcls
-        >>> digits = imgcls.Dataset.builtin("digits")
-        >>> classifier = imgcls.train(digits, imgcls.ImageClassifier(image_size=16, epochs=3), verbose=0)
-        >>> classifier.evaluation_.accuracy > 0.8
-        True
-    """
-    classifier = ImageClassifier() if classifier is None else classifier
-    _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
-    dataset, quarantined = as_dataset(data), dict[str, str]()
-    if on_error == "raise":
-        check_readable(dataset, verbose=verbose)  # now, and not when hours of training are lost for one bad test image
-    else:
-        dataset, quarantined = leave_out_unreadable(dataset, say=trainer.ProgressReport(verbose).say, verbose=verbose)
-    training, validation, test = divide(dataset, seed=classifier.seed, verbose=verbose)
-    classifier.fit(training, validation_data=validation, checkpoint=checkpoint, on_error=on_error, verbose=verbose)
-    classifier.history_.quarantined |= quarantined
-    classifier.evaluation_ = classifier.evaluate(test)
-    return classifier
-
-
-def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Dataset, Dataset, Dataset]:
-    """Return images to learn from, to validate on and to test on; parts that the source has already are kept."""
-    parts = set() if dataset.parts is None else set(dataset.parts.tolist())
-    if "train" not in parts or len(parts) < 2:
-        training, validation, test = dataset.split((0.7, 0.15, 0.15), seed=seed, verbose=verbose)
-    elif len(parts) == 3:
-        training, validation, test = dataset.split()
-    else:
-        test = dataset.subset((parts - {"train"}).pop())
-        training, validation = dataset.subset("train").split((0.85, 0.15), seed=seed, verbose=verbose)
-    return training, validation, test
-
-
-def _learn_from(
-    dataset: Dataset, validation_data: Any, sample_weight: Any
-) -> tuple[Dataset, Dataset | None, NDArray[Any] | None]:
-    """Return what to learn from, what to validate on, and the weights of the former."""
-    validation = None
-    if validation_data is not None:
-        pair = isinstance(validation_data, tuple) and len(validation_data) == 2
-        validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
-    if dataset.parts is not None and dataset.divided:
-        if validation is None and "validation" in dataset.parts:
-            validation = dataset.subset("validation")
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
-        dataset = dataset.subset("train")
-    if len(dataset.classes) < 2 and not dataset.multi_label:
-        message = f"all {len(dataset):,} images are of one class, {dataset.classes[0]!r}. Give at least two classes."
-        raise DataError(message)
-    return dataset, None if validation is None else validation.align(dataset.classes), sample_weight
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) for key in value)
-    return value is None or isinstance(value, str | int | float | tuple | list | Path)
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN and infinity by null, which strict JSON can hold."""
-    if isinstance(value, dict):
-        return {key: _without_nan(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(one) for one in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,42 @@
+"""Which images are learnt from, validated on and tested on."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls.datasets import Dataset, as_dataset
+from imgcls.errors import DataError
+
+
+def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Dataset, Dataset, Dataset]:
+    """Return images to learn from, to validate on and to test on; parts that the source has already are kept."""
+    parts = set() if dataset.parts is None else set(dataset.parts.tolist())
+    if "train" not in parts or len(parts) < 2:
+        training, validation, test = dataset.split((0.7, 0.15, 0.15), seed=seed, verbose=verbose)
+    elif len(parts) == 3:
+        training, validation, test = dataset.split()
+    else:
+        test = dataset.subset((parts - {"train"}).pop())
+        training, validation = dataset.subset("train").split((0.85, 0.15), seed=seed, verbose=verbose)
+    return training, validation, test
+
+
+def learn_from(
+    dataset: Dataset, validation_data: Any, sample_weight: Any
+) -> tuple[Dataset, Dataset | None, NDArray[Any] | None]:
+    """Return what to learn from, what to validate on, and the weights of the former."""
+    validation = None
+    if validation_data is not None:
+        pair = isinstance(validation_data, tuple) and len(validation_data) == 2
+        validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
+    if dataset.parts is not None and dataset.divided:
+        if validation is None and "validation" in dataset.parts:
+            validation = dataset.subset("validation")
+        if sample_weight is not None:
+            sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
+        dataset = dataset.subset("train")
+    if len(dataset.classes) < 2 and not dataset.multi_label:
+        message = f"all {len(dataset):,} images are of one class, {dataset.classes[0]!r}. Give at least two classes."
+        raise DataError(message)
+    return dataset, None if validation is None else validation.align(dataset.classes), sample_weight

@@ -1,0 +1,323 @@
+"""Transfer: features once, a head that is solved, fine-tuning where it helps, a tournament of backbones."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics.pairwise import cosine_similarity
+
+from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer
+from imgcls.trainer import _tournament, _transfer
+
+SOLVED = ("solved", "the features are fixed: computed once, the best head for them is found in seconds")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Dataset.builtin("digits")[:400]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Pretrain a small backbone on other digits."""
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    others = Dataset.builtin("digits")[400:]
+    pretrained = ImageClassifier("small_cnn", image_size=16, epochs=4, augmentation=None).fit(others, verbose=0)
+    pretrained.model_.get_layer("backbone").save_weights(path)
+    return path
+
+
+def classifier(weights, **options):
+    return ImageClassifier("small_cnn", weights=weights, image_size=16, **options)
+
+
+@pytest.fixture(scope="module")
+def fitted(digits, weights):
+    return classifier(weights).fit(digits[:300], validation_data=digits[300:], verbose=0)
+
+
+def test_a_pretrained_backbone_gets_a_solved_head_and_stays_as_it_was(fitted, digits, weights):
+    assert fitted.choices_["head"] == SOLVED
+    assert fitted.choices_["fine_tune"] == (
+        False,
+        "the head on pretrained features is solved in seconds; give a budget to see whether more helps",
+    )
+    assert not {"optimizer", "epochs", "augmentation"} & set(fitted.choices_)  # there are no steps
+    untouched = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=10, weights=weights)
+    before, after = (model.get_layer("backbone").get_weights() for model in (untouched, fitted.model_))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert fitted.score(digits[:300]) > 0.9
+
+
+def test_its_figures_are_those_of_the_model(fitted, digits):
+    history, seen, unseen = fitted.history_, digits[:300], digits[300:]
+    codes = np.asarray(digits.labels)
+    for name, part, truth in (("", seen, codes[:300]), ("val_", unseen, codes[300:])):
+        probabilities = fitted.predict_proba(part)
+        assert history[f"{name}loss"][0] == pytest.approx(log_loss(truth, probabilities, labels=range(10)), abs=1e-4)
+        assert history[f"{name}accuracy"][0] == pytest.approx(accuracy_score(truth, probabilities.argmax(axis=1)))
+    held_out = fitted.out_of_fold_
+    assert held_out.ids == tuple(seen.ids)
+    assert history["held_out_accuracy"][0] == pytest.approx(
+        accuracy_score(codes[:300], held_out.probabilities.argmax(axis=1))
+    )
+    assert history["held_out_accuracy"][0] < history["accuracy"][0]
+
+
+def test_it_is_saved_and_loaded(fitted, digits, tmp_path):
+    loaded = ImageClassifier.load(fitted.save(tmp_path / "solved.imgcls"))
+    np.testing.assert_array_equal(loaded.predict_proba(digits[:9]), fitted.predict_proba(digits[:9]))
+    assert loaded.choices_["head"] == SOLVED
+
+
+def test_classes_weigh_what_is_asked_for(digits, weights):
+    """Labels by chance: the class that weighs more is the answer."""
+    images = np.stack([digits.read(index) for index in range(400)])
+    data = Dataset.from_arrays(images, np.random.default_rng(0).integers(0, 2, 400), classes=["a", "b"])
+    plain, weighted, by_image = (
+        classifier(weights, class_weight=weight).fit(data, sample_weight=own, verbose=0).predict(data).labels
+        for weight, own in (
+            (None, None),
+            ({"b": 0.05}, None),
+            (None, np.where(np.asarray(data.labels) == 1, 0.05, 1.0)),
+        )
+    )
+    assert 100 < (plain == "b").sum() < 300
+    assert (weighted == "b").sum() < 20
+    np.testing.assert_array_equal(by_image, weighted)
+
+
+def test_two_classes_by_one_sigmoid_and_several_labels_an_image(digits, weights):
+    images, codes = np.stack([digits.read(index) for index in range(200)]), np.asarray(digits.labels)[:200]
+    two = Dataset.from_arrays(images, codes % 2)
+    one = classifier(weights, loss="binary_crossentropy").fit(two, verbose=0)
+    assert one.choices_["head"] == SOLVED
+    assert one.model_.output_shape == (None, 1)
+    assert one.score(two) > 0.9
+    several = Dataset.from_arrays(images, np.stack([codes % 2, codes > 4], axis=1), classes=["odd", "large"])
+    many = classifier(weights).fit(several, verbose=0)
+    assert many.choices_["head"] == SOLVED
+    assert ((many.predict_proba(several) >= 0.5) == np.asarray(several.labels)).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"epochs": 1}, "epochs=1 asks for steps"),
+        ({"epochs": 1, "mixing": "mixup"}, "epochs=1, mixing='mixup' ask for steps"),
+        ({"loss": "focal", "budget": 1}, "loss='focal' is no cross-entropy, which could be solved"),
+    ],
+)
+def test_where_steps_are_asked_for_the_head_is_trained(digits, weights, options, reason):
+    trained = classifier(weights, **options).fit(digits[:64], verbose=0)
+    assert trained.choices_["head"] == ("trained", reason)
+    assert trained.choices_["fine_tune"] == (False, "the weights are pretrained: only the new head is trained")
+    assert "learning_rate" in trained.history_
+
+
+def test_callbacks_ask_for_steps(digits, weights):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    trained = classifier(weights).fit(digits[:64], callbacks=[callback], verbose=0)
+    assert trained.choices_["head"] == ("trained", "callbacks=... asks for steps")
+    assert seen == list(range(10))
+
+
+def test_fine_tuning_begins_with_the_solved_head_and_moves_early_layers_least(fitted, digits, weights):
+    options = {"fine_tune": True, "epochs": 1, "augmentation": None}
+    tuned = classifier(weights, **options).fit(digits[:300], validation_data=digits[300:], verbose=0)
+    assert tuned.choices_["fine_tune"].value is True
+    assert tuned.choices_["fine_tune"].reason.startswith(
+        f"{100 * tuned.history_['val_accuracy'][-1]:.1f} % right of 100"
+    )
+    assert f"{100 * fitted.history_['val_accuracy'][0]:.1f} % before" in tuned.choices_["fine_tune"].reason
+    before, after = fitted.model_.get_layer("backbone"), tuned.model_.get_layer("backbone")
+    for layer, other in zip(before.layers, after.layers, strict=True):
+        moved = [not np.array_equal(*pair) for pair in zip(layer.get_weights(), other.get_weights(), strict=True)]
+        kept = isinstance(layer, keras.layers.BatchNormalization)
+        assert not any(moved) if kept else all(moved), layer.name
+    steps = {
+        name: np.abs(after.get_layer(name).get_weights()[0] - before.get_layer(name).get_weights()[0]).mean()
+        for name in ("block1_conv", "block3_conv")
+    }
+    assert steps["block1_conv"] < 0.7 * steps["block3_conv"]
+
+
+def test_what_does_not_help_is_not_kept(digits, weights, fitted):
+    """A rate that ruins the backbone: the solved head on the pretrained backbone stays, bit for bit."""
+    plan = trainer.plan(classifier(weights).get_params(), digits[:300], digits[300:])
+    model = plan.build()
+    found = trainer.transfer(
+        model,
+        digits[:300],
+        validation_data=digits[300:],
+        epochs=1,
+        optimizer="sgd",
+        learning_rate=5.0,
+        verbose=0,
+    )
+    assert found.choices["fine_tune"].value is False
+    assert "points less" in found.choices["fine_tune"].reason
+    assert "held_out_loss" in found.history
+    for one, other in zip(model.get_weights(), fitted.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_without_validation_nobody_could_say_whether_it_helps(digits, weights):
+    tried = classifier(weights, budget="1min").fit(digits[:100], verbose=0)
+    assert tried.choices_["fine_tune"] == (False, "without validation data nobody could say whether it helps")
+
+
+def test_a_budget_that_is_spent_allows_less_of_the_backbone_or_nothing(digits, weights, monkeypatch):
+    model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=10, weights=weights)
+    clock = iter(np.arange(100.0))  # a batch of 32 takes one second: 400 images 12.5
+    monkeypatch.setattr(_transfer.time, "monotonic", lambda: next(clock))
+    passes = {1.0: 3.5, 0.5: 2.25, 0.25: 1.625}
+    for share, cost in passes.items():
+        assert _transfer._depth(model, 400, 2 * 12.5 * cost + 0.1, batch_size=32) == (share, "")
+    share, reason = _transfer._depth(model, 400, 20.0, batch_size=32)
+    assert share == 0
+    assert reason == "20 s of the budget are left, and 2 epochs of the upper quarter take some 41 s"
+
+
+def test_a_difference_is_one_that_chance_does_not_explain():
+    """Equal to the z-test of paired differences: 10 images better and 2 worse of 100 are 8 ± 6.6 points."""
+    before = np.repeat([True, False], [80, 20])
+    after = before.copy()
+    after[80:90], after[:2] = True, False
+    difference = after.astype(float) - before
+    noise = 1.96 * difference.std(ddof=1) / 10
+    better, words = _transfer.compare(before, after)
+    assert better
+    assert words.endswith(f"8.0 points more, of which chance explains {100 * noise:.1f}")
+    after[2:8] = False
+    assert not _transfer.compare(before, after)[0]
+
+
+# --- features ----------------------------------------------------------------------------------------------------------
+
+
+def test_features_are_what_the_head_takes(fitted, digits):
+    features = fitted.embed(digits[:20])
+    kernel, bias = fitted.model_.get_layer("head").get_weights()
+    logits = features @ kernel + bias
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fitted.predict_proba(digits[:20]), expected, atol=1e-5)
+
+
+def test_similar_images_are_the_nearest_by_cosine(fitted, digits, tmp_path):
+    features = fitted.embed(digits[:300])
+    similarities = cosine_similarity(fitted.embed(digits[310:311]), features)[0]
+    found = fitted.similar(digits.read(310), 4)
+    order = np.argsort(-similarities)[:4]
+    assert list(found) == [digits.ids[index] for index in order]
+    np.testing.assert_allclose(found.similarities, similarities[order], atol=1e-5)
+    assert found.labels == tuple(digits.classes[digits.labels[index]] for index in order)
+    assert found.to_frame()["similarity"].is_monotonic_decreasing
+    assert len(found.show()) == 4
+    itself = fitted.similar(digits.read(7), 1)
+    assert (itself[0], round(itself.similarities[0], 5)) == (digits.ids[7], 1)
+    assert len(fitted.similar(digits.read(7), 50, among=digits[:10])) == 10
+    loaded = ImageClassifier.load(fitted.save(tmp_path / "a.imgcls"))
+    with pytest.raises(DataError) as refusal:
+        loaded.similar(digits.read(7))
+    assert str(refusal.value) == "a loaded classifier holds no images. Say where to search: similar(image, among=...)."
+    assert loaded.similar(digits.read(310), 4, among=digits[:300]).ids == found.ids
+    with pytest.raises(ConfigurationError, match="k=0 is not accepted"):
+        fitted.similar(digits.read(7), 0)
+
+
+def test_five_images_a_class_are_enough_to_begin(digits, weights):
+    codes = np.asarray(digits.labels)
+    few = np.sort(np.concatenate([np.flatnonzero(codes == code)[:5] for code in range(10)]))
+    rest = np.setdiff1d(np.arange(len(codes)), few)
+    assert classifier(weights).fit(digits[few], verbose=0).score(digits[rest]) > 0.4  # guessing has 0.1
+
+
+# --- the tournament ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_at_hand(tmp_path, monkeypatch):
+    """Put weights of two backbones into Keras' folder."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    for name, side in (("mobilenet_025", 128), ("mobilenet_v2_035", 224)):
+        row = architectures.describe(name)
+        model = architectures.build(name, input_shape=(side, side, 3), num_classes=2)
+        path = tmp_path / "models" / row.weights_file.format(size=side)
+        model.get_layer("backbone").save_weights(path.with_name("one.weights.h5"))
+        path.with_name("one.weights.h5").rename(path)
+    return tmp_path / "models"
+
+
+def large_photos(count):
+    random = np.random.default_rng(0)
+    codes = np.arange(count) % 2
+    images = random.integers(0, 200, (count, 80, 80, 3), np.uint8)
+    images[codes == 1, :, :, 0] //= 3
+    return Dataset.from_arrays(images, codes)
+
+
+def test_backbones_at_hand_compete(two_at_hand, capsys):
+    assert architectures.installed() == ("mobilenet_025", "mobilenet_v2_035")
+    fitted = ImageClassifier().fit(large_photos(30), verbose=2)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "held out, ±" in line]
+    assert [line.split()[0] for line in lines] == ["mobilenet_025", "mobilenet_v2_035"]  # the quickest first
+    name, reason = fitted.choices_["architecture"]
+    assert {name} < set(architectures.installed())
+    figures = {line.split()[0]: line.split()[1] for line in lines}
+    assert reason.startswith(f"{figures.pop(name)} right of 30 images held out; {' '.join(*figures.items())}")
+    assert fitted.choices_["weights"].value == "imagenet"
+    assert fitted.choices_["head"] == SOLVED
+    (two_at_hand / architectures.describe("mobilenet_v2_035").weights_file.format(size=224)).unlink()
+    alone = ImageClassifier().fit(large_photos(30), verbose=0)
+    assert alone.choices_["architecture"] == (
+        "mobilenet_025",
+        "the only one whose ImageNet weights are in Keras' folder",
+    )
+
+
+def test_what_there_is_no_time_for_is_named(two_at_hand, monkeypatch):
+    entries = iter(
+        [_tournament.Entry("mobilenet_025", 0.8, 0.02, 1.0), _tournament.Entry("mobilenet_v2_035", 0.9, 0.02, 1.0)]
+    )
+    monkeypatch.setattr(_tournament, "_enter", lambda *_: next(entries))
+    names, data = architectures.installed(), large_photos(30)
+    with trainer.ProgressReport(0) as report:
+        choice = _tournament.tournament(names, data, budget=60, report=report)
+        assert choice == (
+            "mobilenet_025",
+            "80.0% right of 30 images held out; no other was tried; no time for mobilenet_v2_035",
+        )
+
+
+def test_a_better_one_is_taken_where_it_is_better_by_more_than_the_error(two_at_hand, monkeypatch):
+    for second, expected in ((0.9, "mobilenet_v2_035"), (0.81, "mobilenet_025")):
+        entries = iter(
+            [
+                _tournament.Entry("mobilenet_025", 0.8, 0.02, 0.0),
+                _tournament.Entry("mobilenet_v2_035", second, 0.02, 0.0),
+            ]
+        )
+        monkeypatch.setattr(_tournament, "_enter", lambda *_, entries=entries: next(entries))
+        with trainer.ProgressReport(0) as report:
+            assert _tournament.tournament(architectures.installed(), large_photos(30), report=report).value == expected
+
+
+def test_some_images_are_as_many_of_each_class():
+    codes = np.repeat([0, 1, 2], [900, 200, 40])
+    data = Dataset.from_arrays(np.zeros((1140, 8, 8, 1), np.uint8), codes)
+    some = _tournament._some(data, 0)
+    assert np.bincount(some.labels).tolist() == [130, 130, 40]
+
+
+def test_without_weights_at_hand_there_is_no_tournament(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert architectures.installed() == ()
+    plan = trainer.plan(ImageClassifier().get_params(), large_photos(4), None)
+    assert plan.choices["architecture"] == (
+        "small_resnet",
+        "images above 64 pixels need depth, and there are no pretrained weights at hand",
+    )
