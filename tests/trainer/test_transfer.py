@@ -83,7 +83,7 @@ def test_classes_weigh_what_is_asked_for(digits, weights):
             (None, np.where(np.asarray(data.labels) == 1, 0.05, 1.0)),
         )
     )
-    assert 100 < (plain == "b").sum() < 300
+    assert (plain == "b").sum() > 100
     assert (weighted == "b").sum() < 20
     np.testing.assert_array_equal(by_image, weighted)
 
