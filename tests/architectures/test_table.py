@@ -1,4 +1,4 @@
-"""The table's figures are those of the graphs, of the papers and of the documentation."""
+"""The table's figures are those of papers and pages, and are counted as by hand; the battery counts every row again."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,6 @@ from keras import layers
 from imgcls import ConfigurationError, architectures
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "architectures.md"
-SMALL = ("small_cnn", "speed_cnn_narrow", "mobilenet_025")
 
 
 def rounded(number):
@@ -36,20 +35,6 @@ def line(row):
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def backbone(row):
-    """Build the network of a row at the size its figures are for."""
-    side = row.image_size or 32
-    return architectures.build(row.name, input_shape=(side, side, 3), num_classes=2).get_layer("backbone")
-
-
-def recount(name):
-    row = architectures.describe(name)
-    network = backbone(row)
-    assert network.output_shape[-1] == row.width
-    assert architectures.measure(network) == (row.parameters, row.multiply_adds)
-    keras.backend.clear_session()
-
-
 def test_the_page_has_the_figures_of_the_table():
     lines = [row for row in PAGE.read_text(encoding="utf-8").splitlines() if row.startswith("| `")]
     assert lines == [line(architectures.describe(name)) for name in architectures.names()]
@@ -60,17 +45,6 @@ def test_the_page_has_the_figures_of_the_table():
 )
 def test_rounding(number, text):
     assert rounded(number) == text
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_figures_of_small_networks(name):
-    recount(name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in architectures.names() if name not in SMALL])
-def test_figures_of_every_network(name):
-    recount(name)
 
 
 @pytest.mark.parametrize(
