@@ -46,7 +46,7 @@ def runners(model: object, images: np.ndarray) -> dict[str, Callable[[np.ndarray
     found = {"compiled": _backend.compiled(model)}
     for name in ("tensorflow", "openvino", "onnxruntime"):
         try:
-            run = _backend.engine(model, name, expected_images=10**6)
+            run = _backend.engine(model, name, work=1e15)
         except ConfigurationError as error:
             print(error)
             continue

@@ -170,12 +170,12 @@ def test_a_keras_model_of_the_user_and_keras_callbacks(tmp_path):
     assert len(pd.read_csv(tmp_path / "log.csv")) == 4
 
 
-def test_backbones_take_gray_images_as_rgb():
+def test_backbones_take_gray_images():
     gray = np.random.default_rng(0).integers(0, 256, (8, 20, 20), dtype=np.uint8)
     classifier = ImageClassifier("mobilenet_025", weights=None, image_size=32, epochs=1).fit(
         gray, np.arange(8) % 2, verbose=0
     )
-    assert classifier.model_.input_shape == (None, 32, 32, 3)
+    assert classifier.model_.input_shape == (None, 32, 32, 1)
 
 
 # --- automatic choices -----------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_backbones_take_gray_images_as_rgb():
 def test_every_auto_is_noted_with_its_reason_and_printed_once(capsys):
     classifier = ImageClassifier(epochs=1).fit(*pictures(20, side=20), verbose=2)
     printed = capsys.readouterr().err
-    assert classifier.choices_["architecture"].value == "small_cnn"
+    assert classifier.choices_["architecture"].value == "speed_cnn"
     assert classifier.choices_["image_size"].value == 20
     assert "epochs" not in classifier.choices_
     for name, (value, reason) in classifier.choices_.items():

@@ -146,7 +146,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("model.imgcls"),
     *,
     architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
-    weights: Annotated[str, typer.Option(help="imagenet, the path of an .h5 file, none, or auto.")] = "auto",
+    weights: Annotated[str, typer.Option(help="imagenet, the path of a weights file, none, or auto.")] = "auto",
     image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
     augmentation: Annotated[
         str, typer.Option(help="light, standard, strong, overhead, shift, flip_shift, none, or auto.")

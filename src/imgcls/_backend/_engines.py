@@ -1,15 +1,14 @@
 """Inference engines: a model as a function from pixels to numbers, run by the fastest library that agrees.
 
-Every engine begins as TensorFlow's graph, compiled. A converted one takes its place when that pays, and only after it
-gave the same numbers on real images. Libraries are imported when they are needed. They write to a temporary folder
-alone and open no connection.
+Which one is decided before the first image, by the work there is to do and never by a clock, and all images go through
+the same: what is computed again, on the same machine, has the same bits. Libraries are imported when they are needed.
+They write to a temporary folder alone and open no connection.
 """
 
 import logging
 import os
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,6 @@ ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 # Of the largest output. MobileNetV2's sums of float32, taken in another order, were 5e-6 apart: room for deeper
 # networks. bfloat16, which a processor may prefer unasked, rounds every number by up to 4e-3.
 TOLERANCE = 1e-3
-_FEW, _REPEATS = 4, 3  # images, and how often they are run, to measure speed
 _SLOWER = 0.9  # of the speed before: below it, a conversion was in vain; above it, the difference may be chance
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
@@ -37,21 +35,14 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class _Way(NamedTuple):
-    """A way to run a frozen graph.
-
-    `make` returns None where it would not help. `cost` is what the conversion takes, in units of the time that tracing
-    the model took, because that knows the machine; `saves` is the share of TensorFlow's time that is saved. Measured on
-    two cores: MobileNetV2 cost 1.4, 2.8 and 8 (frozen, OpenVINO, ONNX Runtime), ResNet50 5, 8 and 37, but an image of
-    it takes five times as long, so that it pays as soon.
-    """
+    """A way to run a frozen graph. `make` returns None where it would not help."""
 
     name: str
     title: str
     make: Callable[[Any], Run | None]
     modules: tuple[str, ...]
     extra: str
-    cost: float
-    saves: float
+    least: float  # multiply-adds, of all images together, below which its conversion does not pay
 
 
 @final
@@ -62,71 +53,45 @@ class Engine:
 
     Attributes:
         name: What runs: "tensorflow", "openvino" or "onnxruntime".
-        reason: Why; both are final after the first call where the number of images is known.
+        reason: Why; both are final after the first call.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        ways: Sequence[_Way],
-        *,
-        asked: bool,
-        reason: str,
-        expected_images: int | None,
-        say: Callable[[str], None] | None,
-    ) -> None:
+    def __init__(self, model: Any, ways: Sequence[_Way], *, reason: str, say: Callable[[str], None] | None) -> None:
         self.name, self.reason = "tensorflow", reason
-        self._ways, self._asked, self._expected, self._say = list(ways), asked, expected_images, say
+        self._ways, self._say = list(ways), say
         self._shape = model.output_shape[1:]
-        start = time.perf_counter()
         self._graph = _traced(model)
-        self._tracing = time.perf_counter() - start
         self._run = _by_tensorflow(self._graph)
-        self._seen, self._seconds = 0, 0.0  # images so far, and TensorFlow's time for one
         self._lock = threading.Lock()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the model's outputs."""
         if not len(images):  # folded convolutions refuse an empty batch
             return np.empty((0, *self._shape), np.float32)
+        if self._ways:
+            with self._lock:  # who comes second waits, and goes the same way
+                self._settle(images)
+        return self._run(images)
+
+    def _settle(self, images: NDArray[np.uint8]) -> None:
+        """Convert the model by the first way that agrees with TensorFlow on these images."""
         outputs = self._run(images)
-        if self._ways and self._lock.acquire(blocking=False):
-            try:  # other threads go on as before meanwhile
-                self._consider(images, outputs)
-            finally:
-                self._lock.release()
-        return outputs
-
-    def _consider(self, images: NDArray[np.uint8], outputs: NDArray[np.float32]) -> None:
-        """Convert, where that pays. `outputs` are what `images` give so far."""
-        self._seen += len(images)
-        if not self._asked:
-            self._seconds = self._seconds or _seconds_each([self._run], images)[0]
-        while (index := next((index for index, way in enumerate(self._ways) if self._pays(way)), None)) is not None:
-            way = self._ways.pop(index)
+        while self._ways:
+            way = self._ways.pop(0)
             try:
-                run, why = self._converted(way, images, outputs)
+                run, words = self._converted(way, images, outputs)
             except Exception as error:  # noqa: BLE001 - converters raise anything; TensorFlow can do without them
-                run, why = None, f"{way.title} cannot run this model ({_first_line(error)})"
+                run, words = None, f"{way.title} cannot run this model ({_first_line(error)})"
             if run is not None:
-                self._run, self.name, self._ways = run, way.name, self._ways[:index]  # the quicker ones may still pay
-                if way.name != "tensorflow":
-                    self.reason = why
-                break
-            if way.name != "tensorflow":
-                self.reason = why
+                self._run, self.name, self._ways = run, way.name, []
+                self.reason = words or self.reason
+            elif words:
+                self.reason = words
                 if self._say is not None:
-                    self._say(f"{why}: TensorFlow computes")
-        if not self._ways:
-            self._graph = None
-
-    def _pays(self, way: _Way) -> bool:
-        # Of an unknown number of images, as many are expected as there were: that costs twice the optimum at most.
-        left = self._seen if self._expected is None else self._expected - self._seen
-        return self._asked or left * self._seconds * way.saves > way.cost * self._tracing
+                    self._say(f"{words}: another computes")
 
     def _converted(self, way: _Way, images: NDArray[np.uint8], outputs: NDArray[np.float32]) -> tuple[Run | None, str]:
-        """Return the converted model and why it is used; or None and why it is not."""
+        """Return the converted model, or None; and why."""
         run = way.make(self._graph)
         if run is None:
             return None, ""
@@ -135,50 +100,40 @@ class Engine:
         if not apart <= TOLERANCE * largest:  # also where it is not a number
             share = f"{apart / largest if largest else apart:.1g} of the largest output"
             return None, f"{way.title} differs from TensorFlow by {share}; {TOLERANCE:g} is accepted"
-        if self._asked:
-            return run, f"{way.title} was asked for, and agrees with TensorFlow"
-        before, after = _seconds_each([self._run, run], images)
-        speed = f"{before / after:.2g} times as fast"
-        if before / after < _SLOWER:
-            return None, f"{way.title} is {speed} as TensorFlow here"
-        self._seconds = after
-        return run, f"{way.title} agrees with TensorFlow and is {speed} here"
+        return (
+            run,
+            "" if way.name == "tensorflow" else f"{way.title} agrees with TensorFlow and is quicker on processors",
+        )
 
 
-def engine(
-    model: Any,
-    name: str = "auto",
-    *,
-    expected_images: int | None = None,
-    say: Callable[[str], None] | None = None,
-) -> Engine:
+def engine(model: Any, name: str = "auto", *, work: float = 0, say: Callable[[str], None] | None = None) -> Engine:
     """Return what runs a model, without training, on `uint8` images.
 
     Args:
         model: A `keras.Model` from pixels 0-255 to one output: features or probabilities.
         name: "tensorflow", "openvino", "onnxruntime"; "auto" for OpenVINO, else ONNX Runtime, where it is installed,
-            agrees with TensorFlow on the first images and saves more time than its conversion takes; on a GPU,
+            agrees with TensorFlow on the first images and there is work enough to pay for its conversion; on a GPU,
             TensorFlow.
-        expected_images: How many images will come; None where that is not known.
+        work: The multiply-adds of all images that will come, together; 0 where that is not known.
         say: Called with a line where a library is not used after all; None for silence.
 
     Raises:
         ConfigurationError: The name is not known, or its library is not installed.
     """
     _checks.refuse([_checks.unknown_name("engine", name, ENGINES) or _missing(name)])
-    asked = name in {"openvino", "onnxruntime"}
     ways = [way for way in _WAYS if name in {"auto", way.name} and _is_installed(way)]
+    if name in {"openvino", "onnxruntime"}:
+        return Engine(model, ways, reason=f"{ways[0].title} has to agree with TensorFlow first", say=say)
     if name == "tensorflow":
         reason = "TensorFlow was asked for"
-    elif asked:
-        reason = f"{ways[0].title} has to agree with TensorFlow first"
     elif ways[0].name == "tensorflow":
         reason = 'neither OpenVINO nor ONNX Runtime is installed: pip install "imgcls[fast]"'
     else:
-        reason = f"so few images do not pay for the conversion to {ways[0].title}"
-    if not asked and devices()["GPUs"]:
+        reason = f"so little work does not pay for the conversion to {ways[0].title}"
+    ways = [way for way in ways if work >= way.least]
+    if devices()["GPUs"]:
         ways, reason = [], "TensorFlow has a GPU"
-    return Engine(model, ways, asked=asked, reason=reason, expected_images=expected_images, say=say)
+    return Engine(model, ways, reason=reason, say=say)
 
 
 def _is_installed(way: _Way) -> bool:
@@ -195,18 +150,6 @@ def _missing(name: str) -> str | None:
         f'engine={name!r} needs {lacking}. Install it: pip install "imgcls[{way.extra}]". '
         "Or give engine='auto', which takes what is installed."
     )
-
-
-def _seconds_each(runs: Sequence[Run], images: NDArray[np.uint8]) -> list[float]:
-    """Return the seconds for an image, of each: measured in turn, and the least, because other work can only add."""
-    few = images[:_FEW]
-    taken: list[list[float]] = [[] for _ in runs]
-    for _ in range(_REPEATS + 1):
-        for run, seconds in zip(runs, taken, strict=True):
-            start = time.perf_counter()
-            run(few)
-            seconds.append(time.perf_counter() - start)
-    return [max(min(seconds[1:]) / len(few), 1e-9) for seconds in taken]  # the first makes what a new size needs
 
 
 def _first_line(error: Exception) -> str:
@@ -320,10 +263,10 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+# For MobileNetV2 at 224 pixels, of 0.3 G multiply-adds, conversions took 3, 8 and 1.5 s, and saved a third of the 8 ms
+# that an image takes on two cores, or a fifth by constants alone.
 _WAYS = (  # the quickest first
-    _Way("openvino", "OpenVINO", _by_openvino, ("openvino",), "fast", cost=4, saves=0.4),
-    _Way(
-        "onnxruntime", "ONNX Runtime", _by_onnxruntime, ("onnxruntime", "onnx", "tf2onnx"), "onnx", cost=12, saves=0.3
-    ),
-    _Way("tensorflow", "TensorFlow", _by_frozen_tensorflow, (), "", cost=2, saves=0.2),
+    _Way("openvino", "OpenVINO", _by_openvino, ("openvino",), "fast", least=300e9),
+    _Way("onnxruntime", "ONNX Runtime", _by_onnxruntime, ("onnxruntime", "onnx", "tf2onnx"), "onnx", least=900e9),
+    _Way("tensorflow", "TensorFlow", _by_frozen_tensorflow, (), "", least=300e9),
 )

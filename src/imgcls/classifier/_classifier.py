@@ -545,7 +545,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """Return probabilities of the images that can be read, and the batches, which know the others."""
         batches = self._batches(dataset, on_error=on_error)
         if self._run is None:
-            self._run = _backend.engine(self.model_, self.engine)
+            self._run = _backend.engine(self.model_, self.engine)  # of unknown work: "auto" is TensorFlow
         return trainer.probabilities(trainer.infer(self._run, batches), len(self.classes_)), batches
 
     def _batches(self, dataset: Dataset, *, on_error: str) -> Batches:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend, _checks
+from imgcls import _backend, _checks, architectures
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Batches, Dataset
 from imgcls.datasets._store import Store, key
@@ -139,8 +139,9 @@ class _Pending:
         names, positions = zip(*self._waiting, strict=True)
         self.computed += len(names)
         if self.engine is None:  # the share of images without features so far is the best guess for the others
-            expected = round(len(self.first) * self.computed / self.taken)
-            self.engine = _backend.engine(self._model, self._name, expected_images=expected, say=self._report.say)
+            expected = len(self.first) * self.computed / self.taken
+            work = expected * architectures.measure(self._model).multiply_adds if self._name == "auto" else 0.0
+            self.engine = _backend.engine(self._model, self._name, work=work, say=self._report.say)
         features = np.ascontiguousarray(self.engine(self._images[: len(names)]), np.float32)
         self.features[list(positions)] = features
         self._waiting.clear()
