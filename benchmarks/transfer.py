@@ -62,7 +62,7 @@ def run_keras(folder: Path, weights: str, model: Path, *, tuned: bool, seed: int
     network = keras.Model(inputs, keras.layers.Dense(num_classes, "softmax")(x))
     for epochs, rate in [(10, 1e-3), *([(3, 1e-5)] if tuned else [])]:
         backbone.trainable = rate < 1e-3
-        network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", ["accuracy"], jit_compile=False)
+        network.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", jit_compile=False)
         network.fit(train.prefetch(2), epochs=epochs, verbose=0)
     truth = np.concatenate([labels.numpy() for _, labels in test])
     right = network.predict(test, verbose=0).argmax(axis=1) == truth

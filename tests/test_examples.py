@@ -35,8 +35,8 @@ def drawn(monkeypatch, tmp_path):
     assert not plt.get_fignums(), "a figure is drawn and never shown"
 
 
-def test_there_are_seven_steps():
-    assert [script.name[:3] for script in SCRIPTS] == [f"0{step}_" for step in range(1, 8)]
+def test_the_seven_steps_come_first():
+    assert [script.name[:3] for script in SCRIPTS] == [f"0{step}_" for step in range(1, 9)]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -205,6 +205,37 @@ def train(
 
 
 @app.command()
+def plan(
+    data: _Data,
+    *,
+    architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
+    weights: Annotated[str, typer.Option(help="imagenet, the path of a weights file, none, or auto.")] = "auto",
+    image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
+    budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
+    seconds: Annotated[float, typer.Option(help="How long it may measure.")] = 20.0,
+    image: _Image = None,
+    label: _Label = None,
+    root: _Root = None,
+    json_: _Json = False,
+    verbose: _Verbose = "auto",
+) -> None:
+    """Say what training would do, how long it would take, and what to expect of it.
+
+    Nothing is trained. With pretrained weights it measures for some seconds how accuracy grows with the number of
+    images, and of which class more would help.
+
+    Example: imgcls plan photos/ --budget 10min
+    """
+    side, level = _whole("image_size", image_size), _level(verbose)
+    dataset = _dataset(data, image=image, label=label, root=root)
+    with _tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    classifier = ImageClassifier(architecture, weights=_none(weights), image_size=side, budget=_none(budget))
+    found = classifier.forecast(dataset, seconds=seconds, verbose=level)
+    typer.echo(found.to_json() if json_ else str(found))
+
+
+@app.command()
 def evaluate(
     model: _Model,
     data: _Data,

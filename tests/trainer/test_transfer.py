@@ -309,8 +309,9 @@ def test_a_better_one_is_taken_where_it_is_better_by_more_than_the_error(two_at_
 def test_some_images_are_as_many_of_each_class():
     codes = np.repeat([0, 1, 2], [900, 200, 40])
     data = Dataset.from_arrays(np.zeros((1140, 8, 8, 1), np.uint8), codes)
-    some = _tournament._some(data, 0)
-    assert np.bincount(some.labels).tolist() == [130, 130, 40]
+    order = _tournament.by_turns(data, 0)
+    assert np.bincount(codes[order[:300]]).tolist() == [130, 130, 40]
+    assert sorted(order.tolist()) == list(range(1140))
 
 
 def test_without_weights_at_hand_there_is_no_tournament(tmp_path, monkeypatch):

@@ -4,20 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from imgcls.architectures._table import Architecture
+from imgcls.architectures._table import Architecture, describe
 
 SMALL_SIDE = 64  # pixels
 _LEAST_SIZE, _LARGEST_SIZE = 16, 128  # pixels; a CNN trained from scratch on a laptop gains little beyond
 
 
 def choose_architecture(side: int) -> tuple[str, str]:
-    """Choose an architecture for images whose shorter side has `side` pixels.
+    """Choose an architecture for images that it will see with `side` pixels on their shorter side.
 
     Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_architecture(28)
         ('speed_cnn', 'images of at most 64 pixels need no deep network')
     """
+    if side < describe("speed_cnn").least_size:
+        return "small_cnn", f"images of {side} pixels have no room for a deeper one"
     if side <= SMALL_SIDE:
         return "speed_cnn", f"images of at most {SMALL_SIDE} pixels need no deep network"
     return "small_resnet", f"images above {SMALL_SIDE} pixels need depth, and there are no pretrained weights at hand"

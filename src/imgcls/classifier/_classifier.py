@@ -17,7 +17,7 @@ from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, is_one_image
 from imgcls.errors import BundleError, DataError, DataWarning, ImgclsError
 from imgcls.metrics import Evaluation
 from imgcls.predictions import Prediction, Predictions, Similar
-from imgcls.trainer import Choice, History, LearningRateCurve
+from imgcls.trainer import Choice, Forecast, History, LearningRateCurve
 
 _PREDICT_BATCH = 32
 
@@ -278,6 +278,25 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             steps=steps,
             verbose=verbose,
         )
+
+    def forecast(self, data: Any, y: Any = None, *, seconds: float = 20.0, verbose: Any = "auto") -> Forecast:
+        """Say what `fit` would do, how long it would take and what to expect. Nothing is learnt or kept.
+
+        Args:
+            data: What `fit` takes.
+            y: N labels, where `data` carries none.
+            seconds: How long it may measure, beside what starting costs.
+            verbose: As in `fit`.
+
+        Returns:
+            A `Forecast`: print it. With pretrained weights it has a learning curve, the accuracy to expect, and which
+            classes should have more images.
+        """
+        arguments = self.get_params(deep=False)
+        trainer.check_arguments(arguments, verbose)
+        training, _, _ = learn_from(as_dataset(data, y), None, None)
+        with trainer.ProgressReport(verbose) as report:
+            return trainer.forecast(arguments, training, seconds=seconds, report=report)
 
     # --- using ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from imgcls._progress import VERBOSE, ProgressReport
 from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._finder import LearningRateCurve
+from imgcls.trainer._forecast import ClassForecast, Forecast, forecast
 from imgcls.trainer._history import History
 from imgcls.trainer._lr_find import lr_find
 from imgcls.trainer._muon import Muon
@@ -20,7 +21,9 @@ __all__ = [
     "SCHEDULES",
     "VERBOSE",
     "Choice",
+    "ClassForecast",
     "Embedded",
+    "Forecast",
     "History",
     "LearningRateCurve",
     "Muon",
@@ -34,6 +37,7 @@ __all__ = [
     "class_weights",
     "embed",
     "factor",
+    "forecast",
     "infer",
     "lr_find",
     "objective",

@@ -268,6 +268,11 @@ def _choose_architecture(
     arguments: Mapping[str, Any], training: Dataset, side: int, report: ProgressReport
 ) -> tuple[Any, str]:
     """Choose among the backbones that are at hand, where the images are large enough for one."""
+    size = arguments["image_size"]
+    if size == "auto":
+        side, _ = architectures.choose_image_size(None, side)
+    else:
+        side = min(size) if isinstance(size, tuple | list) else size
     names = architectures.installed() if arguments["weights"] in {"auto", "imagenet"} else ()
     if side <= architectures.SMALL_SIDE or not names or arguments["color"] == "grayscale":
         return architectures.choose_architecture(side)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgcls import architectures
 from imgcls._progress import ProgressReport
@@ -50,7 +51,8 @@ def tournament(
     rows = sorted((architectures.describe(name) for name in names), key=lambda row: row.multiply_adds)
     if len(rows) == 1:
         return Choice(rows[0].name, "the only one whose ImageNet weights are in Keras' folder")
-    some, entries, left_out = _some(data, seed), list[Entry](), list[str]()
+    some = data[np.sort(by_turns(data, seed)[:_IMAGES])]
+    entries, left_out = list[Entry](), list[str]()
     pace = 0.0  # seconds for a multiply-add
     for row in rows:
         left = limit - (time.monotonic() - began)
@@ -72,20 +74,16 @@ def tournament(
     return Choice(chosen.name, reason)
 
 
-def _some(data: Dataset, seed: int) -> Dataset:
-    """Return as many images of each class as of the others, or all there are, and `_IMAGES` together."""
-    if len(data) <= _IMAGES:
-        return data
-    random = np.random.default_rng(seed)
-    order = random.permutation(len(data))
-    if data.labels is not None and np.ndim(data.labels) == 1:
-        codes = np.asarray(data.labels)[order]
-        place = np.empty(len(data), np.int64)  # of an image among those of its class
-        for code in np.unique(codes):
-            place[codes == code] = np.arange(np.count_nonzero(codes == code))
-        order = order[np.argsort(place, kind="stable")]
-    some: Dataset = data[np.sort(order[:_IMAGES])]
-    return some
+def by_turns(data: Dataset, seed: int) -> NDArray[np.int64]:
+    """Return all positions in random order, the classes taking turns: whatever comes first has as many of each."""
+    order = np.random.default_rng(seed).permutation(len(data))
+    if data.labels is None or np.ndim(data.labels) != 1:
+        return order
+    codes = np.asarray(data.labels)[order]
+    turn = np.empty(len(data), np.int64)  # of an image among those of its class
+    for code in np.unique(codes):
+        turn[codes == code] = np.arange(np.count_nonzero(codes == code))
+    return order[np.argsort(turn, kind="stable")]
 
 
 def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: ProgressReport) -> Entry:

@@ -1,0 +1,224 @@
+"""The forecast: what a run would do, how long it would take and what to expect of it, before it is begun."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, final
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import architectures
+from imgcls._progress import ProgressReport
+from imgcls.datasets import Dataset
+from imgcls.trainer._embed import embed
+from imgcls.trainer._objective import objective
+from imgcls.trainer._plan import Plan, plan
+from imgcls.trainer._probe import solve
+from imgcls.trainer._recipe import Choice
+from imgcls.trainer._tournament import by_turns
+from imgcls.trainer._train import train
+
+_FIRST = 32  # images that the speed is measured on
+_LEAST = 40  # images below which there is no curve
+_STEPS = 6
+_SURE = 1.96  # standard errors
+
+
+class ClassForecast(NamedTuple):
+    """What twice as many images of one class would bring."""
+
+    name: str
+    images: int
+    recall: float  # of images held out, from 0 to 1
+    gain: float  # of the accuracy over all classes, from 0 to 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What to expect of a run. Prints as a page of text.
+
+    Attributes:
+        images: How many there are.
+        choices: What would be chosen, and why.
+        seconds: How long training would take.
+        memory: What decoded images, features and weights would fill, in bytes, beside the libraries.
+        looked_at: How many images were measured.
+        curve: The number of images, and the accuracy on images held out that a head has which has seen so many.
+        expected: The accuracy to expect with all images, from and to; None where only training could tell.
+        doubled: The same with twice as many images.
+        classes: Classes by what twice as many images of them would bring, the most first.
+    """
+
+    images: int
+    choices: Mapping[str, Choice]
+    seconds: float
+    memory: int
+    looked_at: int
+    curve: Mapping[int, float] = field(default_factory=dict)
+    expected: tuple[float, float] | None = None
+    doubled: tuple[float, float] | None = None
+    classes: tuple[ClassForecast, ...] = ()
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        facts["choices"] = {name: [str(choice.value), choice.reason] for name, choice in self.choices.items()}
+        facts["classes"] = [one._asdict() for one in self.classes]
+        return json.dumps(facts)
+
+    def __str__(self) -> str:
+        lines = [f"{name} = {choice.value}: {choice.reason}" for name, choice in self.choices.items()]
+        effort = f"{_minutes(self.seconds)} on this machine, and {self.memory / 1e6:,.0f} MB beside the libraries"
+        lines += ["", f"training on {self.images:,} images takes some {effort}"]
+        if self.expected is None:
+            return "\n".join([*lines, "what accuracy it reaches, only training can tell"])
+        lines += [
+            f"with {count:>6,} images {accuracy:6.1%} right of those held out" for count, accuracy in self.curve.items()
+        ]
+        lines.append(f"to expect with all {self.images:,}: {_range(self.expected)}")
+        if self.doubled is not None:
+            lines.append(f"with twice as many: {_range(self.doubled)}")
+        for one in self.classes[:3]:
+            lines.append(
+                f"twice as many of {one.name!r} ({one.images:,} now, {one.recall:.0%} recognised) would bring some "
+                f"{100 * one.gain:.1f} points"
+            )
+        return "\n".join(lines)
+
+
+def forecast(
+    arguments: Mapping[str, Any], data: Dataset, *, seconds: float = 20.0, report: ProgressReport | None = None
+) -> Forecast:
+    """Measure this machine and these images for some seconds, and say what training would be like.
+
+    Where a head would be solved on fixed features, some images are embedded and heads are solved on a quarter, a half
+    and all of them. Errors fall as a power of the number of images (Hestness et al., Deep Learning Scaling is
+    Predictable, Empirically, arXiv 1712.00409); the power is taken from these three. Otherwise some steps are timed.
+
+    Args:
+        arguments: The hyper-parameters of `ImageClassifier`.
+        data: The training images.
+        seconds: How long it may look, beside what starting costs.
+        report: Shows how far it is; open. None for silence.
+
+    Returns:
+        A `Forecast`.
+
+    Examples:
+        >>> from imgcls import Dataset, ImageClassifier, trainer
+        >>> arguments = ImageClassifier("small_cnn", image_size=8, epochs=10).get_params()
+        >>> found = trainer.forecast(arguments, Dataset.builtin("digits"))
+        >>> found.images, found.expected, 0 < found.seconds < 600
+        (1797, None, True)
+    """
+    report = ProgressReport(0) if report is None else report
+    planned = plan(arguments, data, None, report=report)
+    order = by_turns(data, arguments["seed"])
+    look = _look_at_features if planned.solved else _look_at_steps
+    return look(planned, data, order, seconds, report)
+
+
+def _look_at_features(
+    planned: Plan, data: Dataset, order: NDArray[np.int64], seconds: float, report: ProgressReport
+) -> Forecast:
+    model = planned.build()
+    features = architectures.cut(model)
+    begin = time.monotonic()
+    first = embed(features, data[order[:_FIRST]], report=report)
+    pace = (time.monotonic() - begin) / max(len(first.positions), 1)
+    count = int(np.clip(seconds / max(pace, 1e-6), min(_FIRST, len(data)), len(data)))
+    chosen, begin = data[order[:count]], time.monotonic()
+    found = embed(features, chosen, report=report)
+    new = found.computed / max(len(found.positions), 1)
+    pace = min(pace, (time.monotonic() - begin) / max(found.computed, 1)) if found.computed else pace
+    goal = objective(num_classes=len(data.classes), multi_label=data.multi_label)
+    labels = np.asarray(chosen.labels)[found.positions]
+    curve, outputs, solving = dict[int, float](), None, 0.0
+    for part in (4, 2, 1) if len(labels) >= _LEAST else (1,):
+        size, begin = len(labels) // part, time.monotonic()
+        probe = solve(found.features[:size], labels[:size], head=goal.head, num_classes=len(data.classes))
+        outputs, solving = probe.outputs, time.monotonic() - begin
+        curve[size] = goal.accuracy(goal.targets(labels[:size]), outputs)
+    weights = sum(4 * math.prod(weight.shape) for weight in model.weights)
+    power = _power(curve)
+    expected, doubled = (_expected(curve, power, factor * len(data)) for factor in (1, 2))
+    by_class = () if data.multi_label or outputs is None else _by_class(data, labels, outputs, power)
+    return Forecast(
+        len(data),
+        planned.choices,
+        len(data) * (pace * max(new, 1e-3) + solving / max(len(labels), 1)),
+        weights + 4 * len(data) * found.features.shape[1],
+        len(labels),
+        curve,
+        expected,
+        doubled,
+        by_class,
+    )
+
+
+def _look_at_steps(
+    planned: Plan, data: Dataset, order: NDArray[np.int64], seconds: float, report: ProgressReport
+) -> Forecast:
+    del seconds  # two short epochs are enough
+    model, settings = planned.build(), dict(planned.settings)
+    some = data[np.sort(order[: _STEPS * settings["batch_size"]])]
+    marks = [time.monotonic()]
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: marks.append(time.monotonic()))
+    report.say("timing some steps of training")
+    steps = settings | {"epochs": 2, "patience": None, "budget": None, "schedule": "auto"}
+    train(model, some, callbacks=[watch], verbose=0, **steps)
+    start, pace = marks[1] - marks[0], (marks[2] - marks[1]) / len(some)
+    height, width, channels = planned.blueprint["input_shape"]
+    weights = sum(4 * math.prod(weight.shape) for weight in model.weights)
+    return Forecast(
+        len(data),
+        planned.choices,
+        start + settings["epochs"] * len(data) * pace,
+        3 * weights + len(data) * height * width * channels,
+        len(some),
+    )
+
+
+def _power(curve: Mapping[int, float]) -> float:
+    """Return b of error = a * n^-b through the points of a curve, by least squares of logarithms; from 0 to 1."""
+    if len(curve) < 2:
+        return 0.0
+    counts = np.log(list(curve))
+    errors = np.log(np.maximum(1 - np.array(list(curve.values())), 0.5 / np.array(list(curve))))
+    return float(np.clip(-np.polyfit(counts, errors, 1)[0], 0.0, 1.0))
+
+
+def _expected(curve: Mapping[int, float], power: float, count: int) -> tuple[float, float]:
+    """Return the accuracy with `count` images, less and plus the error with which that of the last point is known."""
+    size, accuracy = list(curve.items())[-1]
+    error = max(1 - accuracy, 0.5 / size)
+    there = 1 - error * (count / size) ** -power
+    noise = _SURE * math.sqrt(error * (1 - error) / size)
+    return max(there - noise, 0.0), min(there + noise, 1.0)
+
+
+def _by_class(
+    data: Dataset, labels: NDArray[Any], outputs: NDArray[np.float32], power: float
+) -> tuple[ClassForecast, ...]:
+    answers, counts = outputs.argmax(axis=1), np.bincount(np.asarray(data.labels), minlength=len(data.classes))
+    found = []
+    for code, name in enumerate(data.classes):
+        of_it = labels == code
+        if of_it.any():
+            recall = float((answers[of_it] == code).mean())
+            gain = counts[code] / counts.sum() * (1 - recall) * (1 - 2**-power)
+            found.append(ClassForecast(str(name), int(counts[code]), recall, float(gain)))
+    return tuple(sorted(found, key=lambda one: -one.gain))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _range(pair: tuple[float, float]) -> str:
+    return f"{pair[0]:.0%} to {pair[1]:.0%}"

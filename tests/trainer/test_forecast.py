@@ -1,0 +1,113 @@
+"""The forecast: a power law that is found again, figures that are those of the run, and honest silence."""
+
+import json
+
+import numpy as np
+import pytest
+
+from imgcls import Dataset, ImageClassifier, trainer
+from imgcls.trainer import _forecast
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Digits in random order: in theirs, the last ones are by other writers than the first."""
+    found = Dataset.builtin("digits")
+    return found[np.random.default_rng(0).permutation(len(found))]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory, digits):
+    """Pretrain a small backbone on some digits."""
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    pretrained = ImageClassifier("small_cnn", image_size=16, epochs=2, augmentation=None)
+    pretrained.fit(digits[:600], verbose=0).model_.get_layer("backbone").save_weights(path)
+    return path
+
+
+def classifier(weights):
+    return ImageClassifier("small_cnn", weights=weights, image_size=16)
+
+
+@pytest.fixture(scope="module")
+def found(digits, weights):
+    return classifier(weights).forecast(digits[600:1100], verbose=0)
+
+
+def test_a_power_of_the_number_of_images_is_found_again():
+    curve = {count: 1 - 2 * count**-0.4 for count in (100, 200, 400)}
+    assert _forecast._power(curve) == pytest.approx(0.4)
+    low, high = _forecast._expected(curve, 0.4, 1600)
+    assert (low + high) / 2 == pytest.approx(1 - 2 * 1600**-0.4)
+    error = 2 * 400**-0.4
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(error * (1 - error) / 400))
+
+
+def test_a_curve_that_falls_foretells_no_gain():
+    assert _forecast._power({100: 0.9, 200: 0.85, 400: 0.8}) == 0
+    assert _forecast._power({400: 0.8}) == 0
+    assert 0 <= _forecast._power({100: 0.99, 200: 1.0, 400: 1.0}) <= 1  # no error at all is half an image
+
+
+def test_what_is_foretold_happens(digits, weights, found):
+    """The accuracy on other images lies where it was expected, and so does the time."""
+    assert list(found.curve) == [125, 250, 500]
+    assert found.looked_at == found.images == 500
+    fitted = classifier(weights).fit(digits[600:1100], verbose=0)
+    low, high = found.expected
+    assert low - 0.03 <= fitted.score(digits[1100:]) <= high + 0.03  # 697 other images have an error of their own
+    assert found.doubled[1] >= found.expected[1]
+    assert found.choices["head"].value == "solved"
+    assert found.memory == 4 * (fitted.model_.count_params() + 500 * 64)
+
+
+def test_classes_are_ranked_by_what_more_of_them_would_bring(found, digits):
+    gains = [one.gain for one in found.classes]
+    assert gains == sorted(gains, reverse=True)
+    assert {one.name for one in found.classes} == set(digits.classes)
+    assert sum(one.images for one in found.classes) == 500
+    errors = sum(one.images * (1 - one.recall) for one in found.classes) / 500
+    power = _forecast._power(found.curve)
+    assert sum(gains) == pytest.approx(errors * (1 - 2**-power))
+
+
+def test_it_prints_a_page_and_json(found):
+    text = str(found)
+    assert "with    125 images" in text
+    assert "to expect with all 500: " in text
+    assert "would bring some" in text
+    facts = json.loads(found.to_json())
+    assert facts["images"] == 500
+    assert facts["choices"]["head"][0] == "solved"
+    assert list(facts["curve"]) == ["125", "250", "500"]
+
+
+def test_only_training_can_tell_where_all_is_trained(digits):
+    found = ImageClassifier("small_cnn", image_size=8, epochs=4).forecast(digits[:300], verbose=0)
+    assert found.expected is None
+    assert str(found).endswith("what accuracy it reaches, only training can tell")
+    assert 0 < found.seconds < 120
+    assert found.looked_at == 96
+    assert found.memory > 300 * 64
+
+
+def test_few_images_have_no_curve(digits, weights):
+    found = classifier(weights).forecast(digits[:30], verbose=0)
+    assert list(found.curve) == [30]
+    assert found.expected == found.doubled
+
+
+def test_several_labels_an_image_have_no_ranking(digits, weights):
+    codes = np.asarray(digits.labels)[:200]
+    images = np.stack([digits.read(index) for index in range(200)])
+    several = Dataset.from_arrays(images, np.stack([codes % 2, codes > 4], axis=1), classes=["odd", "large"])
+    found = classifier(weights).forecast(several, verbose=0)
+    assert found.classes == ()
+    assert found.expected is not None
+
+
+def test_nothing_is_learnt_or_kept(digits, weights):
+    one = classifier(weights)
+    one.forecast(digits[:100], verbose=0)
+    assert not hasattr(one, "model_")
+    assert isinstance(one.fit(digits[:100], verbose=0).choices_["head"], trainer.Choice)
