@@ -66,9 +66,8 @@ from_nothing = scratch.evaluate(test)
 print(f"{from_nothing.accuracy:.1%} right")
 
 # %% [markdown]
-# Digits are that easy, and a network that has seen five of them is no match for one that has seen a million photos. With
-# photos it is the other way round: [Why probing first](../docs/concepts/probing.md) has the figures. So compare, on
-# images put aside, as here.
+# Digits are that easy, and five of them teach a network less than a million photos would. So compare, on images put
+# aside, as here. [Why probing first](../docs/concepts/probing.md) has figures for photos.
 
 # %% [markdown]
 # ## Which images look like this one?
