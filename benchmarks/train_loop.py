@@ -1,9 +1,10 @@
 """Our training loop against `keras.Model.fit`: same model, data, batch size, optimizer and loss, in one run.
 
     python benchmarks/train_loop.py [--rounds 15] [--batch-size 32]
+    python benchmarks/train_loop.py --architecture mobilenet_v2 --side 224 --images 128
 
 `fit` gets its best case: uint8 arrays in memory, XLA off (on a CPU it is slower with XLA), no validation, nothing
-printed. Both train `small_cnn` on 32x32 images without augmentation, one epoch a round, in turn, and both report loss
+printed. Both train the same network, all of it, without augmentation, one epoch a round, in turn, and both report loss
 and accuracy of the epoch. The first round of each compiles and is not counted.
 """
 
@@ -18,12 +19,12 @@ import numpy as np
 
 from imgcls import Dataset, architectures, trainer
 
-IMAGES, SIDE, CLASSES = 6400, 32, 10
+CLASSES = 10
 
 
-def fresh_model() -> keras.Model:
+def fresh_model(name: str, side: int) -> keras.Model:
     """Build the same model with the same initial weights."""
-    return architectures.build("small_cnn", input_shape=(SIDE, SIDE, 3), num_classes=CLASSES)
+    return architectures.build(name, input_shape=(side, side, 3), num_classes=CLASSES)
 
 
 def main() -> None:
@@ -31,16 +32,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--architecture", default="small_cnn")
+    parser.add_argument("--side", type=int, default=32, help="of the images, in pixels")
+    parser.add_argument("--images", type=int, default=6400, help="in an epoch")
     arguments = parser.parse_args()
+    name, side, count = arguments.architecture, arguments.side, arguments.images
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (IMAGES, SIDE, SIDE, 3), dtype=np.uint8)
-    labels = generator.integers(0, CLASSES, IMAGES)
+    images = generator.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+    labels = generator.integers(0, CLASSES, count)
     one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
     data = Dataset.from_arrays(images, labels)
 
-    theirs = fresh_model()
+    theirs = fresh_model(name, side)
     theirs.compile(keras.optimizers.Adam(1e-3), "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
-    ours = fresh_model()
+    ours = fresh_model(name, side)
     epochs = arguments.rounds + 1
     marks: list[float] = []
 
@@ -74,9 +79,9 @@ def main() -> None:
         verbose=0,
     )
     seconds = np.array(marks).reshape(epochs, 2)[1:]  # the first round compiles
-    fit, loop = IMAGES / seconds[:, 0], IMAGES / seconds[:, 1]
+    fit, loop = count / seconds[:, 0], count / seconds[:, 1]
     ratios = loop / fit
-    print(f"small_cnn, {SIDE}x{SIDE}x3, batch {arguments.batch_size}, n = {len(ratios)} rounds, {os.cpu_count()} cores")
+    print(f"{name}, {side}x{side}x3, batch {arguments.batch_size}, n = {len(ratios)} rounds, {os.cpu_count()} cores")
     for name, values, unit in (("keras fit", fit, "images/s"), ("imgcls", loop, "images/s"), ("ratio", ratios, "")):
         print(f"{name:<10} median {np.median(values):8.2f}  min {values.min():8.2f}  max {values.max():8.2f}  {unit}")
 
