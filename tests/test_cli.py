@@ -39,7 +39,7 @@ def test_version():
     assert run("--version").stdout == f"{__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["demo", "check", "train", "evaluate", "predict", "info", "doctor"])
+@pytest.mark.parametrize("verb", ["demo", "check", "plan", "train", "evaluate", "predict", "info", "doctor"])
 def test_every_verb_has_help(verb):
     assert "Usage:" in run(verb, "--help").stdout
 
@@ -143,3 +143,14 @@ def test_one_unreadable_image_does_not_hide_the_others(model, photos, tmp_path, 
     captured = capsys.readouterr()
     assert str(broken) in captured.err
     assert captured.out.startswith(f"{image}: ")
+
+
+def test_plan_says_what_would_be_done_and_trains_nothing(photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ("plan", photos, "--image-size", 16, "--verbose", 0)
+    facts = json.loads(run(*options, "--json").stdout)
+    assert 30 <= facts["images"] <= 50  # 70 % of 60, by chance to the image
+    assert facts["expected"] is None
+    assert facts["choices"]["architecture"][0] == "speed_cnn"
+    assert "what accuracy it reaches, only training can tell" in run(*options).stdout
+    assert list(tmp_path.iterdir()) == []

@@ -229,9 +229,10 @@ def plan(
     side, level = _whole("image_size", image_size), _level(verbose)
     dataset = _dataset(data, image=image, label=label, root=root)
     with _tensorflow_started():
-        from imgcls.classifier import ImageClassifier
+        from imgcls.classifier import ImageClassifier, divide
     classifier = ImageClassifier(architecture, weights=_none(weights), image_size=side, budget=_none(budget))
-    found = classifier.forecast(dataset, seconds=seconds, verbose=level)
+    training, validation, _ = divide(dataset, verbose=level)
+    found = classifier.forecast(training, validation_data=validation, seconds=seconds, verbose=level)
     typer.echo(found.to_json() if json_ else str(found))
 
 

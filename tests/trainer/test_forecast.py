@@ -106,6 +106,15 @@ def test_several_labels_an_image_have_no_ranking(digits, weights):
     assert found.expected is not None
 
 
+def test_fine_tuning_is_announced_where_it_would_be_tried(digits, weights):
+    with_budget = ImageClassifier("small_cnn", weights=weights, image_size=16, budget="1min")
+    tried = with_budget.forecast(digits[:60], validation_data=digits[60:90], verbose=0)
+    assert "\nwhat is left of the budget goes into fine-tuning, which is kept if it helps\n" in str(tried)
+    for untried in (with_budget.forecast(digits[:60], verbose=0), classifier(weights).forecast(digits[:60], verbose=0)):
+        assert not untried.fine_tune
+        assert "what is left" not in str(untried)
+
+
 def test_nothing_is_learnt_or_kept(digits, weights):
     one = classifier(weights)
     one.forecast(digits[:100], verbose=0)

@@ -279,12 +279,21 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             verbose=verbose,
         )
 
-    def forecast(self, data: Any, y: Any = None, *, seconds: float = 20.0, verbose: Any = "auto") -> Forecast:
+    def forecast(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        validation_data: Any = None,
+        seconds: float = 20.0,
+        verbose: Any = "auto",
+    ) -> Forecast:
         """Say what `fit` would do, how long it would take and what to expect. Nothing is learnt or kept.
 
         Args:
             data: What `fit` takes.
             y: N labels, where `data` carries none.
+            validation_data: What `fit` would be given.
             seconds: How long it may measure, beside what starting costs.
             verbose: As in `fit`.
 
@@ -294,9 +303,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """
         arguments = self.get_params(deep=False)
         trainer.check_arguments(arguments, verbose)
-        training, _, _ = learn_from(as_dataset(data, y), None, None)
+        training, validation, _ = learn_from(as_dataset(data, y), validation_data, None)
         with trainer.ProgressReport(verbose) as report:
-            return trainer.forecast(arguments, training, seconds=seconds, report=report)
+            return trainer.forecast(arguments, training, validation_data=validation, seconds=seconds, report=report)
 
     # --- using ---------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Forecast:
         choices: What would be chosen, and why.
         seconds: How long training would take.
         memory: What decoded images, features and weights would fill, in bytes, beside the libraries.
+        fine_tune: Whether what is left of a budget would go into fine-tuning, to be kept where it helps.
         looked_at: How many images were measured.
         curve: The number of images, and the accuracy on images held out that a head has which has seen so many.
         expected: The accuracy to expect with all images, from and to; None where only training could tell.
@@ -58,6 +59,7 @@ class Forecast:
     choices: Mapping[str, Choice]
     seconds: float
     memory: int
+    fine_tune: bool
     looked_at: int
     curve: Mapping[int, float] = field(default_factory=dict)
     expected: tuple[float, float] | None = None
@@ -75,6 +77,8 @@ class Forecast:
         lines = [f"{name} = {choice.value}: {choice.reason}" for name, choice in self.choices.items()]
         effort = f"{_minutes(self.seconds)} on this machine, and {self.memory / 1e6:,.0f} MB beside the libraries"
         lines += ["", f"training on {self.images:,} images takes some {effort}"]
+        if self.fine_tune:
+            lines.append("what is left of the budget goes into fine-tuning, which is kept if it helps")
         if self.expected is None:
             return "\n".join([*lines, "what accuracy it reaches, only training can tell"])
         lines += [
@@ -92,7 +96,12 @@ class Forecast:
 
 
 def forecast(
-    arguments: Mapping[str, Any], data: Dataset, *, seconds: float = 20.0, report: ProgressReport | None = None
+    arguments: Mapping[str, Any],
+    data: Dataset,
+    *,
+    validation_data: Dataset | None = None,
+    seconds: float = 20.0,
+    report: ProgressReport | None = None,
 ) -> Forecast:
     """Measure this machine and these images for some seconds, and say what training would be like.
 
@@ -103,6 +112,7 @@ def forecast(
     Args:
         arguments: The hyper-parameters of `ImageClassifier`.
         data: The training images.
+        validation_data: What would be validated on.
         seconds: How long it may look, beside what starting costs.
         report: Shows how far it is; open. None for silence.
 
@@ -117,14 +127,20 @@ def forecast(
         (1797, None, True)
     """
     report = ProgressReport(0) if report is None else report
-    planned = plan(arguments, data, None, report=report)
+    planned = plan(arguments, data, validation_data, report=report)
     order = by_turns(data, arguments["seed"])
     look = _look_at_features if planned.solved else _look_at_steps
-    return look(planned, data, order, seconds, report)
+    return look(planned, data, order, seconds, report, validated=validation_data is not None)
 
 
 def _look_at_features(
-    planned: Plan, data: Dataset, order: NDArray[np.int64], seconds: float, report: ProgressReport
+    planned: Plan,
+    data: Dataset,
+    order: NDArray[np.int64],
+    seconds: float,
+    report: ProgressReport,
+    *,
+    validated: bool,
 ) -> Forecast:
     model = planned.build()
     features = architectures.cut(model)
@@ -153,6 +169,7 @@ def _look_at_features(
         planned.choices,
         len(data) * (pace * max(new, 1e-3) + solving / max(len(labels), 1)),
         weights + 4 * len(data) * found.features.shape[1],
+        planned.settings["fine_tune"] is True or (planned.settings["fine_tune"] == "auto" and validated),
         len(labels),
         curve,
         expected,
@@ -162,9 +179,15 @@ def _look_at_features(
 
 
 def _look_at_steps(
-    planned: Plan, data: Dataset, order: NDArray[np.int64], seconds: float, report: ProgressReport
+    planned: Plan,
+    data: Dataset,
+    order: NDArray[np.int64],
+    seconds: float,
+    report: ProgressReport,
+    *,
+    validated: bool,
 ) -> Forecast:
-    del seconds  # two short epochs are enough
+    del seconds, validated  # two short epochs are enough
     model, settings = planned.build(), dict(planned.settings)
     some = data[np.sort(order[: _STEPS * settings["batch_size"]])]
     marks = [time.monotonic()]
@@ -180,6 +203,7 @@ def _look_at_steps(
         planned.choices,
         start + settings["epochs"] * len(data) * pace,
         3 * weights + len(data) * height * width * channels,
+        False,
         len(some),
     )
 
