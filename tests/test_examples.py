@@ -36,7 +36,7 @@ def drawn(monkeypatch, tmp_path):
 
 
 def test_the_seven_steps_come_first():
-    assert [script.name[:3] for script in SCRIPTS] == [f"0{step}_" for step in range(1, 9)]
+    assert [script.name[:3] for script in SCRIPTS] == [f"0{step}_" for step in range(1, 10)]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
