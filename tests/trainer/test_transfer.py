@@ -1,5 +1,7 @@
 """Transfer: features once, a head that is solved, fine-tuning where it helps, a tournament of backbones."""
 
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -142,6 +144,34 @@ def test_fine_tuning_begins_with_the_solved_head_and_moves_early_layers_least(fi
         for name in ("block1_conv", "block3_conv")
     }
     assert steps["block1_conv"] < 0.7 * steps["block3_conv"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate"), [("auto", 1e-4), ("sgd", None), (keras.optimizers.Adam(1e-4), None)], ids=str
+)
+def test_any_optimizer_may_fine_tune(digits, weights, optimizer, rate):
+    tuned = classifier(weights, fine_tune=True, epochs=1, optimizer=optimizer).fit(digits[:64], verbose=0)
+    assert tuned.history_.epochs == 1
+    chosen = tuned.choices_.get("learning_rate")
+    if rate is not None:
+        assert chosen == (
+            pytest.approx(rate),
+            "a thirtieth of the usual peak: pretrained weights need to change little",
+        )
+    elif optimizer == "sgd":
+        assert chosen.value == pytest.approx(float(trainer.optimizer("sgd").learning_rate) / 30)
+
+
+def test_ctrl_c_while_fine_tuning_keeps_a_classifier(digits, weights):
+    class Stopper(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            signal.raise_signal(signal.SIGINT)
+
+    stopped = classifier(weights, fine_tune=True, epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(digits[:64], validation_data=digits[300:], callbacks=[Stopper()], verbose=0)
+    assert stopped.history_.interrupted
+    assert stopped.score(digits[:64]) > 0.8
 
 
 def test_what_does_not_help_is_not_kept(digits, weights, fitted):

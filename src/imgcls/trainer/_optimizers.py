@@ -160,6 +160,11 @@ def slow_down_by_depth(optimizer: Any, model: Any, first: float) -> None:
     optimizer.update_step = update_step
 
 
+def usual_peak(name: str) -> float:
+    """Return the learning rate that "auto" stands for."""
+    return _TABLE[name].peak_rate
+
+
 def is_schedule(rate: Any) -> bool:
     """Say whether a learning rate is a Keras schedule."""
     return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)

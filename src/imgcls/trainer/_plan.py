@@ -15,7 +15,7 @@ from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
 from imgcls.trainer._pace import budget_seconds
-from imgcls.trainer._recipe import TUNED, Choice, choose_head, choose_precision, choose_schedule, recipe
+from imgcls.trainer._recipe import Choice, choose_head, choose_precision, choose_schedule, fine_tuning, recipe
 from imgcls.trainer._schedules import SCHEDULES
 from imgcls.trainer._tournament import tournament
 
@@ -233,8 +233,11 @@ def plan(
         name: pick(name, partial(automatic.__getitem__, name))
         for name in ("optimizer", "learning_rate", "batch_size", "epochs", "patience")
     }
-    moves = choose_schedule(settings["optimizer"], arguments["learning_rate"])
-    settings["schedule"] = pick("schedule", lambda: moves)
+    gentle = fine_tuning(settings["optimizer"]) if solved and isinstance(settings["optimizer"], str) else {}
+    if gentle and "learning_rate" in choices:
+        choices["learning_rate"] = gentle["learning_rate"]
+        settings["learning_rate"] = gentle["learning_rate"].value
+    settings["schedule"] = pick("schedule", lambda: choose_schedule(settings["optimizer"], arguments["learning_rate"]))
     policy = pick(
         "augmentation",
         lambda: (
@@ -250,7 +253,7 @@ def plan(
     if solved and fine_tune is False:
         choices = {name: choice for name, choice in choices.items() if name not in settings}  # there are no steps
     if solved:
-        settings |= {name: value for name, value in TUNED.items() if arguments.get(name) is None}
+        settings |= {name: value for name, value in gentle.items() if settings.get(name) is None}
         settings |= {"fine_tune": fine_tune, "engine": arguments["engine"]}
     return Plan(
         kind,

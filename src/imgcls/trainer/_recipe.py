@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
-from imgcls.trainer._optimizers import is_schedule
+from imgcls.trainer._optimizers import is_schedule, usual_peak
 
 _BUDGET_EPOCHS = 4
 _PIXELS_SEEN = 240_000 * 32 * 32  # about two minutes of small_cnn on two CPU cores
@@ -30,8 +30,6 @@ _OF_STEPS: dict[str, tuple[Any, ...]] = {
     "label_smoothing": (0.0,),
     "micro_batches": (1,),
 }
-_TUNED_RATE = Choice(1e-4, "a tenth of the usual peak: pretrained weights need to change little")
-TUNED = {"first_layer_rate": 0.1, "average": 0.98}  # of fine-tuning: the mean of the last fifty steps or so
 _MUON = Choice("muon", "learns most in the few passes that this architecture is made for")
 _SHIFT = Choice("shift", "whole pixels blur nothing, and few passes leave little time to memorise images")
 _FLIP_SHIFT = Choice("flip_shift", f"{_SHIFT.reason}; colour images keep their class when flipped")
@@ -89,14 +87,18 @@ def recipe(
         "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
         "epochs": length,
         "optimizer": Choice("adamw", "robust to the learning rate"),
-        "learning_rate": _TUNED_RATE if pretrained else Choice("auto", "the usual peak of the optimizer: none to tune"),
+        "learning_rate": Choice("auto", "the usual peak of the optimizer: none to tune"),
         "patience": Choice(
             patience,
             "a quarter of the epochs, at least 3, without a better val_loss"
             if validated
             else "there are no validation data",
         ),
-        **({"optimizer": _MUON, "augmentation": _FLIP_SHIFT if color else _SHIFT} if quick and not frozen else {}),
+        **(
+            {"optimizer": _MUON, "augmentation": _FLIP_SHIFT if color else _SHIFT}
+            if quick and not frozen and not pretrained
+            else {}
+        ),
     }
 
 
@@ -124,6 +126,22 @@ def choose_head(arguments: Mapping[str, Any], *, fine_tune: Any, cross_entropy: 
     if asked and fine_tune is not True:
         return Choice("trained", f"{', '.join(asked)} {'ask' if len(asked) > 1 else 'asks'} for steps")
     return Choice("solved", "the features are fixed: computed once, the best head for them is found in seconds")
+
+
+def fine_tuning(optimizer: str) -> dict[str, Any]:
+    """Return what fine-tuning asks of `train`, with a `Choice` for the learning rate.
+
+    Examples:
+        >>> from imgcls.trainer._recipe import fine_tuning
+        >>> fine_tuning("adamw")["learning_rate"].value
+        0.0001
+    """
+    reason = "a thirtieth of the usual peak: pretrained weights need to change little"
+    return {
+        "learning_rate": Choice(usual_peak(optimizer) / 30, reason),
+        "first_layer_rate": 0.1,
+        "average": 0.98,  # over the last fifty steps or so
+    }
 
 
 def choose_precision(*, named: bool, gpu_prefers_bfloat16: bool) -> Choice:

@@ -162,6 +162,7 @@ def transfer(
         report.say(f"fine-tuning is {'kept' if keep else 'not kept'}: {reason}")
     if not keep:
         architectures.set_weights(model, before)
+        history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
     return Transfer(tuned if keep else history, choices, embedded, held_out)
 
