@@ -91,6 +91,19 @@ def test_only_training_can_tell_where_all_is_trained(digits):
     assert found.memory > 300 * 64
 
 
+def test_parts_are_mixed_as_the_whole_is(digits, weights, monkeypatch):
+    """Nine images in ten of one class: balanced parts would be another task."""
+    codes = np.asarray(digits.labels)
+    chosen = np.sort(np.concatenate([np.flatnonzero(codes == 3)[:108], np.flatnonzero(codes == 8)[:12]]))
+    seen, solve = [], _forecast.solve
+    monkeypatch.setattr(
+        _forecast, "solve", lambda features, labels, **rest: seen.append(labels) or solve(features, labels, **rest)
+    )
+    classifier(weights).forecast(digits[chosen], verbose=0)
+    assert [len(labels) for labels in seen] == [30, 60, 120]
+    assert all((labels == 3).mean() > 0.75 for labels in seen)
+
+
 def test_few_images_have_no_curve(digits, weights):
     found = classifier(weights).forecast(digits[:30], verbose=0)
     assert list(found.curve) == [30]

@@ -67,6 +67,13 @@ def test_its_figures_are_those_of_the_model(fitted, digits):
     assert history["held_out_accuracy"][0] < history["accuracy"][0]
 
 
+def test_what_was_held_out_in_an_earlier_fit_is_gone_after_another(digits, weights):
+    twice = classifier(weights).fit(digits[:64], verbose=0)
+    assert len(twice.out_of_fold_) == 64
+    twice.set_params(weights=None, epochs=1).fit(digits[:64], verbose=0)
+    assert not hasattr(twice, "out_of_fold_")
+
+
 def test_it_is_saved_and_loaded(fitted, digits, tmp_path):
     loaded = ImageClassifier.load(fitted.save(tmp_path / "solved.imgcls"))
     np.testing.assert_array_equal(loaded.predict_proba(digits[:9]), fitted.predict_proba(digits[:9]))

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from imgcls.architectures._graph import called_again, is_graph, made_by
+from imgcls.architectures._graph import called_again, is_graph, leaves, made_by
 from imgcls.architectures._speed import FIXED_LAYER
 from imgcls.errors import ConfigurationError
 
@@ -84,9 +84,9 @@ def unfreeze(model: Any, share: float = 1.0) -> None:
     """
     backbone = model.get_layer("backbone")
     backbone.trainable = True
-    leaves = [layer for layer in backbone._flatten_layers() if not list(layer._flatten_layers())[1:] and layer.weights]  # noqa: SLF001 - Keras has no public walk
-    lowest = len(leaves) - max(1, round(share * len(leaves)))
-    for index, layer in enumerate(leaves):
+    learnt = list(leaves(backbone))
+    lowest = len(learnt) - max(1, round(share * len(learnt)))
+    for index, layer in enumerate(learnt):
         if index < lowest or layer.name == FIXED_LAYER or isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
 

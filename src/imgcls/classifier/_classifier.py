@@ -239,8 +239,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             delivered, training.classes, training.multi_label, history, choices, plan.blueprint, learnt_from=training
         )
         if learnt is not None:
-            known = training[learnt.embedded.positions]
-            self.out_of_fold_ = self._as_predictions(learnt.held_out, known)
+            self.out_of_fold_ = self._as_predictions(learnt.held_out, training[learnt.embedded.positions])
         if history.interrupted:
             raise KeyboardInterrupt
         return self
@@ -391,7 +390,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     def embed(self, images: Any) -> NDArray[np.float32]:
         """Return the features of many images, `float32 (N, D)`: what the head of the model decides on.
 
-        Features of images from files are kept on disk, so that asking again costs no time.
+        Features are kept on disk, in the cache, so that asking again costs no time.
 
         Args:
             images: What `predict` takes for many.
@@ -560,6 +559,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
         self._run = self._finder = self._searched = None  # made when they are first used
+        self.__dict__.pop("out_of_fold_", None)  # of an earlier fit
         self._learnt_from = learnt_from
 
     def _embedded(self, dataset: Dataset, *, on_error: str = "raise") -> trainer.Embedded:
