@@ -59,10 +59,10 @@ TASKS = {
     "cifar10-90": Task(
         "cifar10",
         0.90,
-        {**_WIDE, **_BOTH_WAYS, "epochs": 7, "batch_size": 128},
+        {**_WIDE, **_BOTH_WAYS, "epochs": 7, "batch_size": 128, "label_smoothing": 0.2},
         {"epochs": 30, "filters": [64, 128, 256], "flip": True},
     ),
-    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_BOTH_WAYS, "epochs": 12, "batch_size": 128}, {}),
+    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_BOTH_WAYS, "epochs": 18, "batch_size": 128, "label_smoothing": 0.2}, {}),
 }
 
 

@@ -83,7 +83,8 @@ def forged(data, **changes):
 
 def test_what_goes_in_comes_out(here):
     path = bundle.save(here / "a.imgcls", DESCRIPTION, ARRAYS)
-    description, arrays = bundle.load(str(path))
+    description, arrays, named = bundle.load(str(path))
+    assert named == {}
     assert description == DESCRIPTION
     assert len(arrays) == len(ARRAYS)
     for array, truth in zip(arrays, ARRAYS, strict=True):
@@ -134,7 +135,7 @@ def test_damage_that_is_sealed_again_is_refused_or_harmless(tiny):
         with open("a.imgcls", "wb") as file:  # noqa: PTH123 - thousands of times
             file.write(reseal(bytes(altered)))
         try:
-            description, arrays = bundle.load("a.imgcls")
+            description, arrays, _ = bundle.load("a.imgcls")
         except BundleError:
             outcomes["refused"] += 1
         else:

@@ -287,7 +287,7 @@ def test_a_bundle_of_your_own_architecture_needs_it_again(tmp_path):
 
 
 def test_a_bundle_cannot_name_a_weights_file(fitted, tmp_path):
-    description, arrays = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
+    description, arrays, _ = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
     description["blueprint"]["weights"] = "/etc/passwd"
     imgcls.bundle.save(tmp_path / "bad.imgcls", description, arrays)
     with pytest.raises(BundleError, match="multiple values for keyword argument 'weights'"):
@@ -296,7 +296,7 @@ def test_a_bundle_cannot_name_a_weights_file(fitted, tmp_path):
 
 @pytest.mark.parametrize("change", [{"classes": None}, {"blueprint": {}}, {"architecture": "unknown"}, {"history": []}])
 def test_a_sealed_bundle_that_makes_no_sense_is_refused(fitted, tmp_path, change):
-    description, arrays = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
+    description, arrays, _ = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
     imgcls.bundle.save(tmp_path / "bad.imgcls", {**description, **change}, arrays)
     with pytest.raises(BundleError, match="does not describe a classifier that this imgcls can build"):
         ImageClassifier.load(tmp_path / "bad.imgcls")

@@ -4,7 +4,7 @@ A bundle is a plain zip archive, stored without compression, with three members 
 
     manifest.json          {"format": 1, "sha256": {"classifier.json": ..., "weights.safetensors": ...}}
     classifier.json        strict JSON: classes, image size, preprocessing, architecture, history, choices
-    weights.safetensors    arrays named "0000", "0001", ... in the order of the model's weights
+    weights.safetensors    arrays named "0000", "0001", ... in the order of the model's weights; others by their names
 
 The archive's comment holds the sha256 of every byte before it, so that one altered or missing byte anywhere is found
 before anything is parsed. Nothing in the file names code, and nothing in it is executed: a hash protects from damage,
@@ -15,8 +15,9 @@ import hashlib
 import io
 import json
 import os
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,26 @@ from imgcls.errors import BundleError, TamperedBundleError
 
 FORMAT = 1
 _MEMBERS = ("manifest.json", "classifier.json", "weights.safetensors")
+_NAMED = re.compile("[a-z_]+/[a-z_]+")
 _SEAL_BYTES = 64  # a sha256 in hexadecimal
 # What a damaged archive, text or array raises; RuntimeError is zipfile's for encryption, and json's for deep nesting.
 _FAULTS = (zipfile.BadZipFile, ValueError, KeyError, RuntimeError, EOFError, OSError, safetensors.SafetensorError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same classifier gives the same bytes, whenever it is saved
 
 
-def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray[Any]]) -> Path:
+def save(
+    path: str | Path,
+    description: dict[str, Any],
+    arrays: Sequence[NDArray[Any]],
+    named: Mapping[str, NDArray[Any]] | None = None,
+) -> Path:
     """Write a bundle: to a temporary file beside `path`, flushed to disk, then renamed.
 
     Args:
         path: The file to write; an existing one is replaced, and stays whole if writing fails.
         description: What JSON can hold; no NaN and no infinity.
         arrays: The model's weights, in order.
+        named: Further arrays, by names such as "held_out/labels".
 
     Returns:
         The path.
@@ -53,7 +61,7 @@ def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray
         >>> import numpy as np
         >>> from imgcls import bundle
         >>> _ = bundle.save("tiny.imgcls", {"classes": ["cat", "dog"]}, [np.zeros(3, np.float32)])
-        >>> description, arrays = bundle.load("tiny.imgcls")
+        >>> description, arrays, named = bundle.load("tiny.imgcls")
         >>> description, arrays[0].tolist()
         ({'classes': ['cat', 'dog']}, [0.0, 0.0, 0.0])
     """
@@ -66,8 +74,9 @@ def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray
     except (TypeError, ValueError) as error:
         message = f"the description cannot be written as strict JSON: {error}."
         raise BundleError(message) from error
-    named = {f"{index:04d}": np.asarray(array, order="C") for index, array in enumerate(arrays)}
-    sealed = _seal({"classifier.json": text, "weights.safetensors": safetensors.numpy.save(named)})
+    every = {f"{index:04d}": array for index, array in enumerate(arrays)} | dict(named or {})
+    whole = {name: np.asarray(array, order="C") for name, array in every.items()}
+    sealed = _seal({"classifier.json": text, "weights.safetensors": safetensors.numpy.save(whole)})
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -84,11 +93,11 @@ def save(path: str | Path, description: dict[str, Any], arrays: Sequence[NDArray
     return path
 
 
-def load(path: str | Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+def load(path: str | Path) -> tuple[dict[str, Any], list[NDArray[Any]], dict[str, NDArray[Any]]]:
     """Read a bundle.
 
     Returns:
-        The description and the arrays, as they were saved.
+        The description, the weights and the named arrays, as they were saved.
 
     Raises:
         BundleError: It is not a bundle, or of another version.
@@ -119,10 +128,12 @@ def load(path: str | Path) -> tuple[dict[str, Any], list[NDArray[Any]]]:
             raise TamperedBundleError(message)
         description = _strict_json(members["classifier.json"])
         arrays = safetensors.numpy.load(members["weights.safetensors"])
-        return description, [arrays[f"{index:04d}"] for index in range(len(arrays))]
+        named = {name: array for name, array in arrays.items() if _NAMED.fullmatch(name)}
+        weights = [arrays[f"{index:04d}"] for index in range(len(arrays) - len(named))]
     except _FAULTS as error:
         message = f"{str(path)!r} is sealed but not a bundle: {error}. Get the file from where it was saved."
         raise BundleError(message) from error
+    return description, weights, named
 
 
 def _sync_folder(folder: Path) -> None:

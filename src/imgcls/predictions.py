@@ -25,12 +25,17 @@ class Prediction:
         probability: The probability of the likeliest class.
         probabilities: Each class with its probability, the likeliest first.
         id: The name of the image.
+        candidates: Where sets were asked for, the classes of which one is true as often as was promised; the likeliest
+            comes first.
+        unknown: Whether the image is not answered: unlike what was learnt from, or not sure enough, as was asked.
     """
 
     label: Any
     probability: float
     probabilities: dict[Any, float]
     id: str = ""
+    candidates: tuple[Any, ...] | None = None
+    unknown: bool = False
     _read: Reader | None = field(default=None, repr=False, compare=False)
 
     def show(self) -> NDArray[Any]:
@@ -40,7 +45,18 @@ class Prediction:
             raise ValueError(message)
         return plotting.image_grid([self._read()], [str(self)])
 
+    @property
+    def answer(self) -> Any:
+        """The label; or a tuple of the classes that it may be; or "unknown"."""
+        if self.unknown or self.candidates == ():
+            return "unknown"
+        return self.label if self.candidates is None or self.candidates == (self.label,) else self.candidates
+
     def __str__(self) -> str:
+        if self.unknown or self.candidates == ():
+            return "unknown"
+        if self.candidates is not None and len(self.candidates) > 1:
+            return " or ".join(map(str, self.candidates))
         label = ", ".join(map(str, self.label)) or "none" if isinstance(self.label, tuple) else self.label
         return f"{label} {self.probability:.2f}"
 
@@ -58,12 +74,16 @@ class Predictions(Sequence[Prediction]):
         ids: N names of the images.
         multi_label: Whether an image may have several labels.
         read: A function from a position to the image there; needed to show images.
+        sets: `bool (N, K)`: which classes each image may be; None where that was not asked.
+        unknown: `bool (N,)`: which images are not answered; None for none.
 
     Attributes:
         probabilities: `float32 (N, K)`.
         classes: K classes.
         ids: N names.
         labels: The likeliest class of each image `(N,)`; or with several labels an indicator `uint8 (N, K)`.
+        sets: As given.
+        unknown: As given.
 
     Examples:
         >>> import numpy as np
@@ -86,7 +106,11 @@ class Predictions(Sequence[Prediction]):
         ids: Sequence[str],
         multi_label: bool = False,
         read: Callable[[int], NDArray[np.uint8]] | None = None,
+        sets: NDArray[np.bool_] | None = None,
+        unknown: NDArray[np.bool_] | None = None,
     ) -> None:
+        self.sets = sets
+        self.unknown = np.zeros(len(ids), bool) if unknown is None else unknown
         self.probabilities = np.asarray(probabilities)
         self.classes = tuple(classes)
         self.ids = tuple(ids)
@@ -115,18 +139,29 @@ class Predictions(Sequence[Prediction]):
             ids=[self.ids[position] for position in chosen],
             multi_label=self._multi_label,
             read=None if read is None else lambda position: read(int(chosen[position])),
+            sets=None if self.sets is None else self.sets[chosen],
+            unknown=self.unknown[chosen],
         )
 
     def __iter__(self) -> Iterator[Prediction]:
         return (self._one(position) for position in range(len(self)))
 
+    @property
+    def answers(self) -> list[Any]:
+        """What is said of each image: its label, a tuple of the classes that it may be, or "unknown"."""
+        return [one.answer for one in self]
+
     def to_frame(self) -> "pd.DataFrame":
-        """Return a pandas frame: id, label, probability, and one column of probabilities for each class."""
+        """Return a pandas frame: id, label, probability, and one column of probabilities for each class.
+
+        Where it was asked to abstain, "answer" stands after the label: a class, several joined by "|", or "unknown".
+        """
         import pandas as pd
 
         head = {
             "id": self.ids,
             "label": [one.label for one in self],
+            **self._answered(),
             "probability": self.probabilities.max(axis=1),
         }
         columns = [str(name) for name in self.classes]
@@ -159,8 +194,18 @@ class Predictions(Sequence[Prediction]):
             float(row[order[0]]),
             {self.classes[code]: float(row[code]) for code in order},
             self.ids[position],
-            None if read is None else lambda: read(position),
+            candidates=None
+            if self.sets is None
+            else tuple(self.classes[code] for code in order if self.sets[position, code]),
+            unknown=bool(self.unknown[position]),
+            _read=None if read is None else lambda: read(position),
         )
+
+    def _answered(self) -> dict[str, list[str]]:
+        if self.sets is None and not self.unknown.any():
+            return {}
+        answers = ("|".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in self.answers)
+        return {"answer": list(answers)}
 
 
 @final

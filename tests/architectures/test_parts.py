@@ -1,9 +1,12 @@
 """`cut` and `last_feature_map`: parts of a classifier that share its layers, in models of every make."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from scipy.special import expit, logit, softmax
 
 from imgcls import ConfigurationError, architectures
 
@@ -97,3 +100,44 @@ def test_a_network_of_dense_layers_has_no_feature_map():
     assert str(refusal.value) == (
         "no layer of the model gives a feature map (N, h, w, C) of more than one pixel: there is none to explain."
     )
+
+
+def ending_in_softmax(input_shape, num_classes):
+    return keras.Sequential(
+        [keras.Input(input_shape), layers.Flatten(), layers.Dense(num_classes, use_bias=False), layers.Softmax()]
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("small_cnn", {}),
+        ("small_cnn", {"test_time_augmentation": "flip"}),
+        ("small_cnn", {"head": "sigmoid"}),
+        (nested, {}),
+        (dense_only, {}),
+        (ending_in_softmax, {}),
+    ],
+    ids=["named", "both ways", "sigmoid", "nested", "dense", "softmax layer"],
+)
+def test_a_temperature_divides_the_scores(architecture, options):
+    model = architectures.build(architecture, input_shape=(32, 32, 3), num_classes=4, **options)
+    before = np.asarray(model(IMAGES), np.float64)
+    features = np.asarray(architectures.cut(model)(IMAGES))
+    kernel, bias = architectures.head_of(model)
+    sigmoid = options.get("head") == "sigmoid"
+    np.testing.assert_allclose(
+        (expit if sigmoid else partial(softmax, axis=1))(features @ kernel + bias), before, atol=1e-5
+    )
+    assert architectures.temper(model, 2.5)
+    expected = expit(logit(before) / 2.5) if sigmoid else softmax(np.log(before) / 2.5, axis=1)
+    np.testing.assert_allclose(model(IMAGES), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"test_time_augmentation": "flip"}])
+def test_a_model_that_ends_otherwise_has_no_head_and_stays_as_it_is(options):
+    model = architectures.build(convolutional_to_the_end, input_shape=(32, 32, 3), num_classes=4, **options)
+    before = np.asarray(model(IMAGES))
+    assert architectures.head_of(model) is None
+    assert not architectures.temper(model, 2.0)
+    np.testing.assert_array_equal(model(IMAGES), before)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, architectures
+from imgcls import ConfigurationError, architectures, explain
 
 NAMES = architectures.names()
 QUICK = ("small_cnn", "mobilenet_025")
@@ -42,6 +42,15 @@ def assert_runs(model):
     assert np.isfinite(feature_map).all()
 
 
+def assert_is_explained(model):
+    height, width, channels = model.input_shape[1:]
+    images = np.random.default_rng(0).integers(0, 256, (1, height, width, channels)).astype(np.uint8)
+    one, other = explain.heat_map(model, images.repeat(2, axis=0), target=[0, 1], instead_of=[1, 0])
+    assert one.shape == (height, width)
+    assert np.isfinite([one, other]).all()
+    assert max(one.max(), other.max()) == 1  # what speaks against one class speaks for the other
+
+
 @rows
 def test_conforms(name):
     """At the smallest size, one side of it odd, and at the size it was designed for, where the table's figures hold."""
@@ -49,6 +58,7 @@ def test_conforms(name):
     blueprint = {"num_classes": 3, "head": "softmax"}
     model = architectures.build(name, input_shape=(row.least_size, row.least_size + 9, 3), **blueprint)
     assert_runs(model)
+    assert_is_explained(model)
     assert architectures.cut(model).output_shape == (None, row.width)
     side = row.image_size or 32
     other = architectures.build(name, input_shape=(side, side, 3), **blueprint, seed=1)

@@ -43,6 +43,34 @@ def case(request):
     return y_true, probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
+def areas(y_true, probabilities):
+    """The means over classes that have positives and negatives, by scikit-learn."""
+    indicator = y_true if y_true.ndim == 2 else y_true[:, None] == np.arange(probabilities.shape[1])
+    known = [k for k in range(indicator.shape[1]) if 0 < indicator[:, k].sum() < len(indicator)]
+    if not known:
+        return {}
+    pairs = [(indicator[:, k], probabilities[:, k]) for k in known]
+    return {
+        "roc_auc": np.mean([metrics.roc_auc_score(*pair) for pair in pairs]),
+        "average_precision": np.mean([metrics.average_precision_score(*pair) for pair in pairs]),
+    }
+
+
+def calibration_error(confidence, right, edges):
+    """Guo et al., equation 5, bin by bin."""
+    place = np.digitize(confidence, edges)
+    gaps = {one: abs(right[place == one].mean() - confidence[place == one].mean()) for one in np.unique(place)}
+    return sum(np.mean(place == one) * gap for one, gap in gaps.items())
+
+
+def calibration(confidence, right):
+    quantiles = np.quantile(confidence, np.arange(1, 15) / 15)
+    return {
+        "calibration_error": calibration_error(confidence, right, np.arange(1, 15) / 15),
+        "adaptive_calibration_error": calibration_error(confidence, right, quantiles),
+    }
+
+
 def test_single_label_figures_are_scikit_learns(case):
     y_true, probabilities = case
     y_pred = probabilities.argmax(axis=1)
@@ -56,12 +84,16 @@ def test_single_label_figures_are_scikit_learns(case):
         "macro_recall": metrics.recall_score(y_true, y_pred, **every),
         "macro_f1": metrics.f1_score(y_true, y_pred, **every),
         "log_loss": metrics.log_loss(y_true, probabilities, labels=range(4)),
+        "brier": metrics.brier_score_loss(y_true, probabilities, labels=range(4)),
+        **areas(y_true, probabilities),
+        **calibration(probabilities.max(axis=1), y_true == y_pred),
     }
     assert dict(evaluation) == pytest.approx(expected, rel=1e-12)
-    assert {name: getattr(evaluation, name) for name in evaluation} == dict(evaluation)
+    named = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "log_loss")
+    assert {name: getattr(evaluation, name) for name in named} == {name: evaluation[name] for name in named}
     np.testing.assert_array_equal(evaluation.confusion, metrics.confusion_matrix(y_true, y_pred, labels=range(4)))
     rows = metrics.precision_recall_fscore_support(y_true, y_pred, labels=range(4), zero_division=0)
-    np.testing.assert_allclose(evaluation.to_frame().to_numpy(), np.transpose(rows))
+    np.testing.assert_allclose(evaluation.to_frame().to_numpy()[:, :4], np.transpose(rows))
     assert evaluation.to_frame().index.tolist() == list(CLASSES)
     report = metrics.classification_report(
         y_true, y_pred, labels=range(4), target_names=CLASSES, digits=4, zero_division=0
@@ -90,6 +122,9 @@ def test_several_label_figures_are_scikit_learns():
             "macro_recall": metrics.recall_score(y_true, y_pred, **every),
             "macro_f1": metrics.f1_score(y_true, y_pred, **every),
             "log_loss": np.mean([metrics.log_loss(y_true[:, k], probabilities[:, k], labels=[0, 1]) for k in range(4)]),
+            "brier": np.mean((probabilities - y_true) ** 2),
+            **areas(y_true, probabilities),
+            **calibration(probabilities.ravel(), y_true.ravel() == 1),
         },
         rel=1e-12,
     )
@@ -226,7 +261,12 @@ def test_text_and_pictures():
     images = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((4, 4, 1), np.uint8)
     evaluation = Evaluation(y_true, probabilities, classes=["cat", "dog"], read=images.__getitem__)
     assert repr(evaluation) == "Evaluation(3 images, accuracy 0.667, macro F1 0.667)"
-    assert str(evaluation).startswith("3 images, 2 classes\naccuracy 0.667   balanced accuracy 0.750   ")
+    assert str(evaluation).startswith(
+        "3 images, 2 classes\n"
+        "accuracy                    0.667  [0.208, 0.939]\n"  # Wilson's interval of 2 in 3, by hand
+        "balanced accuracy           0.750  ["
+    )
+    assert str(evaluation).endswith("\n\nmost confused: dog → cat (1)")
     assert evaluation.report() in str(evaluation)
     assert [ax.get_title() for ax in evaluation.show()] == ["cat", "dog", "✗ dog → cat"]
     assert plt.gcf().get_suptitle() == "predicted label; wrong ones in red: ✗ true → predicted"

@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
 from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer
+from imgcls.metrics import tempered
 from imgcls.trainer import _tournament, _transfer
 
 SOLVED = ("solved", "the features are fixed: computed once, the best head for them is found in seconds")
@@ -56,7 +57,7 @@ def test_its_figures_are_those_of_the_model(fitted, digits):
     history, seen, unseen = fitted.history_, digits[:300], digits[300:]
     codes = np.asarray(digits.labels)
     for name, part, truth in (("", seen, codes[:300]), ("val_", unseen, codes[300:])):
-        probabilities = fitted.predict_proba(part)
+        probabilities = tempered(fitted.predict_proba(part), 1 / fitted.temperature_)  # as it was while it learnt
         assert history[f"{name}loss"][0] == pytest.approx(log_loss(truth, probabilities, labels=range(10)), abs=1e-4)
         assert history[f"{name}accuracy"][0] == pytest.approx(accuracy_score(truth, probabilities.argmax(axis=1)))
     held_out = fitted.out_of_fold_
@@ -69,7 +70,7 @@ def test_its_figures_are_those_of_the_model(fitted, digits):
 
 def test_what_was_held_out_in_an_earlier_fit_is_gone_after_another(digits, weights):
     twice = classifier(weights).fit(digits[:64], verbose=0)
-    assert len(twice.out_of_fold_) == 64
+    assert len(twice.out_of_fold_.ids) == 64
     twice.set_params(weights=None, epochs=1).fit(digits[:64], verbose=0)
     assert not hasattr(twice, "out_of_fold_")
 
@@ -197,6 +198,7 @@ def test_what_does_not_help_is_not_kept(digits, weights, fitted):
     assert found.choices["fine_tune"].value is False
     assert "points less" in found.choices["fine_tune"].reason
     assert "held_out_loss" in found.history
+    assert architectures.temper(model, fitted.temperature_)
     for one, other in zip(model.get_weights(), fitted.model_.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

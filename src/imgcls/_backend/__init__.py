@@ -15,6 +15,7 @@ if keras.backend.backend() != "tensorflow":
     raise ConfigurationError(message)
 
 from imgcls._backend._engines import ENGINES, Engine, engine
+from imgcls._backend._gradients import gradient_function
 from imgcls._backend._strategy import Placement, placement
 from imgcls._backend._tensorflow import (
     OutOfMemory,
@@ -36,6 +37,7 @@ __all__ = [
     "compiled",
     "devices",
     "engine",
+    "gradient_function",
     "in_both_modes",
     "make_deterministic",
     "placement",

@@ -10,12 +10,13 @@ from imgcls.architectures._choices import (
 )
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
-from imgcls.architectures._parts import cut, last_feature_map, unfreeze
+from imgcls.architectures._parts import BOTH_WAYS, cut, head_of, last_feature_map, temper, unfreeze, with_features
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import installed, set_weights
 
 __all__ = [
+    "BOTH_WAYS",
     "POOLINGS",
     "PRECISIONS",
     "SMALL_SIDE",
@@ -29,6 +30,7 @@ __all__ = [
     "choose_weights",
     "cut",
     "describe",
+    "head_of",
     "installed",
     "last_feature_map",
     "measure",
@@ -37,6 +39,8 @@ __all__ = [
     "small_cnn",
     "small_resnet",
     "speed_cnn",
+    "temper",
     "unfreeze",
     "whiten",
+    "with_features",
 ]

@@ -14,6 +14,7 @@ from imgcls import _checks, transforms
 from imgcls.architectures import _cnn, _speed
 from imgcls.architectures._channels import front
 from imgcls.architectures._graph import named_afresh
+from imgcls.architectures._parts import BOTH_WAYS
 from imgcls.architectures._table import Architecture, describe
 from imgcls.architectures._weights import load_pretrained
 from imgcls.errors import ConfigurationError
@@ -68,7 +69,7 @@ def build(
         mean: Subtracted from pixels; one number, or one a channel. Backbones of `keras.applications` ignore it, and
             `std`: they bring their own scaling.
         std: Pixels are divided by it.
-        test_time_augmentation: "flip" for the mean of the probabilities of an image and its mirror image, at twice the
+        test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the
             cost; None for those of the image alone.
         precision: In what the backbone computes: "float32", or "mixed_bfloat16" for GPUs that are quicker with it.
             Weights, preprocessing and head are float32 in any case. Names only.
@@ -110,7 +111,7 @@ def build(
             x = _chain(inputs, transforms.preprocessing(grayscale=grayscale, mean=mean, std=std))
             backbone = _own_model(architecture, tuple(x.shape[1:]), num_classes, head)
             if backbone.output_shape == (None, num_classes):
-                return _classifier(inputs, _chain(x, _ended(backbone, head)), test_time_augmentation)
+                return _whole(inputs, _chain(x, _ended(backbone, head)), test_time_augmentation)
         else:
             row = describe(architecture)
             if min(input_shape[:2]) < row.least_size:
@@ -125,16 +126,21 @@ def build(
             if weights is not None:
                 load_pretrained(backbone, row, weights)
         x = _chain(x, _features(backbone, pooling=pooling, dropout=dropout, fine_tune=fine_tune, seed=seed))
+        x = _both_ways(inputs, x, test_time_augmentation)
         outputs = layers.Dense(num_classes, activation=head, name="head")(x)
-        return _classifier(inputs, outputs, test_time_augmentation)
+        return keras.Model(inputs, outputs, name="classifier")
 
 
-def _classifier(inputs: Any, outputs: Any, test_time_augmentation: str | None) -> Any:
-    model = keras.Model(inputs, outputs, name="classifier")
+def _whole(inputs: Any, outputs: Any, test_time_augmentation: str | None) -> Any:
+    """Return a classifier whose end is the user's own: of both ways, probabilities are averaged."""
+    return keras.Model(inputs, _both_ways(inputs, outputs, test_time_augmentation), name="classifier")
+
+
+def _both_ways(inputs: Any, x: Any, test_time_augmentation: str | None) -> Any:
     if test_time_augmentation is None:
-        return model
-    mirrored = _chain(keras.ops.flip(inputs, axis=2), model.layers[1:])
-    return keras.Model(inputs, layers.Average(name="both_ways")([outputs, mirrored]), name="classifier")
+        return x
+    mirrored = _chain(keras.ops.flip(inputs, axis=2), keras.Model(inputs, x).layers[1:])
+    return layers.Average(name=BOTH_WAYS)([x, mirrored])
 
 
 def _chain(x: Any, stages: Sequence[Any]) -> Any:

@@ -11,6 +11,8 @@ from imgcls.architectures._graph import called_again, is_graph, leaves, made_by
 from imgcls.architectures._speed import FIXED_LAYER
 from imgcls.errors import ConfigurationError
 
+BOTH_WAYS = "both_ways"  # the layer that averages an image and its mirror image
+
 
 def cut(model: Any) -> Any:
     """Return the part of a classifier that makes features of pixels, without dropout and head.
@@ -31,7 +33,23 @@ def cut(model: Any) -> Any:
         >>> architectures.cut(model).output.shape
         (None, 64)
     """
-    return keras.Model(model.inputs[0], _before_head(_one_way(model)), name="features")
+    return keras.Model(model.inputs[0], _before_head(_of_own(model)), name="features")
+
+
+def with_features(model: Any) -> Any:
+    """Return a model that gives features and probabilities in one pass, side by side: `float32 (N, D + O)`.
+
+    Args:
+        model: What `build` returned, with a head that `head_of` finds.
+
+    Examples:
+        >>> from imgcls import architectures
+        >>> model = architectures.build("small_cnn", input_shape=(32, 32, 3), num_classes=10)
+        >>> architectures.with_features(model).output.shape  # 64 features, 10 probabilities
+        (None, 74)
+    """
+    both = layers.Concatenate()([_before_head(_of_own(model)), model.outputs[0]])
+    return keras.Model(model.inputs[0], both, name="with_features")
 
 
 def last_feature_map(model: Any) -> Any:
@@ -91,10 +109,76 @@ def unfreeze(model: Any, share: float = 1.0) -> None:
             layer.trainable = False
 
 
+def temper(model: Any, temperature: float) -> bool:
+    """Divide a classifier's scores before softmax or sigmoid by a number: its last kernel and bias.
+
+    So a temperature costs nothing in use, and is part of whatever is made of the model. The likeliest class stays so.
+
+    Args:
+        model: What `build` returned. It is changed in place.
+        temperature: Above 0.
+
+    Returns:
+        Whether it was: a model of your own may end otherwise, and then stays as it is.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import architectures
+        >>> model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=2)
+        >>> image = np.full((1, 16, 16, 1), 200.0)
+        >>> before = np.asarray(model(image))
+        >>> architectures.temper(model, 2.0)
+        True
+        >>> odds = [float(np.log(found[0, 0] / found[0, 1])) for found in (before, np.asarray(model(image)))]
+        >>> round(odds[0] / odds[1], 3)
+        2.0
+    """
+    head = _head(model)
+    if head is None:
+        return False
+    head.set_weights([array / temperature for array in head.get_weights()])
+    return True
+
+
+def head_of(model: Any) -> tuple[Any, Any] | None:
+    """Return kernel `(D, O)` and bias `(O,)` by which a classifier decides on what `cut` returns, or None."""
+    head = _head(model)
+    if head is None:
+        return None
+    kernel, *bias = head.get_weights()
+    return kernel, bias[0] if bias else 0 * kernel[0]
+
+
+def _head(model: Any, ending: Any = None) -> Any:
+    """Return the last layer, if it is `Dense` and nothing but softmax or sigmoid follows its scores; else None."""
+    node = made_by(model.outputs[0])
+    while isinstance(node.operation, layers.Activation | layers.Softmax):
+        ending = ending or getattr(node.operation, "activation", keras.activations.softmax)
+        node = made_by(node.input_tensors[0])
+    layer = node.operation
+    if is_graph(layer):
+        return _head(layer, ending)
+    if not isinstance(layer, layers.Dense) or len(node.input_tensors[0].shape) != 2:
+        return None
+    endings = {one for one in (layer.activation, ending) if one not in {None, keras.activations.linear}}
+    return layer if endings in ({keras.activations.softmax}, {keras.activations.sigmoid}) else None
+
+
 def _one_way(model: Any) -> Any:
     """Return a classifier without its second look at the mirror image."""
     node = made_by(model.outputs[0])
-    return keras.Model(model.inputs[0], node.input_tensors[0]) if node.operation.name == "both_ways" else model
+    if node.operation.name == BOTH_WAYS:  # of your own: probabilities are averaged
+        return keras.Model(model.inputs[0], node.input_tensors[0])
+    before = made_by(node.input_tensors[0]) if isinstance(node.operation, layers.Dense) else node
+    if before.operation.name != BOTH_WAYS:
+        return model
+    return keras.Model(model.inputs[0], node.operation(before.input_tensors[0]))
+
+
+def _of_own(model: Any) -> Any:
+    """Return one way of a classifier that averages probabilities; one that averages features has features of both."""
+    node = made_by(model.outputs[0])
+    return _one_way(model) if node.operation.name == BOTH_WAYS else model
 
 
 def _before_head(model: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -9,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import base, exceptions
 
-from imgcls import _backend, _checks, architectures, bundle, trainer
+from imgcls import _backend, _checks, architectures, bundle, explain, trainer
 from imgcls._warnings import warn
-from imgcls.classifier._description import describe, history_and_choices
+from imgcls.classifier._description import describe, environment, history_and_choices
 from imgcls.classifier._parts import learn_from
-from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, is_one_image
-from imgcls.errors import BundleError, DataError, DataWarning, ImgclsError
-from imgcls.metrics import Evaluation
-from imgcls.predictions import Prediction, Predictions, Similar
+from imgcls.classifier._robust import robust
+from imgcls.classifier._trust import Seen, Trust, held_out, look, out_of_fold
+from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, copies_in, is_one_image, shortcuts
+from imgcls.errors import BundleError, ConfigurationError, DataError, DataWarning, ImgclsError
+from imgcls.images import SEVERITIES
+from imgcls.metrics import Evaluation, Robustness
+from imgcls.predictions import Predictions, Similar
 from imgcls.trainer import Choice, Forecast, History, LearningRateCurve
 
 _PREDICT_BATCH = 32
@@ -49,8 +53,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         dropout: The share of features dropped in training, from 0 to below 1.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
-        test_time_augmentation: "flip" for the mean of the probabilities of an image and its mirror image, at twice the
-            cost of a prediction and none of training; None for those of the image alone.
+        test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the cost
+            of a prediction and none of training; None for those of the image alone.
         optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", a Keras optimizer, or "auto".
         learning_rate: A number, which stays constant; a Keras schedule; or "auto" for the optimizer's usual peak.
         schedule: How the rate moves: "cosine", "one_cycle", "linear", "constant", "plateau", or "auto" for warm-up and
@@ -83,8 +87,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     Attributes:
         classes_: K classes, in the order of probabilities.
-        out_of_fold_: Where the head was solved: `Predictions` for the training images, each from a head that has not
-            seen it. Not saved.
+        held_out_: The `Evaluation` on images that were not learnt from, by which temperature, sets and thresholds were
+            set: the validation images, or the training images from heads that have not seen them. None without them.
+        temperature_: What the scores of the model were divided by, so that probabilities mean what they say; 1 where
+            nothing was held out.
+        out_of_fold_: Where the head was solved: the `Evaluation` on the training images, each from a head that has not
+            seen it: `label_errors()` finds labels that are probably wrong. Not saved.
         model_: A plain `keras.Model` from pixels 0-255 to probabilities.
         history_: The `History` of training.
         choices_: Each "auto" with its value and reason.
@@ -99,7 +107,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         Predictions(5 images, 10 classes)
     """
 
+    _trust: Trust
     _run: _backend.Engine | None
+    _look: tuple[Any, Any] | None
     _finder: _backend.Engine | None
     _searched: tuple[Dataset, trainer.Embedded] | None
 
@@ -238,8 +248,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._learn(
             delivered, training.classes, training.multi_label, history, choices, plan.blueprint, learnt_from=training
         )
+        if not history.interrupted:
+            self._learn_trust(training, validation, learnt)
+            choice = self.choices_["temperature"]
+            report.say(f"temperature = {choice.value}: {choice.reason}")
         if learnt is not None:
-            self.out_of_fold_ = self._as_predictions(learnt.held_out, training[learnt.embedded.positions])
+            self.out_of_fold_ = out_of_fold(training, learnt, self.classes_.tolist(), self.temperature_)
         if history.interrupted:
             raise KeyboardInterrupt
         return self
@@ -325,13 +339,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """
         self._check_fitted()
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
-        dataset = as_dataset(data, y)
-        if dataset.parts is not None and dataset.divided:
-            dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
-        dataset = dataset.align(self.classes_.tolist())
-        if dataset.multi_label != self._multi_label:
-            message = "the classifier and these data disagree on whether an image may have several labels."
-            raise DataError(message)
+        dataset = self._measured(data, y)
         probabilities, batches = self._pass(dataset, on_error="skip")  # to the end, so that all can be named
         if batches.quarantined:
             if on_error == "raise":
@@ -350,28 +358,44 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             ids=dataset.ids,
             read=dataset.read,
             quarantined=batches.quarantined,
+            explain=partial(self._heat, dataset),
+            leaked=None if self._learnt_from is None else partial(copies_in, self._learnt_from, dataset),
+            shortcuts=partial(shortcuts, dataset),
+            about=self._about(),
         )
 
-    def predict(self, images: Any) -> Any:
+    def predict(self, images: Any, *, abstain: Any = None, coverage: float = 0.9, most_error: float = 0.05) -> Any:
         """Say what is in one image, or in many.
 
         Args:
             images: One: a path, the bytes of a file, a PIL image, an array `uint8 (H, W)` or `(H, W, C)`. Many: a
                 list of these, a folder, a glob such as "new/*.jpg", an array `(N, H, W[, C])`, a Dataset.
+            abstain: What may stand in place of a class as `answer`: "set" for several classes, of which one is true
+                in the share `coverage` of images; "unsure" for "unknown" where the answer is not sure enough for at
+                most `most_error` wrong answers; "unknown" for "unknown" where the image is unlike those that were
+                learnt from (a familiar image is called so in at most 5 of 100 cases); or several of these in a list.
+                All rest on `held_out_`. None answers always.
+            coverage: The share of images whose set shall hold the truth.
+            most_error: The share of answers that may be wrong, with 95 % confidence.
 
         Returns:
             A `Prediction` for one image, `Predictions` for many.
 
         Raises:
             NotFittedError: There is nothing to predict with yet.
-            DataError: An image cannot be read; the message names it.
+            DataError: An image cannot be read; the message names it. Or `abstain` is given and nothing was held out.
+            ConfigurationError: Arguments are not accepted.
         """
         self._check_fitted()
-        if is_one_image(images, channels=self._blueprint_["input_shape"][2]):
-            name = str(images) if isinstance(images, str | Path) else "image"
-            one: Prediction = self._predictions(Dataset([images], ids=[name]))[0]
-            return one
-        return self._predictions(as_dataset(images, labelled=False))
+        asked = self._trust.check(abstain, coverage=coverage, most_error=most_error)
+        one = is_one_image(images, channels=self._blueprint_["input_shape"][2])
+        name = str(images) if isinstance(images, str | Path) else "image"
+        dataset = Dataset([images], ids=[name]) if one else as_dataset(images, labelled=False)
+        if not asked:
+            found = self._as_predictions(self._forward(dataset), dataset)
+        else:
+            found = self._decided(dataset, asked, coverage=coverage, most_error=most_error)
+        return found[0] if one else found
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes_`."""
@@ -447,6 +471,84 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         found = self._searched[1]
         return Similar.nearest(wanted[0], found.features, searched[found.positions], k)
 
+    def robustness(
+        self, data: Any, y: Any = None, *, n: int = 200, severities: Sequence[int] = (2,), verbose: Any = "auto"
+    ) -> list[Robustness]:
+        """Make labelled images worse in several ways, and measure what is lost; print the rows.
+
+        Args:
+            data: What `evaluate` takes.
+            y: N labels, where `data` carries none.
+            n: How many images, drawn at random, at most.
+            severities: Of 1 (hardly seen), 2 and 3 (ugly).
+            verbose: As in `fit`.
+
+        Returns:
+            A `Robustness` for each way and severity, what loses most first. The ways are those of
+            `imgcls.images.CORRUPTIONS`.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            UnreadableImageError: An image cannot be read.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> train, test = Dataset.builtin("digits").split((0.8, 0.2))
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(train, verbose=0)
+            >>> rows = classifier.robustness(test, n=100, verbose=0)
+            >>> rows[0].lost > 0.05
+            True
+        """
+        self._check_fitted()
+        _checks.refuse(
+            [_checks.not_whole("n", n), *(_checks.unknown_name("severities", one, SEVERITIES) for one in severities)]
+        )
+        dataset = self._measured(data, y)
+        chosen = dataset[np.sort(np.random.default_rng(self.seed).permutation(len(dataset))[:n])]
+        with trainer.ProgressReport(verbose) as report:
+            return robust(self._forward, chosen, self._blueprint_["input_shape"], severities, report)
+
+    def explain(
+        self, image: Any, label: Any = None, *, instead_of: Any = None, method: str = "grad_cam"
+    ) -> explain.Explanation:
+        """Show where in an image the classifier finds what speaks for a class.
+
+        Args:
+            image: One image, as for `predict`.
+            label: The class to explain; None for the likeliest.
+            instead_of: Explain why it is `label` and not this class.
+            method: "grad_cam", or "occlusion", which takes longer and any model. See `imgcls.explain.heat_map`.
+
+        Returns:
+            An `Explanation`: `show()` lays its heat over the image.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            ConfigurationError: A class or the method is not known, or the model has no feature map for "grad_cam".
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(digits, verbose=0)
+            >>> classifier.explain(digits.read(0), "0", instead_of="8").heat.shape
+            (8, 8)
+        """
+        self._check_fitted()
+        dataset = Dataset([image], ids=[str(image) if isinstance(image, str | Path) else "image"])
+        height, width, channels = self._blueprint_["input_shape"]
+        if label is None:
+            label = self.classes_[self._forward(dataset)[0].argmax()].item()
+        return explain.explanation(
+            self.model_,
+            dataset.read(0, size=(height, width), channels=channels),
+            image=dataset.read(0),
+            classes=self.classes_.tolist(),
+            label=label,
+            instead_of=instead_of,
+            method=method,
+            id=dataset.ids[0],
+        )
+
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:
@@ -475,7 +577,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             choices=self.choices_,
             history=self.history_,
         )
-        return bundle.save(path, description, [np.asarray(weight) for weight in self.model_.weights])
+        weights = [np.asarray(weight) for weight in self.model_.weights]
+        return bundle.save(path, description, weights, self._trust.arrays())
 
     @classmethod
     def load(cls, path: str | Path, *, architecture: Any = None) -> Self:
@@ -493,7 +596,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             BundleError: It is not a bundle, of another version, or needs `architecture`.
             TamperedBundleError: It is truncated, damaged or altered.
         """
-        description, arrays = bundle.load(path)
+        description, arrays, named = bundle.load(path)
         try:
             kind = description["architecture"] if architecture is None else architecture
             if kind is None:
@@ -514,7 +617,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 *history_and_choices(description),
                 description["blueprint"],
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            classifier._trust = Trust.of(named, description["classes"])
+        except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             message = f"{str(path)!r} does not describe a classifier that this imgcls can build: {error}"
             raise BundleError(message) from error
         return classifier
@@ -533,7 +637,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return hasattr(self, "model_")
 
     def __getstate__(self) -> dict[str, Any]:
-        unmade = dict.fromkeys(("_run", "_finder", "_searched", "_learnt_from")) if hasattr(self, "model_") else {}
+        made = ("_run", "_finder", "_searched", "_look", "_learnt_from")
+        unmade = dict.fromkeys(made) if hasattr(self, "model_") else {}
         return {**super().__getstate__(), **unmade}
 
     def _check_fitted(self) -> None:
@@ -558,12 +663,24 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     ) -> None:
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
-        self._run = self._finder = self._searched = None  # made when they are first used
+        self._run = self._finder = self._searched = self._look = None  # made when they are first used
+        self._trust = Trust()
         self.__dict__.pop("out_of_fold_", None)  # of an earlier fit
         self._learnt_from = learnt_from
 
     def _embedded(self, dataset: Dataset, *, on_error: str = "raise") -> trainer.Embedded:
         return trainer.embed(architectures.cut(self.model_), dataset, engine=self.engine, on_error=on_error)
+
+    def _measured(self, data: Any, y: Any) -> Dataset:
+        """Return labelled images to measure on, with the classes of this classifier."""
+        dataset = as_dataset(data, y)
+        if dataset.parts is not None and dataset.divided:
+            dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
+        dataset = dataset.align(self.classes_.tolist())
+        if dataset.multi_label != self._multi_label:
+            message = "the classifier and these data disagree on whether an image may have several labels."
+            raise DataError(message)
+        return dataset
 
     def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return probabilities of all images, or refuse at the first unreadable one."""
@@ -587,14 +704,76 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             on_error=on_error,
         )
 
-    def _predictions(self, dataset: Dataset) -> Predictions:
-        return self._as_predictions(self._forward(dataset), dataset)
-
-    def _as_predictions(self, probabilities: NDArray[np.float32], dataset: Dataset) -> Predictions:
+    def _as_predictions(self, probabilities: NDArray[np.float32], dataset: Dataset, **decided: Any) -> Predictions:
         return Predictions(
             probabilities,
             classes=self.classes_.tolist(),
             ids=dataset.ids,
             multi_label=self._multi_label,
             read=dataset.read,
+            **decided,
         )
+
+    def _heat(self, dataset: Dataset, positions: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Return heat maps of what was predicted for some images, by Grad-CAM, or else by occlusion."""
+        height, width, channels = self._blueprint_["input_shape"]
+        pixels = np.stack([dataset.read(place, size=(height, width), channels=channels) for place in positions])
+        try:
+            return list(explain.heat_map(self.model_, pixels, target=None))
+        except ConfigurationError:  # no feature map
+            return list(explain.heat_map(self.model_, pixels, target=None, method="occlusion"))
+
+    def _about(self) -> dict[str, Any]:
+        """Return what a page about the classifier should say of it."""
+        return {
+            "architecture": self._architecture_name() or "your own",
+            "parameters": int(self.model_.count_params()),
+            "input (height, width, channels)": list(self._blueprint_["input_shape"]),
+            "epochs": len(self.history_.get("loss", ())),
+            "seconds of training": round(self.history_.seconds, 1),
+            "choices": {name: f"{choice.value}: {choice.reason}" for name, choice in self.choices_.items()},
+            "history": {name: list(values) for name, values in self.history_.items()},
+            "environment": environment(),
+        }
+
+    # --- what is held out ----------------------------------------------------------------------------------------
+
+    @property
+    def held_out_(self) -> Evaluation | None:
+        self._check_fitted()
+        return self._trust.held_out
+
+    @property
+    def temperature_(self) -> float:
+        self._check_fitted()
+        return float(self.choices_["temperature"].value) if "temperature" in self.choices_ else 1.0
+
+    def _seen(self, dataset: Dataset, on_error: str = "skip") -> Seen:
+        """Send images through the model once, with its features."""
+
+        def run(model: Any, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            batches = self._batches(dataset, on_error=on_error)
+            if self._look is None:
+                self._look = (model, _backend.compiled(model))
+            return trainer.infer(self._look[1], batches), batches.readable
+
+        return look(self.model_, dataset, num_classes=len(self.classes_), run=run)
+
+    def _learn_trust(self, training: Dataset, validation: Dataset | None, learnt: trainer.Transfer | None) -> None:
+        found = held_out(training, validation, learnt, self._seen, seed=self.seed)
+        if found is None:
+            self.choices_["temperature"] = Choice(1.0, "no images were held out to fit it by; give validation_data")
+            return
+        classes = self.classes_.tolist()
+        self._trust, self.choices_["temperature"] = Trust.learn(self.model_, found, classes=classes, seed=self.seed)
+        self._look = None  # its head is another now
+
+    def _decided(self, dataset: Dataset, asked: Sequence[str], *, coverage: float, most_error: float) -> Predictions:
+        p_values = None
+        if "unknown" in asked:
+            seen = self._seen(dataset, "raise")
+            probabilities, p_values = seen.probabilities, self._trust.p_values(self.model_, seen)
+        else:
+            probabilities = self._forward(dataset)
+        decided = self._trust.decide(asked, probabilities, p_values, coverage=coverage, most_error=most_error)
+        return self._as_predictions(probabilities, dataset, **decided)

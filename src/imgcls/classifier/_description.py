@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def describe(
         },
     }
     return {name: _without_nan(value) for name, value in description.items()}
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of what computes."""
+    names = ("tensorflow", "keras", "numpy", "pillow")
+    return {"imgcls": __version__, "python": platform.python_version()} | {name: version(name) for name in names}
 
 
 def history_and_choices(description: Mapping[str, Any]) -> tuple[History, dict[str, Choice]]:

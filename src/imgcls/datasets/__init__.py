@@ -7,8 +7,10 @@ from imgcls.datasets._batches import Batch, Batches
 from imgcls.datasets._convert import as_dataset, is_one_image
 from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._dataset import Dataset, Sample
+from imgcls.datasets._duplicates import copies_in
 from imgcls.datasets._findings import Finding
 from imgcls.datasets._readable import ON_ERROR, check_readable, leave_out_unreadable
+from imgcls.datasets._shortcuts import Shortcut, shortcuts
 from imgcls.images import read, resize, write_png
 
 __all__ = [
@@ -19,11 +21,14 @@ __all__ = [
     "Dataset",
     "Finding",
     "Sample",
+    "Shortcut",
     "as_dataset",
     "check_readable",
+    "copies_in",
     "is_one_image",
     "leave_out_unreadable",
     "read",
     "resize",
+    "shortcuts",
     "write_png",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._checks import some
-from imgcls.datasets import _duplicates, _scan
+from imgcls.datasets import _duplicates, _scan, _shortcuts
 from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._findings import Finding, finding
 
@@ -53,13 +53,18 @@ def check(dataset: "Dataset", *, verbose: Any = "auto", against: "Dataset | None
         ['IMG012', 'IMG010', 'IMG020', 'IMG021']
     """
     scan = _scan.scan(dataset, verbose=verbose)
-    other = None if against is None else _scan.scan(against, verbose=verbose)
+    datasets, facts = [dataset], scan.facts
+    if against is not None:
+        datasets, facts = [dataset, against], np.concatenate([facts, _scan.scan(against, verbose=verbose).facts])
+    exact = _duplicates.exact_copies(facts, datasets)
+    near = _duplicates.near_copies(facts, exact)
     findings = [
         *_unreadable(dataset, scan),
-        *_copies(dataset, scan.facts, against, None if other is None else other.facts),
+        *_copies(dataset, against, exact, near),
         *_classes(dataset),
         *_looks(dataset, scan.facts),
         *_ignored(dataset),
+        *_told_beside(dataset, scan.facts, near[: len(dataset)]),
     ]
     findings.sort(key=lambda one: (_SEVERITIES.index(one.severity), one.code))
     return DataReport(findings, dataset)
@@ -81,12 +86,8 @@ def _unreadable(dataset: "Dataset", scan: _scan.Scan) -> Iterator[Finding]:
 
 
 def _copies(
-    dataset: "Dataset", facts: NDArray[Any], against: "Dataset | None", other: NDArray[Any] | None
+    dataset: "Dataset", against: "Dataset | None", exact: NDArray[np.int64], near: NDArray[np.int64]
 ) -> Iterator[Finding]:
-    datasets = [dataset] if against is None else [dataset, against]
-    everything = facts if other is None else np.concatenate([facts, other])
-    exact = _duplicates.exact_copies(everything, datasets)
-    near = _duplicates.near_copies(everything, exact)
     own = len(dataset)
     same = _groups(exact[:own])
     alike = [_one_of_each(group, exact) for group in _groups(near[:own])]
@@ -206,6 +207,13 @@ def _ignored(dataset: "Dataset") -> Iterator[Finding]:
         reasons = Counter(dataset.ignored.values()).most_common()
         listed = "; ".join(f"{count:,} x {reason}" for reason, count in reasons)
         yield finding("IMG040", f"{_count(len(dataset.ignored), 'file')} left out: {listed}.", tuple(dataset.ignored))
+
+
+def _told_beside(dataset: "Dataset", facts: NDArray[Any], copies: NDArray[np.int64]) -> Iterator[Finding]:
+    found = [row for row in _shortcuts.search(dataset, facts, copies) if row.found]
+    if found:
+        found.sort(key=lambda row: -row.accuracy)
+        yield finding("IMG050", f"{'. '.join(map(str, found))}.")
 
 
 def _groups(numbers: NDArray[np.int64]) -> list[list[int]]:

@@ -1,23 +1,19 @@
 """`DataReport`: findings that print, tabulate and save themselves."""
 
-import base64
 import csv
 import io
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgcls import images, report
-from imgcls._checks import did_you_mean, some
+from imgcls._checks import some
 from imgcls.datasets._findings import Finding
-from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.errors import UnreadableImageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +136,7 @@ class DataReport:
         path = Path(path)
         check_path(path)
         write = {".html": self.to_html, ".json": self.to_json, ".csv": self._to_csv}[path.suffix.lower()]
-        _replace(path, write())
+        report.write(path, write())
         return path
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -194,7 +190,7 @@ class DataReport:
         try:
             image = self._dataset.read(place)
             height, width = image.shape[:2]
-            picture |= {"size": f"{width} x {height}", "source": _data_uri(image)}
+            picture |= {"size": f"{width} x {height}", "source": images.data_uri(image, _SIDE)}
         except UnreadableImageError:
             pass
         return picture
@@ -202,39 +198,7 @@ class DataReport:
 
 def check_path(path: Path) -> None:
     """Refuse a path that a report cannot be saved to, before any image is looked at."""
-    if path.suffix.lower() not in ENDINGS:
-        near = did_you_mean(path.suffix, ENDINGS)
-        message = f"{str(path)!r} ends with {path.suffix!r}.{near} Accepted: {', '.join(ENDINGS)}."
-        raise ConfigurationError(message)
-    if path.is_dir():
-        message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / 'data.html')!r}."
-        raise ConfigurationError(message)
-    if not path.parent.is_dir():
-        message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
-        raise ConfigurationError(message)
-
-
-def _data_uri(image: NDArray[np.uint8]) -> str:
-    """Return a small PNG of an image as text that stands in a page."""
-    height, width, channels = image.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    small = images.resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
-    file: Any = io.BytesIO()
-    images.write_png(small if channels in {1, 3} else small[..., : 3 if channels > 3 else 1], file)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file beside `path` and rename it, so that a reader never meets half a report."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    report.check_path(path, ENDINGS, example="data.html")
 
 
 def _in_words(one: Finding) -> str:

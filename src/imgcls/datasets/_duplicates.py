@@ -77,6 +77,26 @@ def clusters(dataset: "Dataset", *, near: bool = True, verbose: Any = 0) -> Clus
     return Clusters(near_copies(facts, exact) if near else exact, sizes(facts), tuple(keys))
 
 
+def copies_in(dataset: "Dataset", others: "Dataset", *, verbose: Any = 0) -> NDArray[np.int64]:
+    """Return the positions in `others` of images that are copies of images in `dataset`.
+
+    Args:
+        dataset: The images to be found again, such as those that were learnt from.
+        others: Where to look, such as a test set.
+        verbose: As in `fit`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import Dataset
+        >>> images = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
+        >>> copies_in(Dataset.from_arrays(images[:3]), Dataset.from_arrays(images[2:])).tolist()
+        [0]
+    """
+    facts = np.concatenate([_scan.scan(one, verbose=verbose).facts for one in (dataset, others)])
+    cluster = near_copies(facts, exact_copies(facts, [dataset, others]))
+    return np.flatnonzero(np.isin(cluster[len(dataset) :], cluster[: len(dataset)]))
+
+
 def sizes(facts: NDArray[Any]) -> NDArray[np.int64]:
     """Return one number an image that grows with pixels first, bytes second (in steps of 64, up to 64 MiB)."""
     pixels = facts["height"].astype(np.int64) * facts["width"].astype(np.int64)

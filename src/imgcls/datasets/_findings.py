@@ -33,6 +33,9 @@ KINDS: dict[str, Kind] = {
     "IMG034": Kind("warning", "blank", "Remove these images: they show nothing."),
     "IMG035": Kind("note", "odd aspect ratio", "Crop these images: resizing to a square distorts them."),
     "IMG040": Kind("note", "ignored files", "Convert what is an image, put it below a class folder, or leave it."),
+    "IMG050": Kind(
+        "warning", "shortcut", "See whether the classes come from different sources; make them alike in it."
+    ),
 }
 
 

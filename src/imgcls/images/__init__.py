@@ -4,19 +4,26 @@ Needs NumPy and Pillow. Users meet `read`, `resize` and `write_png` in `imgcls.d
 """
 
 from imgcls.images._accepted import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, budget
-from imgcls.images._decoder import DECODER_VERSION, glance, is_pil, read, resize, write_png
+from imgcls.images._corrupt import CORRUPTIONS, SEVERITIES, corrupt
+from imgcls.images._data_uri import data_uri
+from imgcls.images._decoder import DECODER_VERSION, glance, is_pil, made_with, read, resize, write_png
 from imgcls.images._refusals import is_truncated, wrong_dtype
 
 __all__ = [
+    "CORRUPTIONS",
     "DECODER_VERSION",
     "FORMATS",
     "MAX_BYTES",
     "MAX_PIXELS",
+    "SEVERITIES",
     "SUFFIXES",
     "budget",
+    "corrupt",
+    "data_uri",
     "glance",
     "is_pil",
     "is_truncated",
+    "made_with",
     "read",
     "resize",
     "write_png",

@@ -54,6 +54,8 @@ DECODER_VERSION = f"1-pillow{PIL.__version__}"  # raise the 1 where the same byt
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLES = 0x0112, 322, 323, 277
+_MADE_WITH = {"make": 271, "model": 272, "software": 305}  # EXIF tags
+_EXIF_WITHIN = 4096  # bytes; the standard puts it first, JFIF and a thumbnail may come before it
 _OFFSETS = (273, 324)  # of strips and of tiles
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -124,6 +126,30 @@ def glance(data: bytes, side: int, name: str) -> tuple[UInt8, tuple[int, int]]:
     return _from_file(data, None, None, name, enough=(side, side))
 
 
+def made_with(item: Any) -> dict[str, str]:
+    """Return what the EXIF of a JPEG or TIFF file says of its "make", "model" and "software"; decode no pixel.
+
+    Args:
+        item: A path or the bytes of a file. Anything else, and what cannot be read, says nothing.
+    """
+    if not isinstance(item, str | Path | bytes | bytearray | memoryview):
+        return {}
+    try:
+        _accepted.check_length(item, _accepted.budget()[0])
+        with Path(item).open("rb") if isinstance(item, str | Path) else io.BytesIO(item) as file:
+            head = file.read(_EXIF_WITHIN)
+            if head[:3] == b"\xff\xd8\xff" and b"Exif\0\0" not in head:
+                return {}  # most JPEGs of the web, in a tenth of the time
+            image = _open(file, head)
+            if not isinstance(image, JpegImagePlugin.JpegImageFile | TiffImagePlugin.TiffImageFile):
+                return {}  # a PNG would be decoded whole to look for EXIF behind its pixels
+            exif = image.getexif()
+            told = {name: exif.get(tag) for name, tag in _MADE_WITH.items()}
+    except Exception:  # noqa: BLE001 - EXIF is parsed by Pillow from any bytes
+        return {}
+    return {name: value.strip("\0 ") for name, value in told.items() if isinstance(value, str) and value.strip("\0 ")}
+
+
 def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
     """Resize to (height, width): bilinear and antialiased, the whole picture kept, its aspect ratio not.
 
@@ -150,6 +176,15 @@ def write_png(image: UInt8, path: str | Path) -> None:
         message = f"an image of shape {image.shape} cannot be written as PNG. Accepted: (H, W, 1) or (H, W, 3)."
         raise ConfigurationError(message)
     _as_pil(image).save(path, format="PNG")
+
+
+def through_jpeg(image: UInt8, quality: int) -> UInt8:
+    """Compress a `uint8 (H, W, C)` image, C = 1 or 3, as JPEG of a quality (1 to 95), and decode it again."""
+    file = io.BytesIO()
+    _as_pil(image).save(file, format="JPEG", quality=quality)
+    file.seek(0)
+    with JpegImagePlugin.JpegImageFile(file) as picture:
+        return np.asarray(picture).reshape(image.shape)
 
 
 def is_pil(item: Any) -> bool:

@@ -2,29 +2,64 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, final
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import plotting
+from imgcls import _checks, plotting, report
 from imgcls.errors import DataError
+from imgcls.metrics import _calibration, _comparison, _decisions, _figures, _label_errors, _page, _ranking, _slices
+from imgcls.metrics._intervals import Interval, logit_interval, wilson
+from imgcls.metrics._pictures import PLOTS, draw
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-_SMALLEST = 1e-7  # a probability of 0 for the true class costs -ln(1e-7) = 16.1, not infinity
+_IMBALANCED = 3.0  # images of the largest class for one of the smallest: beyond, means over classes come first
+_TOP = 5  # top-5 accuracy, where there are more classes
+_LOOKED_AT = 2_000  # images that are read for slices, at most
+
+
+class Leaks(NamedTuple):
+    """Images of an evaluation that the model has learnt from.
+
+    Attributes:
+        ids: Their names.
+        accuracy: On all images.
+        accuracy_without: On the others; NaN where there are none.
+        images: How many were measured.
+    """
+
+    ids: tuple[str, ...]
+    accuracy: float
+    accuracy_without: float
+    images: int
+
+    def __str__(self) -> str:
+        if not self.ids:
+            return f"none of the {self.images:,} images was learnt from"
+        return (
+            f"{len(self.ids):,} of {self.images:,} images are copies of images that were learnt from: "
+            f"accuracy {self.accuracy:.3f} with them, {self.accuracy_without:.3f} without"
+        )
 
 
 @final
 class Evaluation(Mapping[str, float]):
-    """How good the predictions of one pass are: a mapping of figures that prints, tabulates and draws itself.
+    """How good the predictions of one pass are: a mapping of figures that prints, tabulates, draws and saves itself.
 
-    The figures equal scikit-learn's: `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`,
-    `log_loss`. With several labels an image, `accuracy` is the share of images with every label right, and a label
-    counts as predicted from a probability of 0.5.
+    The figures are `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`, `top_5_accuracy`
+    where there are more than five classes, `roc_auc` and `average_precision` (one class against the rest, the mean over
+    classes), `log_loss`, `brier`, `calibration_error` and `adaptive_calibration_error`. They equal scikit-learn's,
+    where it has them. Each has a 95 % interval in `intervals`. Where the largest class has more than three times the
+    images of the smallest, the means over classes come first.
+
+    With several labels an image, `accuracy` is the share of images with every label right, and a label counts as
+    predicted from a probability of 0.5.
 
     Args:
         y_true: `int (N,)` codes into `classes`, or a `uint8 (N, K)` indicator.
@@ -34,6 +69,10 @@ class Evaluation(Mapping[str, float]):
         read: A function from a position to the image there, `uint8 (H, W, C)`; needed to show images.
         quarantined: The ids of images that were left out because they could not be read, each with the reason. The
             figures do not speak of them.
+        explain: A function from positions to heat maps `float32 (H, W)` of these images, for the page.
+        leaked: A function that returns the positions of images that the model has learnt from.
+        shortcuts: A function that tells what beside the content gives classes away, as `Dataset.check` does.
+        about: What the page says of the model and its training: texts, numbers and mappings by name.
 
     Raises:
         DataError: Lengths differ, or a probability is NaN.
@@ -46,6 +85,9 @@ class Evaluation(Mapping[str, float]):
         >>> evaluation = Evaluation(y_true, probabilities, classes=["cat", "dog"])
         >>> evaluation["accuracy"]
         0.75
+        >>> lower, upper, method = evaluation.intervals["accuracy"]
+        >>> round(lower, 2), round(upper, 2), method
+        (0.3, 0.95, 'Wilson')
         >>> evaluation.confusion.tolist()
         [[1, 1], [0, 2]]
     """
@@ -59,13 +101,18 @@ class Evaluation(Mapping[str, float]):
         ids: Sequence[str] | None = None,
         read: Callable[[int], NDArray[np.uint8]] | None = None,
         quarantined: Mapping[str, str] | None = None,
+        explain: Callable[[Sequence[int]], Sequence[NDArray[np.float32]]] | None = None,
+        leaked: Callable[[], NDArray[np.int64]] | None = None,
+        shortcuts: Callable[[], Sequence[Any]] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self.y_true = np.asarray(y_true)
         self.probabilities = np.asarray(probabilities)
         self.classes = tuple(classes)
         self.ids = tuple(ids) if ids is not None else tuple(map(str, range(len(self.y_true))))
         self.quarantined = dict(quarantined or {})
-        self._read = read
+        self.about = dict(about or {})
+        self._read, self._explain, self._leaked, self._shortcuts = read, explain, leaked, shortcuts
         expected = (len(self.y_true), len(self.classes))
         if self.probabilities.shape != expected or len(self.ids) != len(self.y_true) or not len(self.y_true):
             message = (
@@ -87,59 +134,102 @@ class Evaluation(Mapping[str, float]):
 
     # --- figures -------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def y_pred(self) -> NDArray[Any]:
-        """Predicted codes `int64 (N,)`, or an indicator `uint8 (N, K)`."""
-        return (self.probabilities >= 0.5).astype(np.uint8) if self.multi_label else self.probabilities.argmax(axis=1)
-
     @property
     def multi_label(self) -> bool:
         """Whether an image may have several labels."""
         return self.y_true.ndim == 2
 
     @cached_property
+    def _seen(self) -> _figures.Outcome:
+        return _figures.outcome(self.y_true, self.probabilities)
+
+    @property
+    def y_pred(self) -> NDArray[Any]:
+        """Predicted codes `int64 (N,)`, or an indicator `uint8 (N, K)`."""
+        return self._seen.y_pred
+
+    @property
     def losses(self) -> NDArray[np.float64]:
         """The cross-entropy of each image `(N,)`, in nats; with several labels, the mean over classes."""
-        clipped = np.clip(self.probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
-        if self.multi_label:
-            right = np.where(self.y_true == 1, clipped, 1 - clipped)
-            return np.asarray(-np.log(right).mean(axis=1))
-        return np.asarray(-np.log(clipped[np.arange(len(clipped)), self.y_true]))
+        return self._seen.losses
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each image was predicted right, `(N,)`; with several labels, whether every one was."""
+        return np.asarray((self.y_true == self.y_pred).reshape(len(self.y_true), -1).all(axis=1))
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
         """`(K, K)`: row i, column j counts images of class i predicted as class j; `(K, 2, 2)` with several labels."""
-        from sklearn import metrics
+        return _figures.confusion(self._seen, len(self.classes))
 
-        if self.multi_label:
-            return np.asarray(metrics.multilabel_confusion_matrix(self.y_true, self.y_pred))
-        return np.asarray(metrics.confusion_matrix(self.y_true, self.y_pred, labels=range(len(self.classes))))
+    @cached_property
+    def _rankings(self) -> list[_ranking.Ranking]:
+        return _figures.rankings(self.y_true, self.probabilities)
+
+    @cached_property
+    def _measured(self) -> dict[str, tuple[float, Interval]]:
+        """Every figure with its interval, in the order in which they are worth reading."""
+        accuracy = {"accuracy": _figures.shares(int(self.right.sum()), len(self.y_true))}
+        macro = _figures.macro(self._seen, self.confusion)
+        found = (macro | accuracy) if self.imbalance > _IMBALANCED else (accuracy | macro)
+        if len(self.classes) > _TOP and not self.multi_label:
+            hits = _figures.top_hits(self.y_true, self.probabilities, _TOP)
+            found[f"top_{_TOP}_accuracy"] = _figures.shares(hits, len(self.y_true))
+        found |= _figures.areas(self.y_true, self.probabilities, self._rankings)
+        return found | _figures.losses_and_calibration(self._seen)
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """The 95 % interval of each figure, (lower, upper, method).
+
+        They say how far the figure may be off because these images are a sample. Whether later images are like these,
+        no interval can say.
+        """
+        return {name: interval for name, (_, interval) in self._measured.items()}
+
+    @property
+    def imbalance(self) -> float:
+        """Images of the largest class for each image of the smallest, of the classes that have images."""
+        support = self.confusion[:, 1].sum(axis=1) if self.multi_label else self.confusion.sum(axis=1)
+        return float(support.max() / max(support[support > 0].min(initial=support.max() or 1), 1))
 
     @cached_property
     def per_class(self) -> dict[Any, dict[str, float]]:
-        """Precision, recall, F1 and support of each class; 0 where a figure has nothing to divide by."""
-        from sklearn.metrics import precision_recall_fscore_support
+        """Precision, recall, F1, support, ROC AUC and average precision of each class.
 
-        labels = range(len(self.classes))
-        rows = precision_recall_fscore_support(self.y_true, self.y_pred, labels=labels, zero_division=0)
-        names = ("precision", "recall", "f1", "support")
+        The first three are 0 where a figure has nothing to divide by, the areas NaN.
+        """
+        counts = _figures.Counts.of(self.confusion, multi_label=self.multi_label)
+        areas = np.array([[one.roc_auc, one.average_precision] for one in self._rankings])
+        columns = (counts.precision, counts.recall, counts.f1, counts.true, *areas.T)
+        names = ("precision", "recall", "f1", "support", "roc_auc", "average_precision")
         return {
             name: dict(zip(names, map(float, row), strict=True))
-            for name, row in zip(self.classes, zip(*rows, strict=True), strict=True)
+            for name, row in zip(self.classes, zip(*columns, strict=True), strict=True)
         }
 
     @cached_property
-    def _figures(self) -> dict[str, float]:
-        per_class = {name: [row[name] for row in self.per_class.values()] for name in ("precision", "recall", "f1")}
-        present = [row["recall"] for row in self.per_class.values() if row["support"]]
-        right = (self.y_true == self.y_pred).reshape(len(self.y_true), -1).all(axis=1)
+    def per_class_intervals(self) -> dict[Any, dict[str, tuple[float, float]]]:
+        """The 95 % intervals of `per_class`, (lower, upper), but for the support.
+
+        Precision and recall: Wilson. F1 is 2J / (1 + J) of the share J that true positives are of all images that are
+        or are called of the class: Wilson of J (Goutte and Gaussier, ECIR 2005). Areas: DeLong, Boyd, on the logit
+        scale.
+        """
+        counts = _figures.Counts.of(self.confusion, multi_label=self.multi_label)
+        jaccard = np.stack(wilson(counts.hits, counts.true + counts.predicted - counts.hits))
+        ranked = np.array([tuple(one) for one in self._rankings])
+        found = {
+            "precision": np.stack(wilson(counts.hits, counts.predicted)),
+            "recall": np.stack(wilson(counts.hits, counts.true)),
+            "f1": 2 * jaccard / (1 + jaccard),
+            "roc_auc": np.stack(logit_interval(ranked[:, 0], ranked[:, 1])),
+            "average_precision": np.stack(logit_interval(ranked[:, 2], ranked[:, 3])),
+        }
         return {
-            "accuracy": float(right.mean()),
-            "balanced_accuracy": float(np.mean(present)) if present else 0.0,
-            "macro_precision": float(np.mean(per_class["precision"])),
-            "macro_recall": float(np.mean(per_class["recall"])),
-            "macro_f1": float(np.mean(per_class["f1"])),
-            "log_loss": float(self.losses.mean()),
+            name: {figure: (float(ends[0, code]), float(ends[1, code])) for figure, ends in found.items()}
+            for code, name in enumerate(self.classes)
         }
 
     @property
@@ -172,14 +262,144 @@ class Evaluation(Mapping[str, float]):
         """The mean cross-entropy, in nats."""
         return self["log_loss"]
 
+    def top_k(self, k: int) -> float:
+        """Return the share of images whose class is among the `k` likeliest."""
+        _checks.refuse([_checks.not_whole("k", k)])
+        self._refuse_several("top_k")
+        return _figures.top_hits(self.y_true, self.probabilities, k) / len(self.y_true)
+
     def __getitem__(self, name: str) -> float:
-        return self._figures[name]
+        return self._measured[name][0]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._figures)
+        return iter(self._measured)
 
     def __len__(self) -> int:
-        return len(self._figures)
+        return len(self._measured)
+
+    # --- questions -----------------------------------------------------------------------------------------------
+
+    def reliability(self, *, adaptive: bool = False) -> _calibration.Reliability:
+        """Return what was said and what was true, in 15 bins of like confidence.
+
+        Args:
+            adaptive: Bins with as many predictions in each, instead of bins of equal width.
+        """
+        return _calibration.reliability(self._seen.confidence, self._seen.right, adaptive=adaptive)
+
+    def curve(self, label: Any) -> _ranking.Curve:
+        """Return precision, recall and false positive rate of one class at every threshold."""
+        code = self._code(label)
+        is_class = self.y_true[:, code] == 1 if self.multi_label else self.y_true == code
+        return _ranking.curve(is_class, self.probabilities[:, code])
+
+    def operating_point(self, label: Any, *, precision: float | None = None, recall: float | None = None) -> Any:
+        """Return the threshold of one class that reaches a precision, or a recall, and costs least of the other.
+
+        Args:
+            label: The class.
+            precision: The least precision wanted: the point of highest recall is returned.
+            recall: The least recall wanted: the point of highest precision is returned.
+
+        Returns:
+            An `OperatingPoint`, or None where no threshold reaches it.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> sick = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.8, 0.9])
+            >>> y_true = np.array([0, 0, 0, 0, 1, 1, 1])
+            >>> evaluation = Evaluation(y_true, np.stack([1 - sick, sick], axis=1), classes=["well", "sick"])
+            >>> print(evaluation.operating_point("sick", precision=0.95))
+            'sick' from a probability of 0.8: precision 1.000 [0.342, 1.000], recall 0.667 [0.208, 0.939]
+        """
+        return _decisions.operating_point(self.curve(label), label, precision=precision, recall=recall)
+
+    def thresholds(self, *, precision: float | None = None) -> dict[Any, float]:
+        """Return a threshold for each class: that of the highest F1, or of the highest recall at a precision.
+
+        Measured on these images, they are optimistic for these images. Classes that cannot reach the precision, or
+        have no images, are left out.
+        """
+        found: dict[Any, float] = {}
+        for label in self.classes:
+            curve = self.curve(label)
+            if precision is not None:
+                point = _decisions.operating_point(curve, label, precision=precision)
+                found |= {} if point is None else {label: point.threshold}
+            elif curve.positives:
+                f1 = 2 * curve.hits / (curve.positives + curve.hits + curve.alarms)
+                found[label] = float(curve.thresholds[f1.argmax()])
+        return found
+
+    def cost(self, costs: Any, *, cheapest: bool = True) -> float:
+        """Return the mean cost of an image.
+
+        Args:
+            costs: `float (K, K)`: row i, column j is the cost of saying j where i is true.
+            cheapest: Whether for each image the class with the lowest expected cost is said, instead of the likeliest.
+        """
+        self._refuse_several("cost")
+        said = _decisions.cheapest(self.probabilities, costs)  # refuses a wrong shape in any case
+        return float(np.asarray(costs, float)[self.y_true, said if cheapest else self.y_pred].mean())
+
+    def select(self, most_error: float = 0.01) -> _decisions.Selection:
+        """Find from which confidence on answers are right often enough, with 95 % confidence; print the result."""
+        self._refuse_several("select")
+        return _decisions.select(self._seen.confidence, self._seen.right, most_error=most_error)
+
+    def compare(self, other: "Evaluation") -> _comparison.Comparison:
+        """Compare with another evaluation of the same images, in words: print the result.
+
+        Raises:
+            DataError: The images or their labels are others.
+        """
+        places = {name: place for place, name in enumerate(other.ids)}
+        if set(places) != set(self.ids) or len(places) != len(self.ids) or self.classes != other.classes:
+            message = "the two evaluations are not of the same images and classes. Evaluate both on one dataset."
+            raise DataError(message)
+        order = np.array([places[name] for name in self.ids])
+        if not np.array_equal(self.y_true, other.y_true[order]):
+            message = "the two evaluations disagree about the true labels. Evaluate both on one dataset."
+            raise DataError(message)
+        return _comparison.compare(self.right, other.right[order])
+
+    def leaks(self) -> "Leaks | None":
+        """Search for images that the model has learnt from, and measure without them: print the result.
+
+        Copies count too: resized, encoded again or mirrored. None where the images that were learnt from are not at
+        hand: after loading, or for an evaluation made by hand.
+        """
+        if self._leaked is None:
+            return None
+        positions = self._leaked()
+        rest = np.setdiff1d(np.arange(len(self.y_true)), positions)
+        without = float(self.right[rest].mean()) if len(rest) else float("nan")
+        return Leaks(tuple(self.ids[place] for place in positions), self.accuracy, without, len(self.y_true))
+
+    def slices(self, by: Mapping[str, Sequence[Any]] | None = None) -> list[_slices.Slice]:
+        """Measure parts of the images; the worst first.
+
+        Args:
+            by: N values for each name, such as {"camera": frame["camera"]}; numbers are divided into thirds. None
+                reads the images (at most 2,000) for their brightness, contrast and size.
+
+        Raises:
+            DataError: A column has another length or too many values, or there are no images to read.
+        """
+        if by is not None:
+            return _slices.slices(self.right, by)
+        read = self._reader()
+        count = len(self.y_true)
+        chosen = np.sort(np.random.default_rng(0).permutation(count)[:_LOOKED_AT])
+        columns: dict[str, list[float]] = {"brightness": [], "contrast": [], "shorter side": []}
+        for position in chosen.tolist():
+            image = read(position)
+            facts = (float(image.mean()), float(image.std()), float(min(image.shape[:2])))
+            for values, fact in zip(columns.values(), facts, strict=True):
+                values.append(fact)
+        varied = {name: values for name, values in columns.items() if len(set(values)) > 1}
+        return _slices.slices(self.right[chosen], varied)
 
     # --- tables --------------------------------------------------------------------------------------------------
 
@@ -201,39 +421,92 @@ class Evaluation(Mapping[str, float]):
     @property
     def table(self) -> "pd.DataFrame":
         """One row an image: id, true, predicted, probability of the predicted class, loss."""
+        return self._rows(np.arange(len(self.y_true)))
+
+    def to_frame(self, *, intervals: bool = False) -> "pd.DataFrame":
+        """Return a pandas frame of `per_class`, one row a class.
+
+        Args:
+            intervals: Whether the ends of the 95 % intervals stand beside, as `recall_lower` and `recall_upper`.
+        """
         import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "id": self.ids,
-                "true": [self._names(code) for code in self.y_true],
-                "predicted": [self._names(code) for code in self.y_pred],
-                "probability": self.probabilities.max(axis=1),
-                "loss": self.losses,
-            }
-        )
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a pandas frame of precision, recall, F1 and support, one row a class."""
-        import pandas as pd
-
-        return pd.DataFrame(self.per_class).T
+        frame = pd.DataFrame(self.per_class).T
+        if intervals:
+            for figure in next(iter(self.per_class_intervals.values())):
+                ends = np.array([one[figure] for one in self.per_class_intervals.values()])
+                frame[f"{figure}_lower"], frame[f"{figure}_upper"] = ends.T
+        return frame
 
     def to_json(self) -> str:
-        """Return the figures, the figures of each class and the confusion matrix as JSON text.
+        """Return the figures with their intervals, those of each class, and the confusion matrix as JSON text.
 
-        `images` counts those measured, `quarantined` those left out.
+        `images` counts those measured, `quarantined` those left out. What is not defined is null.
         """
+
+        def plain(value: float) -> float | None:
+            return value if np.isfinite(value) else None
+
         return json.dumps(
             {
                 "images": len(self.y_true),
                 "quarantined": len(self.quarantined),
-                **self._figures,
-                "per_class": {str(name): row for name, row in self.per_class.items()},
+                **{name: plain(value) for name, value in self.items()},
+                "intervals": {
+                    name: [plain(one.lower), plain(one.upper), one.method] for name, one in self.intervals.items()
+                },
+                "per_class": {
+                    str(name): {figure: plain(value) for figure, value in row.items()}
+                    | {
+                        f"{figure}_interval": [plain(end) for end in ends]
+                        for figure, ends in self.per_class_intervals[name].items()
+                    }
+                    for name, row in self.per_class.items()
+                },
                 "confusion": self.confusion.tolist(),
             },
             allow_nan=False,
         )
+
+    def to_html(self, *, quick: bool = False) -> str:
+        """Return one page with pictures, which needs nothing from elsewhere.
+
+        Args:
+            quick: Whether to leave out what looks at images again: leaks, shortcuts, slices, heat maps. The page says
+                so.
+        """
+        found = _page.facts(self, read=self._read, explain=self._explain, shortcuts=self._shortcuts, quick=quick)
+        return report.evaluation_page(found)
+
+    def to_card(self, *, quick: bool = False) -> str:
+        """Return a model card in Markdown: what the model is, how good it is, and where it is not.
+
+        Args:
+            quick: As in `to_html`.
+        """
+        return report.model_card(_page.facts(self, shortcuts=self._shortcuts, quick=quick))
+
+    def save(self, path: str | Path, *, quick: bool = False) -> Path:
+        """Write the evaluation whole or not at all; return the path.
+
+        Args:
+            path: Its ending decides: .html is a page with pictures, .md a model card, .json the figures, .csv a row
+                for each image.
+            quick: Of the page and the card: whether to leave out what looks at images again, as in `to_html`.
+
+        Raises:
+            ConfigurationError: The ending is another one, or the folder does not exist.
+        """
+        path = Path(path)
+        _page.check_report_path(path)
+        write: dict[str, Callable[[], str]] = {
+            ".html": partial(self.to_html, quick=quick),
+            ".md": partial(self.to_card, quick=quick),
+            ".json": self.to_json,
+            ".csv": partial(_page.to_csv, self),
+        }
+        report.write(path, write[path.suffix.lower()]())
+        return path
 
     def most_confused(self, n: int = 5) -> list[tuple[Any, Any, int]]:
         """Return the `n` commonest mistakes as (true, predicted, number of images), the commonest first."""
@@ -246,20 +519,47 @@ class Evaluation(Mapping[str, float]):
 
     def top_losses(self, n: int = 9) -> "pd.DataFrame":
         """Return the `n` rows of `table` with the highest loss: the images that the model finds hardest."""
-        return self.table.sort_values("loss", ascending=False, kind="stable").head(n)
+        return self._rows(np.argsort(-self.losses, kind="stable")[:n])
+
+    def label_errors(self, n: int | None = None) -> "pd.DataFrame":
+        """Return the images whose label is probably wrong, the most suspect first: rows of `table` and `suggested`.
+
+        The model must not have learnt from these images: an evaluation on test images, or `classifier.out_of_fold_`.
+        See `imgcls.metrics.suspected_labels` for the method.
+
+        Args:
+            n: How many, at most; None for all.
+        """
+        self._refuse_several("label_errors")
+        positions, suggested = _label_errors.suspected_labels(self.y_true, self.probabilities)
+        frame = self._rows(positions[:n])
+        frame["suggested"] = [self.classes[code] for code in suggested[:n]]
+        return frame
 
     # --- pictures ------------------------------------------------------------------------------------------------
 
-    def plot(self, *, normalize: bool = False, ax: "Axes | None" = None) -> "Axes":
-        """Draw the confusion matrix.
+    def plot(
+        self, kind: str = "confusion", *, normalize: bool = False, order: str | None = None, ax: "Axes | None" = None
+    ) -> "Axes":
+        """Draw one of the figures.
+
+        Args:
+            kind: "confusion", "classes" (F1 of each with its interval), "reliability", "roc", "precision_recall", or
+                "risk_coverage" (the error of the surest answers).
+            normalize: Of the confusion matrix: shares of each row instead of counts.
+            order: Of the confusion matrix: "clustered" puts classes together that are taken for each other.
+            ax: Where to draw; None for a new figure.
 
         Raises:
-            DataError: Images have several labels: there is one matrix for each class, in `confusion`.
+            DataError: Images have several labels, and the figure is of one label an image.
         """
-        if self.multi_label:
+        _checks.refuse([_checks.unknown_name("kind", kind, PLOTS)])
+        if kind in {"confusion", "risk_coverage"} and self.multi_label:
             message = "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
             raise DataError(message)
-        return plotting.confusion_matrix(self.confusion, self.classes, normalize=normalize, ax=ax)
+        if kind == "confusion":
+            return plotting.confusion_matrix(self.confusion, self.classes, normalize=normalize, order=order, ax=ax)
+        return draw(self, kind, ax)
 
     def show_top_losses(self, n: int = 9) -> NDArray[Any]:
         """Draw the `n` images with the highest loss, titled "true → predicted", and return the Axes (n,)."""
@@ -274,28 +574,67 @@ class Evaluation(Mapping[str, float]):
         Raises:
             DataError: The evaluation was made without `read`, so it has no images.
         """
-        if self._read is None:
-            message = "this evaluation has no images to show. Make it by classifier.evaluate(data), or give read=."
-            raise DataError(message)
+        read = self._reader()
         chosen = range(min(16, len(self.y_true))) if positions is None else [int(position) for position in positions]
         titles, wrong = [], []
         for index in chosen:
             true, predicted = self._names(self.y_true[index]), self._names(self.y_pred[index])
             wrong.append(true != predicted)
             titles.append(f"{true} → {predicted}" if wrong[-1] else f"{predicted}")
-        axes = plotting.image_grid([self._read(index) for index in chosen], titles, wrong=wrong)
+        axes = plotting.image_grid([read(index) for index in chosen], titles, wrong=wrong)
         if len(axes):  # none where nothing is wrong
             axes[0].figure.suptitle("predicted label; wrong ones in red: ✗ true → predicted", fontsize=10)
         return axes
 
     def __str__(self) -> str:
-        figures = "   ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in self.items())
         found, left_out = len(self.y_true), len(self.quarantined)
         lacking = f"{left_out:,} of {found + left_out:,} images cannot be read and are left out\n" * bool(left_out)
-        return f"{found:,} images, {len(self.classes)} classes\n{lacking}{figures}\n\n{self.report()}"
+        width = max(map(len, self))
+        lines = [
+            f"{name.replace('_', ' '):<{width}}  {value:.3f}  [{interval.lower:.3f}, {interval.upper:.3f}]"
+            for name, (value, interval) in self._measured.items()
+        ]
+        confused = ", ".join(f"{true} → {predicted} ({count:,})" for true, predicted, count in self.most_confused(3))
+        ending = f"\nmost confused: {confused}" * bool(confused)
+        figures = "\n".join(lines)
+        return (
+            f"{found:,} images, {len(self.classes)} classes\n{lacking}{figures}\n[ ] 95 % intervals\n\n"
+            f"{self.report()}{ending}"
+        )
 
     def __repr__(self) -> str:
         return f"Evaluation({len(self.y_true):,} images, accuracy {self.accuracy:.3f}, macro F1 {self.macro_f1:.3f})"
 
+    # --- inside --------------------------------------------------------------------------------------------------
+
     def _names(self, code: Any) -> Any:
         return tuple(self.classes[one] for one in np.flatnonzero(code)) if self.multi_label else self.classes[code]
+
+    def _rows(self, positions: NDArray[np.int64]) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "id": [self.ids[position] for position in positions],
+                "true": [self._names(self.y_true[position]) for position in positions],
+                "predicted": [self._names(self.y_pred[position]) for position in positions],
+                "probability": self.probabilities[positions].max(axis=1),
+                "loss": self.losses[positions],
+            },
+            index=positions,
+        )
+
+    def _code(self, label: Any) -> int:
+        _checks.refuse([_checks.unknown_name("label", label, self.classes)])
+        return self.classes.index(label)
+
+    def _reader(self) -> Callable[[int], NDArray[np.uint8]]:
+        if self._read is None:
+            message = "this evaluation has no images to show. Make it by classifier.evaluate(data), or give read=."
+            raise DataError(message)
+        return self._read
+
+    def _refuse_several(self, what: str) -> None:
+        if self.multi_label:
+            message = f"{what} is for one label an image, and these images have several."
+            raise DataError(message)

@@ -42,12 +42,18 @@ class Transfer:
         choices: "penalty", "engine" and, where it was open, "fine_tune", each with its reason.
         embedded: The features of the training images, as the pretrained backbone gives them.
         held_out: `float32 (n, K)`: probabilities of each embedded image from a head that has not seen it.
+        validation: The features of the validation images, or None where there are none.
+        validated: `float32 (m, K)`: what the solved head makes of them.
+        tuned: Whether the backbone was fine-tuned, and that was kept: then features and probabilities are others now.
     """
 
     history: History
     choices: dict[str, Choice]
     embedded: Embedded
     held_out: NDArray[np.float32]
+    validation: Embedded | None = None
+    validated: NDArray[np.float32] | None = None
+    tuned: bool = False
 
 
 def transfer(
@@ -114,11 +120,12 @@ def transfer(
             seed=seed,
         )
         model.get_layer("head").set_weights([probe.kernel, probe.bias])
-        history, right = _measured(probe, goal, embedded, targets, validation, validation_data)
+        history, outputs, right = _measured(probe, goal, embedded, targets, validation, validation_data)
         history.quarantined = embedded.quarantined | ({} if validation is None else validation.quarantined)
         history.seconds = time.monotonic() - began
         report.say(f"head  {history.last()}  after {history.seconds:.0f} s")
     held_out = probabilities(probe.outputs, len(data.classes))
+    validated = None if outputs is None else probabilities(outputs, len(data.classes))
     choices = {
         "engine": Choice(embedded.engine, embedded.reason),
         "penalty": Choice(
@@ -126,7 +133,7 @@ def transfer(
         ),
     }
     if fine_tune is False:
-        return Transfer(history, choices, embedded, held_out)
+        return Transfer(history, choices, embedded, held_out, validation, validated)
     left = None if seconds is None else seconds - (time.monotonic() - began)
     share, refusal = 1.0, ""
     if fine_tune == "auto" and right is None:
@@ -135,7 +142,7 @@ def transfer(
         share, refusal = _depth(model, len(data), left, batch_size=settings.get("batch_size", _BATCH))
     if refusal:
         choices["fine_tune"] = Choice(False, refusal)
-        return Transfer(history, choices, embedded, held_out)
+        return Transfer(history, choices, embedded, held_out, validation, validated)
     before = model.get_weights()
     architectures.unfreeze(model, share)
     tuned = train(
@@ -164,7 +171,7 @@ def transfer(
         architectures.set_weights(model, before)
         history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
-    return Transfer(tuned if keep else history, choices, embedded, held_out)
+    return Transfer(tuned if keep else history, choices, embedded, held_out, validation, validated, tuned=keep)
 
 
 def compare(before: NDArray[Any], after: NDArray[Any]) -> tuple[bool, str]:
@@ -219,8 +226,8 @@ def _measured(
     targets: NDArray[Any],
     validation: Embedded | None,
     validation_data: Dataset | None,
-) -> tuple[History, NDArray[Any] | None]:
-    """Return the figures of the head, and which validation images are right."""
+) -> tuple[History, NDArray[np.float32] | None, NDArray[Any] | None]:
+    """Return the figures of the head, its outputs for the validation images, and which of them are right."""
 
     def figures(outputs: NDArray[np.float32], labels: NDArray[Any]) -> tuple[float, float]:
         wanted = goal.targets(labels)
@@ -231,7 +238,7 @@ def _measured(
 
     row = dict(zip(("loss", "accuracy"), figures(outputs(embedded.features), targets), strict=True))
     row |= dict(zip(("held_out_loss", "held_out_accuracy"), figures(probe.outputs, targets), strict=True))
-    right = None
+    found = right = None
     if validation is not None and validation_data is not None:
         labels = np.asarray(validation_data.labels)[validation.positions]
         found = outputs(validation.features)
@@ -239,7 +246,7 @@ def _measured(
         right = _hits(found, goal, labels)
     history = History()
     history.append(row)
-    return history, right
+    return history, found, right
 
 
 def _activated(logits: NDArray[np.float32], head: str) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Training curves, learning-rate curves and the confusion matrix."""
+"""What training measured: curves over epochs, and losses over the learning rate."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcls import _checks
+from imgcls.plotting._style import new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_ANNOTATED_CLASSES = 30  # beyond this, numbers in cells cannot be read
 
 
 def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: "Axes | None" = None) -> "Axes":
@@ -36,7 +35,7 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
 
     if f"val_{metric}" not in history:
         _checks.refuse([_checks.unknown_name("metric", metric, tuple(history))])
-    ax = ax or _new_axes()
+    ax = ax or new_axes()
     for name, label, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
         if name in history:
             values = np.asarray(history[name], dtype=float)
@@ -69,7 +68,7 @@ def learning_rate_curve(
         'log'
     """
     losses, smoothed = np.asarray(losses, float), np.asarray(smoothed, float)
-    ax = ax or _new_axes()
+    ax = ax or new_axes()
     ax.plot(rates, losses, ".", color="gray", alpha=0.4, markersize=4, label="loss of a step")
     ax.plot(rates, smoothed, label="smoothed")
     if suggestion is not None:
@@ -82,60 +81,3 @@ def learning_rate_curve(
     ax.grid(alpha=0.3)
     ax.legend()
     return ax
-
-
-def confusion_matrix(
-    counts: Any, classes: Sequence[Any], *, normalize: bool = False, ax: "Axes | None" = None
-) -> "Axes":
-    """Draw a confusion matrix: rows are the true classes, columns the predicted ones.
-
-    Args:
-        counts: `int (K, K)`; `counts[i, j]` images of class i were predicted as class j.
-        classes: K names.
-        normalize: Draw the share of each row instead of counts.
-        ax: Where to draw; None for a new figure that fits K classes.
-
-    Returns:
-        The Axes.
-
-    Examples:
-        >>> from imgcls.plotting import confusion_matrix
-        >>> confusion_matrix([[5, 1], [0, 4]], ["cat", "dog"]).get_xlabel()
-        'predicted'
-    """
-    import seaborn as sns
-
-    counts = np.asarray(counts)
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
-    side = min(4 + 0.38 * len(classes), 24)
-    ax = ax or _new_axes((side + 0.8, side))
-    names = [str(name) for name in classes]
-    sns.heatmap(
-        shares,  # colour is always the share of the true class, so that rare classes are seen
-        annot=(shares if normalize else counts) if len(names) <= _ANNOTATED_CLASSES else False,
-        fmt=".2f" if normalize else "d",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        square=True,
-        linewidths=0.5 if len(names) <= _ANNOTATED_CLASSES else 0,
-        cbar_kws={"label": "share of the true class", "shrink": 0.8},
-        xticklabels=False,
-        yticklabels=False,
-        ax=ax,
-    )
-    places = np.arange(len(names)) + 0.5
-    ax.set_xticks(places, names, parse_math=False)  # a class may be called "$5 and $10"
-    ax.set_yticks(places, names, parse_math=False)
-    ax.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
-    longest = max(map(len, names))
-    ax.tick_params(axis="x", rotation=0 if longest * len(names) < side * 7 else 90)
-    ax.tick_params(axis="y", rotation=0)
-    return ax
-
-
-def _new_axes(size: tuple[float, float] = (6, 4)) -> "Axes":
-    from matplotlib import pyplot as plt
-
-    return plt.subplots(figsize=size, layout="constrained")[1]

@@ -1,0 +1,277 @@
+"""What a classifier promises beyond its probabilities, learnt from images held out: temperature, sets, the unknown."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks, architectures, trainer
+from imgcls.datasets import Dataset
+from imgcls.errors import ConfigurationError, DataError
+from imgcls.metrics import KNOWN, Evaluation, Familiarity, fit_temperature, prediction_sets, tempered
+from imgcls.trainer import Choice, Transfer
+
+ABSTAIN = ("set", "unsure", "unknown")
+_STRANGE = 0.05  # familiar images that may be called unknown
+_KEPT = 10_000  # images held out whose probabilities are kept
+_LEAST = 20  # images held out; from fewer, nothing is learnt
+
+_HELD_OUT = ("held_out/labels", "held_out/probabilities")  # arrays of a bundle
+_FAMILIAR = ("familiarity/known", "familiarity/distances", "familiarity/energies")
+
+Features = NDArray[np.float32]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a trained model makes of images.
+
+    Attributes:
+        positions: `int64 (n,)`: which images, of those that can be read.
+        probabilities: `float32 (n, K)`.
+        features: `float32 (n, D)`, or None where the model has no head of its own.
+    """
+
+    positions: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    features: Features | None = None
+
+    def among(self, chosen: NDArray[Any]) -> "Seen":
+        """Return some of them."""
+        features = None if self.features is None else self.features[chosen]
+        return Seen(self.positions[chosen], self.probabilities[chosen], features)
+
+
+class HeldOut(NamedTuple):
+    """Images that the model has not learnt from.
+
+    Attributes:
+        labels: `int (n,)` or `uint8 (n, K)`.
+        seen: What the model makes of them.
+        known: Features `float32 (m, D)` of images that it has learnt from; None where they are of no use.
+        source: Which images these are, in words.
+    """
+
+    labels: NDArray[Any]
+    seen: Seen
+    known: Features | None
+    source: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What was learnt from images held out.
+
+    Attributes:
+        held_out: Their `Evaluation`, after the temperature; None where none were held out.
+        familiarity: What images are like; None where the model has no features, or none were held out.
+    """
+
+    held_out: Evaluation | None = None
+    familiarity: Familiarity | None = None
+
+    # --- learning ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def learn(cls, model: Any, images: HeldOut, *, classes: Sequence[Any], seed: int) -> tuple[Self, Choice]:
+        """Learn from images held out, and give the model its temperature, in place.
+
+        Args:
+            model: A classifier; its head is divided by the temperature.
+            images: What was held out.
+            classes: K classes.
+            seed: Of which are kept, where there are very many.
+        """
+        labels, seen, known, source = images
+        if len(labels) < _LEAST:
+            reason = f"only {len(labels):,} {source}; from fewer than {_LEAST} nothing is learnt"
+            return cls(), Choice(1.0, reason)
+        if len(labels) > _KEPT:
+            chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_KEPT])
+            labels, seen = labels[chosen], seen.among(chosen)
+        temperature = round(fit_temperature(labels, seen.probabilities), 4)
+        before = Evaluation(labels, seen.probabilities, classes=classes)
+        if not architectures.temper(model, temperature):
+            reason = "the model does not end with Dense scores that a temperature could divide"
+            return cls(before), Choice(1.0, reason)
+        found = tempered(seen.probabilities, temperature, multi_label=labels.ndim == 2).astype(np.float32)
+        after = Evaluation(labels, found, classes=classes)
+        words = (
+            f"{len(labels):,} {source}: log loss {before.log_loss:.3f} before and {after.log_loss:.3f} after, "
+            f"calibration error {before['calibration_error']:.3f} and {after['calibration_error']:.3f}"
+        )
+        familiarity = None
+        if known is not None and seen.features is not None and len(known):
+            familiarity = Familiarity.learnt(known, seen.features, scores(model, seen.features), seed=seed)
+        return cls(after, familiarity), Choice(temperature, words)
+
+    # --- using ---------------------------------------------------------------------------------------------------
+
+    def check(self, abstain: Any, *, coverage: Any, most_error: Any) -> tuple[str, ...]:
+        """Return what was asked for, and refuse with every problem at once, also with what cannot be promised."""
+        asked = () if abstain is None else (abstain,) if isinstance(abstain, str) else tuple(abstain)
+        _checks.refuse(
+            [
+                *(_checks.unknown_name("abstain", one, ABSTAIN) for one in asked),
+                _checks.not_between("coverage", coverage),
+                _checks.not_between("most_error", most_error),
+            ]
+        )
+        if asked and self.held_out is None:
+            message = (
+                f"abstain={abstain!r} rests on images held out, and this classifier has none. "
+                "Fit it with validation_data of some hundred images."
+            )
+            raise DataError(message)
+        if "unknown" in asked and self.familiarity is None:
+            message = (
+                "abstain='unknown' compares features with those of images held out, and this model has no last Dense "
+                "layer that takes features, or was fitted without validation_data."
+            )
+            raise ConfigurationError(message)
+        if asked and self.held_out is not None and self.held_out.multi_label and set(asked) != {"unknown"}:
+            message = f"abstain={abstain!r} is for one label an image. Accepted with several: None, or 'unknown'."
+            raise ConfigurationError(message)
+        return asked
+
+    def p_values(self, model: Any, seen: Seen) -> NDArray[np.float64] | None:
+        """Return for each image how often a familiar one looks at least as strange, `(N,)`."""
+        if self.familiarity is None or seen.features is None:
+            return None
+        return self.familiarity.p_values(seen.features, scores(model, seen.features))
+
+    def decide(
+        self,
+        asked: Sequence[str],
+        probabilities: NDArray[np.float32],
+        p_values: NDArray[np.float64] | None,
+        *,
+        coverage: float,
+        most_error: float,
+    ) -> dict[str, NDArray[np.bool_] | None]:
+        """Return which classes are in the set of each image, and which images are not answered at all.
+
+        Args:
+            asked: Of `ABSTAIN`.
+            probabilities: `float32 (N, K)`.
+            p_values: `float (N,)`: how often a familiar image looks as strange.
+            coverage: The share of images whose set holds the truth.
+            most_error: The share of answers that may be wrong.
+        """
+        sets, unknown = None, np.zeros(len(probabilities), bool)
+        held_out = self.held_out
+        if held_out is not None and "set" in asked:
+            sets = prediction_sets(probabilities, held_out.probabilities, held_out.y_true, coverage=coverage)
+        if held_out is not None and "unsure" in asked:
+            unknown |= probabilities.max(axis=1) < held_out.select(most_error).threshold
+        if p_values is not None:
+            unknown |= p_values < _STRANGE
+        return {"sets": sets, "unknown": unknown}
+
+    # --- keeping -------------------------------------------------------------------------------------------------
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as plain arrays, by name."""
+        found: dict[str, NDArray[Any]] = {}
+        if self.held_out is not None:
+            labels = self.held_out.y_true
+            labels = labels.astype(np.uint8 if labels.ndim == 2 else np.int64)
+            found |= zip(_HELD_OUT, (labels, self.held_out.probabilities.astype(np.float32)), strict=True)
+        if self.familiarity is not None:
+            learnt = self.familiarity
+            found |= zip(_FAMILIAR, (learnt.known, learnt.distances, learnt.energies), strict=True)
+        return found
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], classes: Sequence[Any]) -> Self:
+        """Return what `arrays` gave.
+
+        Raises:
+            ValueError: Names or shapes are others.
+        """
+        unknown = set(arrays) - {*_HELD_OUT, *_FAMILIAR}
+        dimensions = [arrays[name].ndim for name in _FAMILIAR if name in arrays]
+        if unknown or dimensions not in ([], [2, 1, 1]) or (arrays and not set(arrays).issuperset(_HELD_OUT)):
+            message = f"arrays {sorted(arrays)} are not those of a classifier"
+            raise ValueError(message)
+        if not arrays:
+            return cls()
+        held_out = Evaluation(*(arrays[name] for name in _HELD_OUT), classes=classes)
+        return cls(held_out, Familiarity(*(arrays[name] for name in _FAMILIAR)) if dimensions else None)
+
+
+def held_out(
+    training: Dataset,
+    validation: Dataset | None,
+    learnt: Transfer | None,
+    look_at: Callable[[Dataset], Seen],
+    *,
+    seed: int,
+) -> HeldOut | None:
+    """Return what a model may be judged by: validation images, or else training images from heads that missed them.
+
+    Args:
+        training: What was learnt from.
+        validation: What was validated on.
+        learnt: What transfer learning knows, where that was the way: features need not be computed again.
+        look_at: Sends images through the model.
+        seed: Of the training images whose features are kept.
+    """
+    solved = learnt is not None and not learnt.tuned
+    if validation is None:
+        if learnt is None or not solved:
+            return None
+        seen = Seen(learnt.embedded.positions, learnt.held_out)
+        source = "training images, each from a head that has not seen it"
+        return HeldOut(np.asarray(training.labels)[seen.positions], seen, None, source)
+    if learnt is not None and solved and learnt.validation is not None and learnt.validated is not None:
+        seen, known = (
+            Seen(learnt.validation.positions, learnt.validated, learnt.validation.features),
+            learnt.embedded.features,
+        )
+    else:
+        seen, known = look_at(validation), None
+        if seen.features is not None:
+            chosen = np.random.default_rng(seed).permutation(len(training))[:KNOWN]
+            known = look_at(training[np.sort(chosen)]).features
+    return HeldOut(np.asarray(validation.labels)[seen.positions], seen, known, "validation images")
+
+
+def out_of_fold(training: Dataset, learnt: Transfer, classes: Sequence[Any], temperature: float) -> Evaluation:
+    """Return the evaluation of training images, each from a head that has not seen it."""
+    images, found = training[learnt.embedded.positions], learnt.held_out
+    labels = np.asarray(images.labels)
+    if not learnt.tuned:  # else the temperature is that of another model
+        found = tempered(found, temperature, multi_label=labels.ndim == 2).astype(np.float32)
+    return Evaluation(labels, found, classes=classes, ids=images.ids, read=images.read)
+
+
+def scores(model: Any, features: Features) -> NDArray[np.float32]:
+    """Return what the head of a model makes of features, before softmax or sigmoid; of two classes, two scores."""
+    kernel, bias = architectures.head_of(model) or (np.zeros((features.shape[1], 1)), np.zeros(1))
+    found = features @ kernel + bias
+    found = np.concatenate([-found / 2, found / 2], axis=1) if found.shape[1] == 1 else found
+    return np.asarray(found, np.float32)
+
+
+def look(
+    model: Any, dataset: Dataset, *, num_classes: int, run: Callable[[Any, Dataset], tuple[Features, NDArray[np.int64]]]
+) -> Seen:
+    """Send images through a model once, and keep its features, where it has a head of its own.
+
+    Args:
+        model: A classifier.
+        dataset: The images; those that cannot be read are left out.
+        num_classes: K.
+        run: From a model and a dataset to its outputs, and the positions of their images.
+    """
+    if architectures.head_of(model) is None:
+        outputs, positions = run(model, dataset)
+        return Seen(positions, trainer.probabilities(outputs, num_classes))
+    outputs, positions = run(architectures.with_features(model), dataset)
+    width = outputs.shape[1] - model.output_shape[1]
+    return Seen(positions, trainer.probabilities(outputs[:, width:], num_classes), outputs[:, :width])

@@ -1,0 +1,156 @@
+"""`imgcls check`, `train` and `plan`: from images to a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgcls.cli._app import (
+    Data,
+    Image,
+    Json,
+    Label,
+    OnError,
+    Root,
+    Verbose,
+    app,
+    check_output,
+    level_of,
+    none,
+    print_json,
+    read_dataset,
+    summary,
+    tensorflow_started,
+    whole,
+)
+
+
+@app.command()
+def check(
+    data: Data,
+    *,
+    against: Annotated[
+        Path | None, typer.Option(help="Other images, such as a test set, that must hold none of these.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .json or .csv.")
+    ] = None,
+    image: Image = None,
+    label: Label = None,
+    root: Root = None,
+    json_: Json = False,
+    verbose: Verbose = "auto",
+) -> None:
+    """Find what is wrong with images before training: unreadable files, copies, leaks, odd classes, odd pictures.
+
+    Exit code 3: something was found that makes training fail or its figures wrong.
+
+    Example: imgcls check photos/ -o photos.html
+    """
+    from imgcls.datasets._data_report import check_path
+
+    if output is not None:
+        check_path(output)
+    report = read_dataset(data, image=image, label=label, root=root).check(verbose=level_of(verbose), against=against)
+    typer.echo(report.to_json() if json_ else str(report))
+    if output is not None:
+        report.save(output)
+        typer.echo(f"wrote {output}", err=True)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def train(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("model.imgcls"),
+    *,
+    architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
+    weights: Annotated[str, typer.Option(help="imagenet, the path of a weights file, none, or auto.")] = "auto",
+    image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
+    augmentation: Annotated[
+        str, typer.Option(help="light, standard, strong, overhead, shift, flip_shift, none, or auto.")
+    ] = "auto",
+    mixing: Annotated[str, typer.Option(help="mixup, cutmix, both, or none.")] = "none",
+    epochs: Annotated[str, typer.Option(help="How often every image is seen, at most, or auto.")] = "auto",
+    budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A folder for the state of training; the same command goes on from there.")
+    ] = None,
+    class_weight: Annotated[str, typer.Option(help="balanced or none.")] = "none",
+    seed: Annotated[int, typer.Option(help="Another seed, another split and other initial weights.")] = 0,
+    on_error: OnError = "skip",
+    image: Image = None,
+    label: Label = None,
+    root: Root = None,
+    json_: Json = False,
+    verbose: Verbose = "auto",
+) -> None:
+    """Train on a folder, evaluate on images never seen, save a bundle.
+
+    Ctrl-C keeps what was learnt. With --checkpoint, the same command goes on where it stopped, exactly.
+
+    Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
+    """
+    side, length, level = whole("image_size", image_size), whole("epochs", epochs), level_of(verbose)
+    check_output(output)
+    dataset = read_dataset(data, image=image, label=label, root=root)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+        from imgcls.classifier import train as train_classifier
+    classifier = ImageClassifier(
+        architecture,
+        weights=none(weights),
+        image_size=side,
+        augmentation=none(augmentation),
+        mixing=none(mixing),
+        epochs=length,
+        budget=none(budget),
+        class_weight=none(class_weight),
+        seed=seed,
+    )
+    try:
+        train_classifier(dataset, classifier, checkpoint=checkpoint, on_error=on_error, verbose=level)
+    except KeyboardInterrupt:
+        if hasattr(classifier, "history_") and classifier.history_.epochs:
+            classifier.save(output)
+            typer.echo(f"saved {output} as far as it was trained; not evaluated", err=True)
+        raise
+    classifier.save(output)
+    if json_:
+        print_json(summary(classifier.evaluation_) | {"output": str(output)})
+        return
+    typer.echo(str(classifier.evaluation_))
+    typer.echo(f"saved {output}")
+
+
+@app.command()
+def plan(
+    data: Data,
+    *,
+    architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
+    weights: Annotated[str, typer.Option(help="imagenet, the path of a weights file, none, or auto.")] = "auto",
+    image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
+    budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
+    seconds: Annotated[float, typer.Option(help="How long it may measure.")] = 20.0,
+    image: Image = None,
+    label: Label = None,
+    root: Root = None,
+    json_: Json = False,
+    verbose: Verbose = "auto",
+) -> None:
+    """Say what training would do, how long it would take, and what to expect of it.
+
+    Nothing is trained. With pretrained weights it measures for some seconds how accuracy grows with the number of
+    images, and of which class more would help.
+
+    Example: imgcls plan photos/ --budget 10min
+    """
+    side, level = whole("image_size", image_size), level_of(verbose)
+    dataset = read_dataset(data, image=image, label=label, root=root)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier, divide
+    classifier = ImageClassifier(architecture, weights=none(weights), image_size=side, budget=none(budget))
+    training, validation, _ = divide(dataset, verbose=level)
+    found = classifier.forecast(training, validation_data=validation, seconds=seconds, verbose=level)
+    typer.echo(found.to_json() if json_ else str(found))

@@ -1,0 +1,171 @@
+"""`imgcls evaluate`, `predict`, `explain` and `info`: what a bundle is good for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from imgcls.cli._app import (
+    Data,
+    Image,
+    Json,
+    Label,
+    Model,
+    OnError,
+    Root,
+    app,
+    check_model,
+    check_output,
+    complain,
+    print_facts,
+    print_json,
+    read_dataset,
+    tensorflow_started,
+)
+from imgcls.errors import ImgclsError, UnreadableImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from imgcls.classifier import ImageClassifier
+    from imgcls.datasets import Dataset
+    from imgcls.predictions import Prediction
+
+_CHUNK = 256  # images answered at a time
+_NAMED = 5  # images left out that are named one by one; `check` names all
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .md, .json or .csv.")
+    ] = None,
+    *,
+    on_error: OnError = "skip",
+    image: Image = None,
+    label: Label = None,
+    root: Root = None,
+    json_: Json = False,
+) -> None:
+    """Measure a model on labelled images, each figure with its 95 % interval.
+
+    Images that cannot be read are counted, and the first few named, on stderr.
+
+    Example: imgcls evaluate photos.imgcls more-photos/ -o report.html
+    """
+    check_model(model)
+    if output is not None:
+        from imgcls.metrics import check_report_path
+
+        check_report_path(output)
+    dataset = read_dataset(data, image=image, label=label, root=root)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    evaluation = ImageClassifier.load(model).evaluate(dataset, on_error=on_error)
+    for reason in list(evaluation.quarantined.values())[:_NAMED]:
+        typer.echo(f"left out: {reason}", err=True)
+    typer.echo(evaluation.to_json() if json_ else str(evaluation))
+    if output is not None:
+        typer.echo(f"wrote {evaluation.save(output)}", err=True)
+
+
+@app.command()
+def predict(
+    model: Model,
+    images: Annotated[list[str], typer.Argument(help="Image files or folders.")],
+    *,
+    abstain: Annotated[
+        list[str] | None, typer.Option(help="set, unsure or unknown: what may stand in place of a class. Repeatable.")
+    ] = None,
+    coverage: Annotated[float, typer.Option(help="Of --abstain set: how often a set shall hold the truth.")] = 0.9,
+    most_error: Annotated[float, typer.Option(help="Of --abstain unsure: how many answers may be wrong.")] = 0.05,
+    json_: Json = False,
+) -> None:
+    """Say what is in new images: one line an image.
+
+    Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
+
+    Example: imgcls predict photos.imgcls new.jpg --abstain set --abstain unknown
+    """
+    check_model(model)
+    datasets = [read_dataset(path, labelled=False) for path in images]
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    classifier = ImageClassifier.load(model)
+    refused = False
+    for dataset in datasets:
+        for one in _answers(classifier, dataset, abstain=abstain or None, coverage=coverage, most_error=most_error):
+            if isinstance(one, ImgclsError):
+                refused = True
+                complain(one)
+            elif json_:
+                probabilities = {str(name): round(value, 6) for name, value in one.probabilities.items()}
+                label = list(one.label) if isinstance(one.label, tuple) else one.label
+                answer = {"answer": one.answer} if abstain else {}
+                print_json({"id": one.id, "label": label, **answer, "probabilities": probabilities})
+            else:
+                typer.echo(f"{one.id}: {one}")
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    model: Model,
+    image: Annotated[Path, typer.Argument(help="An image file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("explained.png"),
+    *,
+    label: Annotated[str | None, typer.Option(help="The class to explain; else the likeliest.")] = None,
+    instead_of: Annotated[str | None, typer.Option(help="Explain why it is the class and not this one.")] = None,
+    method: Annotated[str, typer.Option(help="grad_cam, or occlusion.")] = "grad_cam",
+) -> None:
+    """Show where in an image the model finds what speaks for a class.
+
+    Example: imgcls explain photos.imgcls new.jpg -o new-explained.png
+    """
+    check_model(model)
+    check_output(output)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    classifier = ImageClassifier.load(model)
+    names = {str(name): name for name in classifier.classes_.tolist()}
+    wanted, other = (None if name is None else names.get(name, name) for name in (label, instead_of))
+    found = classifier.explain(image, wanted, instead_of=other, method=method)
+    figure: Any = found.show().figure
+    figure.savefig(output, dpi=150)
+    typer.echo(f"{image}: {found}")
+    typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def info(model: Model, *, json_: Json = False) -> None:
+    """Say what a model file holds. Checks its hashes; starts no TensorFlow."""
+    from imgcls import bundle
+
+    description, arrays, _ = bundle.load(model)
+    facts = {
+        "written by imgcls": description.get("imgcls"),
+        "architecture": description.get("architecture") or "your own",
+        "classes": description.get("classes"),
+        "input (height, width, channels)": description.get("blueprint", {}).get("input_shape"),
+        "parameters": int(sum(array.size for array in arrays)),
+        "epochs": len(description.get("history", {}).get("columns", {}).get("loss", [])),
+        "choices": {name: f"{value}: {reason}" for name, (value, reason) in description.get("choices", {}).items()},
+    }
+    print_facts(facts, json_=json_)
+
+
+def _answers(classifier: "ImageClassifier", dataset: "Dataset", **options: Any) -> "Iterator[Prediction | ImgclsError]":
+    """Yield a prediction for each image, or the error of one that cannot be read; the others are answered."""
+    for start in range(0, len(dataset), _CHUNK):
+        chunk = dataset[start : start + _CHUNK]
+        try:
+            yield from classifier.predict(chunk, **options)
+        except UnreadableImageError as error:
+            if len(chunk) == 1:
+                yield error
+            else:
+                for index in range(len(chunk)):
+                    yield from _answers(classifier, chunk[index : index + 1], **options)

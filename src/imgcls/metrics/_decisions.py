@@ -1,0 +1,236 @@
+"""From probabilities to decisions: sets that hold the truth as often as promised, abstaining, thresholds, costs.
+
+Every promise here rests on images that the model has not learnt from (they are called held out), and holds for images
+that come from where those came from.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks
+from imgcls.errors import ConfigurationError, DataError
+from imgcls.metrics._intervals import wilson
+from imgcls.metrics._ranking import Curve
+
+Floats = NDArray[np.float64]
+METHODS = ("lac", "raps")
+_RAPS_FREE, _RAPS_COST = 2, 0.01  # classes that cost nothing, and what each further one costs
+_CONFIDENCE = 0.95  # of a bound on the error
+_STARTS = (0.25, 0.5, 0.75, 1.0)  # shares of the images held out, from where on answers are let in
+
+
+def prediction_sets(
+    probabilities: NDArray[np.floating],
+    held_out: NDArray[np.floating],
+    y_held_out: NDArray[np.integer],
+    *,
+    coverage: float = 0.9,
+    method: str = "lac",
+    by_class: bool = False,
+) -> NDArray[np.bool_]:
+    """Return for each image a set of classes that holds the true one with a promised probability (split conformal).
+
+    "lac" gives the smallest sets on average: all classes with at least some probability (Sadinle, Lei and Wasserman,
+    JASA 2019, arXiv 1609.00451). "raps" gives hard images larger sets and never an empty one (Angelopoulos et al., ICLR
+    2021, arXiv 2009.14193; without the random choice at the edge, so that the same image always has the same set).
+
+    Args:
+        probabilities: `float (N, K)`.
+        held_out: `float (n, K)` of images that the model has not learnt from.
+        y_held_out: `int (n,)`.
+        coverage: The share of images whose set shall hold the truth, between 0 and 1.
+        method: "lac" or "raps".
+        by_class: Whether the promise shall hold for each class by itself; a class with too few images held out
+            (below 1 / (1 - coverage)) is then in every set.
+
+    Returns:
+        `bool (N, K)`.
+
+    Examples:
+        >>> import numpy as np
+        >>> random = np.random.default_rng(0)
+        >>> probabilities = random.dirichlet([0.3] * 4, 2_000)
+        >>> y_true = np.array([random.choice(4, p=row) for row in probabilities])
+        >>> sets = prediction_sets(probabilities[1000:], probabilities[:1000], y_true[:1000], coverage=0.9)
+        >>> bool(0.87 < sets[np.arange(1000), y_true[1000:]].mean() < 0.93)
+        True
+    """
+    _checks.refuse([_checks.unknown_name("method", method, METHODS), _checks.not_between("coverage", coverage)])
+    scores = _strangeness(probabilities, method)
+    known = _strangeness(held_out, method)[np.arange(len(held_out)), y_held_out]
+    if not by_class:
+        return np.asarray(scores <= _quantile(known, coverage))
+    limits = np.array([_quantile(known[y_held_out == code], coverage) for code in range(scores.shape[1])])
+    return np.asarray(scores <= limits)
+
+
+def _strangeness(probabilities: NDArray[np.floating], method: str) -> Floats:
+    """Return how badly each class fits each image, `(N, K)`: the lower, the sooner it is in the set."""
+    probabilities = np.asarray(probabilities, np.float64)
+    if method == "lac":
+        return np.asarray(1 - probabilities)
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ordered = np.take_along_axis(probabilities, order, axis=1)
+    before = np.cumsum(ordered, axis=1) - ordered  # the mass of the likelier classes: 0 for the likeliest
+    cost = _RAPS_COST * np.maximum(np.arange(1, ordered.shape[1] + 1) - _RAPS_FREE, 0)
+    found = np.empty_like(ordered)
+    np.put_along_axis(found, order, before + cost, axis=1)
+    return found
+
+
+def _quantile(scores: Floats, coverage: float) -> float:
+    """Return the conformal quantile: that of one image more than there are, and infinity where they are too few."""
+    rank = int(np.ceil((len(scores) + 1) * coverage - 1e-9))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else np.inf
+
+
+class Selection(NamedTuple):
+    """From which confidence on answers are given, and what that promises.
+
+    Attributes:
+        threshold: Answers with at least this probability are given; above 1 where no threshold keeps the promise.
+        coverage: The share of images held out that are answered.
+        error: The share of those answers that is wrong.
+        bound: With 95 % confidence, at most this share of later answers is wrong.
+    """
+
+    threshold: float
+    coverage: float
+    error: float
+    bound: float
+
+    def __str__(self) -> str:
+        if not self.coverage:
+            return "no confidence is high enough to promise so few errors: accept more, or hold out more images"
+        return (
+            f"answers {100 * self.coverage:.0f} % of images, at most {100 * self.bound:.2g} % of the answers wrong "
+            f"(95 % confidence; {100 * self.error:.2g} % held out)"
+        )
+
+
+def select(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, most_error: float) -> Selection:
+    """Find the lowest confidence from which on errors are rare enough, with 95 % confidence.
+
+    From the surest quarter, half, three quarters and all on, ever more answers are let in until the exact binomial
+    bound of Clopper and Pearson exceeds what was asked for. Each of the four searches ends at its first failure and may
+    fail by chance in a quarter of 5 %, so that their best result holds with 95 % (fixed-sequence testing with several
+    starts: Angelopoulos et al., Learn then Test, arXiv 2110.01052, section 2.3).
+
+    Args:
+        confidence: `float (n,)`: the probability of what was predicted for images held out.
+        right: `bool (n,)`: whether it was right.
+        most_error: The share of answers that may be wrong, between 0 and 1.
+
+    Examples:
+        >>> import numpy as np
+        >>> confidence = np.linspace(0.5, 1, 400)
+        >>> print(select(confidence, confidence > 0.6, most_error=0.05))
+        answers 82 % of images, at most 4.7 % of the answers wrong (95 % confidence; 2.1 % held out)
+    """
+    from scipy.stats import beta
+
+    _checks.refuse([_checks.not_between("most_error", most_error)])
+    order = np.argsort(-np.asarray(confidence), kind="stable")
+    ordered, wrong = np.asarray(confidence, np.float64)[order], np.cumsum(~np.asarray(right, bool)[order])
+    last = np.flatnonzero(np.append(np.diff(ordered) != 0, True))  # equal confidences stand or fall together
+    answered, errors = last + 1, wrong[last]
+    sure = 1 - (1 - _CONFIDENCE) / len(_STARTS)
+    bounds = np.where(errors < answered, beta.ppf(sure, errors + 1, np.maximum(answered - errors, 1e-9)), 1.0)
+    place = -1
+    for start in np.searchsorted(answered, np.ceil(np.array(_STARTS) * len(ordered))):
+        failed = np.flatnonzero(np.append(bounds[start:], np.inf) > most_error)[0]
+        place = max(place, int(start + failed) - 1 if failed else -1)
+    if place < 0:
+        return Selection(float(np.nextafter(1, 2)), 0.0, 0.0, 0.0)
+    share, error = answered[place] / len(ordered), errors[place] / answered[place]
+    return Selection(float(ordered[last[place]]), float(share), float(error), float(bounds[place]))
+
+
+class OperatingPoint(NamedTuple):
+    """A threshold of one class, and what it gives; intervals are Wilson's, of 95 %.
+
+    Attributes:
+        label: The class.
+        threshold: What has at least this probability is called of the class.
+        precision: The share of what is called so that is.
+        precision_interval: (lower, upper).
+        recall: The share of the class that is called so.
+        recall_interval: (lower, upper).
+    """
+
+    label: Any
+    threshold: float
+    precision: float
+    precision_interval: tuple[float, float]
+    recall: float
+    recall_interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        precision = "precision {:.3f} [{:.3f}, {:.3f}]".format(self.precision, *self.precision_interval)
+        recall = "recall {:.3f} [{:.3f}, {:.3f}]".format(self.recall, *self.recall_interval)
+        return f"{self.label!r} from a probability of {self.threshold:.3g}: {precision}, {recall}"
+
+
+def operating_point(
+    curve: Curve, label: Any, *, precision: float | None = None, recall: float | None = None
+) -> OperatingPoint | None:
+    """Return the threshold that reaches a precision with the highest recall, or a recall with the highest precision.
+
+    Args:
+        curve: Of the class.
+        label: Its name.
+        precision: The least precision; or
+        recall: the least recall.
+
+    Returns:
+        The point, or None where none reaches it.
+
+    Raises:
+        ConfigurationError: Both are given, or none.
+    """
+    if (precision is None) == (recall is None):
+        message = "say what to reach, one of the two: precision=0.95, or recall=0.95."
+        raise ConfigurationError(message)
+    if precision is not None:
+        reached, other = curve.precision >= precision, curve.recall
+    else:
+        reached, other = curve.recall >= (recall or 0.0), curve.precision
+    if not reached.any() or not curve.positives:
+        return None
+    place = int(np.where(reached, other, -1.0).argmax())
+    hits, called = int(curve.hits[place]), int(curve.hits[place] + curve.alarms[place])
+    ends = [(float(lower), float(upper)) for lower, upper in (wilson(hits, called), wilson(hits, curve.positives))]
+    return OperatingPoint(
+        label, float(curve.thresholds[place]), hits / called, ends[0], hits / curve.positives, ends[1]
+    )
+
+
+def cheapest(probabilities: NDArray[np.floating], costs: Any) -> NDArray[np.int64]:
+    """Return for each image the class whose expected cost is lowest, `int64 (N,)`.
+
+    Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
+
+    Args:
+        probabilities: `float (N, K)`.
+        costs: `float (K, K)`: row i, column j is the cost of saying j where i is true.
+
+    Raises:
+        DataError: The costs have another shape.
+
+    Examples:
+        >>> import numpy as np
+        >>> missed, alarm = 20, 1  # missing class 1 costs twenty times a false alarm
+        >>> cheapest(np.array([[0.9, 0.1], [0.98, 0.02]]), [[0, alarm], [missed, 0]]).tolist()
+        [1, 0]
+    """
+    costs = np.asarray(costs, np.float64)
+    classes = probabilities.shape[1]
+    if costs.shape != (classes, classes) or not np.isfinite(costs).all():
+        message = (
+            f"costs have the shape {costs.shape}. Accepted: finite numbers ({classes}, {classes}); row i, column j is "
+            "the cost of saying j where i is true."
+        )
+        raise DataError(message)
+    return np.asarray((probabilities @ costs).argmin(axis=1))

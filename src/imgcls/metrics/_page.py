@@ -1,0 +1,329 @@
+"""What the page and the card of an `Evaluation` say: plain facts, gathered once. `imgcls.report` writes them down."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import report
+from imgcls.errors import ImgclsError
+from imgcls.metrics import _thumbnails
+from imgcls.metrics._intervals import wilson
+from imgcls.metrics._thumbnails import Thumbnails
+from imgcls.plotting._confusion import clustered_order
+
+if TYPE_CHECKING:
+    from imgcls.metrics._evaluation import Evaluation
+
+ENDINGS = (".html", ".md", ".json", ".csv")
+_PER_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision")
+_LOSSES, _SUSPECTS, _LEAKED, _MISTAKES = 12, 24, 12, 8  # shown
+_ERRORS = (0.01, 0.05)  # of the answers that are given
+_FEW = 30  # images of a class; its own figures say little
+_OFF = 0.05  # calibration error that deserves a word
+_COMPACT = 40  # classes; more are a grid without numbers
+_MOST_ORDERED = 400  # classes; to order more takes longer than the page is worth
+_MOST_CELLS = 10_000  # cells of the matrix that are drawn
+_POINTS = 300  # of a curve
+
+
+def facts(
+    evaluation: "Evaluation",
+    *,
+    read: Callable[[int], NDArray[np.uint8]] | None = None,
+    explain: Callable[[Sequence[int]], Sequence[NDArray[np.float32]]] | None = None,
+    shortcuts: Callable[[], Sequence[Any]] | None = None,
+    quick: bool = False,
+) -> dict[str, Any]:
+    """Return everything that a page says.
+
+    Args:
+        evaluation: What is reported.
+        read: From a position to an image; None for a page without pictures.
+        explain: From positions to heat maps.
+        shortcuts: What beside the content gives classes away.
+        quick: Whether to leave out what looks at every image again: leaks, shortcuts, slices, heat maps.
+    """
+    search, thumbnails, several = _Search(quick=quick), Thumbnails(read), evaluation.multi_label
+    leaks = search("leaks", evaluation.leaks, "the images that were learnt from are not at hand")
+    found = {
+        "images": len(evaluation.y_true),
+        "classes": len(evaluation.classes),
+        "several": several,
+        "figures": _figures(evaluation),
+        "per_class": _per_class(evaluation),
+        "two_by_two": _two_by_two(evaluation) if several else [],
+        "losses": _losses(evaluation, thumbnails, None if read is None else partial(search, "heat maps", explain)),
+        "confusion": None if several else _confusion(evaluation, thumbnails),
+        "suspected": None if several else _suspected(evaluation, thumbnails),
+        "reliability": evaluation.reliability(),
+        "calibration_error": evaluation["calibration_error"],
+        "temperature": _choices(evaluation).get("temperature"),
+        "abstaining": [] if several else [(share, evaluation.select(share)) for share in _ERRORS],
+        "risk_coverage": None if several else _risk_coverage(evaluation),
+        "slices": search("slices", evaluation.slices, "there are no images to read") or [],
+        "leaks": leaks,
+        "leaked": _leaked(evaluation, leaks, thumbnails),
+        "shortcuts": search("shortcuts", shortcuts, "there are no images to search") or [],
+        "history": evaluation.about.get("history") or {},
+        "choices": _choices(evaluation),
+        "about": {
+            name: value
+            for name, value in evaluation.about.items()
+            if name not in {"choices", "history", "environment"} and value not in (None, "")
+        },
+        "environment": evaluation.about.get("environment") or {},
+        "quarantined": evaluation.quarantined,
+        "pictures": read is not None,
+        "left_out": search.left_out,
+    }
+    return found | {"summary": _summary(evaluation, found), "limits": _limits(evaluation, found)}
+
+
+def check_report_path(path: str | Path) -> None:
+    """Refuse a path that `Evaluation.save` cannot write to, before anything is measured.
+
+    Raises:
+        ConfigurationError: The ending is not one of .html, .md, .json and .csv, or the folder does not exist.
+    """
+    report.check_path(Path(path), ENDINGS, example="report.html")
+
+
+def to_csv(evaluation: "Evaluation") -> str:
+    """Return one row an image: id, true, predicted, probability of the predicted class, loss.
+
+    Several labels of one image are joined by "|".
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "true", "predicted", "probability", "loss"))
+    columns = (
+        evaluation.ids,
+        (_words(evaluation, code, "|") for code in evaluation.y_true),
+        (_words(evaluation, code, "|") for code in evaluation.y_pred),
+        evaluation.probabilities.max(axis=1).tolist(),
+        evaluation.losses.tolist(),
+    )
+    writer.writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+class _Search:
+    """Runs what may be impossible, and notes what was left out and why."""
+
+    def __init__(self, *, quick: bool) -> None:
+        self.left_out: list[str] = []
+        self._quick = quick
+
+    def __call__(self, name: str, search: Callable[..., Any] | None, otherwise: str, *given: Any) -> Any:
+        if self._quick:
+            self.left_out.append(f"{name}: a quick report was asked for")
+            return None
+        try:
+            found = None if search is None else search(*given)
+        except (ImgclsError, OSError) as error:  # such as images that were moved since
+            otherwise, found = str(error), None
+        if found is None:
+            self.left_out.append(f"{name}: {otherwise}")
+        return found
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+def _figures(evaluation: "Evaluation") -> list[dict[str, Any]]:
+    return [
+        {"name": name, "value": value, **evaluation.intervals[name]._asdict(), "share": name != "log_loss"}
+        for name, value in evaluation.items()
+    ]
+
+
+def _per_class(evaluation: "Evaluation") -> list[dict[str, Any]]:
+    return [
+        {
+            "name": str(name),
+            "support": int(row["support"]),
+            "figures": {one: (row[one], *evaluation.per_class_intervals[name][one]) for one in _PER_CLASS},
+        }
+        for name, row in evaluation.per_class.items()
+    ]
+
+
+def _two_by_two(evaluation: "Evaluation") -> list[dict[str, Any]]:
+    return [
+        {"name": str(name), "hits": int(d), "missed": int(c), "alarms": int(b), "rest": int(a)}
+        for name, ((a, b), (c, d)) in zip(evaluation.classes, evaluation.confusion, strict=True)
+    ]
+
+
+def _risk_coverage(evaluation: "Evaluation") -> dict[str, list[float]]:
+    wrong = np.cumsum(~evaluation.right[np.argsort(-evaluation.probabilities.max(axis=1), kind="stable")])
+    answered = np.arange(1, len(wrong) + 1)
+    lower, upper = wilson(wrong, answered)
+    some = np.unique(np.linspace(0, len(wrong) - 1, _POINTS).round().astype(int))
+    columns = {"coverage": answered / len(wrong), "risk": wrong / answered, "lower": lower, "upper": upper}
+    return {name: column[some].tolist() for name, column in columns.items()}
+
+
+def _choices(evaluation: "Evaluation") -> dict[str, tuple[str, str]]:
+    """Return the value and the reason of each choice."""
+    parts = {name: str(words).partition(": ") for name, words in (evaluation.about.get("choices") or {}).items()}
+    return {str(name): (value, reason) for name, (value, _, reason) in parts.items()}
+
+
+# --- images ------------------------------------------------------------------------------------------------------
+
+
+def _words(evaluation: "Evaluation", code: Any, between: str = ", ") -> str:
+    codes = np.flatnonzero(code) if evaluation.multi_label else [code]
+    return between.join(str(evaluation.classes[one]) for one in codes)
+
+
+def _shown(evaluation: "Evaluation", position: int) -> dict[str, Any]:
+    """Return what is said of one image."""
+    return {
+        "id": str(evaluation.ids[position]),
+        "true": _words(evaluation, evaluation.y_true[position]) or "none",
+        "predicted": _words(evaluation, evaluation.y_pred[position]) or "none",
+        "probability": float(evaluation.probabilities[position].max()),
+        "loss": float(evaluation.losses[position]),
+        "right": bool(evaluation.right[position]),
+        "picture": "",
+        "heat": "",
+    }
+
+
+def _confusion(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, Any]:
+    counts, size = evaluation.confusion, len(evaluation.classes)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    chosen = _thumbnails.of_cells(evaluation.y_true, evaluation.y_pred, evaluation.losses)
+    filled = np.flatnonzero(counts)
+    drawn = filled[np.argsort(-counts.ravel()[filled], kind="stable")[:_MOST_CELLS]]
+    cells = []
+    for true, predicted in zip(*(part.tolist() for part in np.unravel_index(drawn, counts.shape)), strict=True):
+        positions, shown = chosen[true, predicted]
+        pictures = [_shown(evaluation, place) for place in positions]
+        for one, place in zip(pictures[:shown], positions, strict=False):
+            one["picture"] = thumbnails.picture(place)
+        count, share = int(counts[true, predicted]), float(shares[true, predicted])
+        cells.append({"true": true, "predicted": predicted, "count": count, "share": share, "images": pictures})
+    codes = {name: code for code, name in enumerate(evaluation.classes)}
+    return {
+        "names": [str(name) for name in evaluation.classes],
+        "cells": sorted(cells, key=lambda one: (one["true"], one["predicted"])),
+        "not_drawn": len(filled) - len(drawn),
+        "mistakes": [(codes[true], codes[said], count) for true, said, count in evaluation.most_confused(_MISTAKES)],
+        "compact": size > _COMPACT,
+        "order": clustered_order(counts).tolist() if _COMPACT < size <= _MOST_ORDERED else [],
+    }
+
+
+def _losses(
+    evaluation: "Evaluation", thumbnails: Thumbnails, explain: Callable[..., Any] | None
+) -> list[dict[str, Any]]:
+    positions = np.argsort(-evaluation.losses, kind="stable")[:_LOSSES].tolist()
+    found = [_shown(evaluation, place) for place in positions]
+    for place, one in zip(positions, found, strict=True):
+        one["picture"] = thumbnails.picture(place, _thumbnails.LARGE)
+    maps = explain("the model is not at hand", positions) if explain is not None else None
+    for place, one, heat in zip(positions, found, maps if maps is not None else (), strict=maps is not None):
+        one["heat"] = thumbnails.with_heat(place, heat)
+    return found
+
+
+def _suspected(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, Any]:
+    from imgcls.metrics._label_errors import suspected_labels
+
+    positions, suggested = suspected_labels(evaluation.y_true, evaluation.probabilities)
+    found = []
+    for place, code in zip(positions[:_SUSPECTS].tolist(), suggested.tolist(), strict=False):
+        picture = thumbnails.picture(place)
+        found.append(_shown(evaluation, place) | {"suggested": str(evaluation.classes[code]), "picture": picture})
+    return {"count": len(positions), "images": found}
+
+
+def _leaked(evaluation: "Evaluation", leaks: Any, thumbnails: Thumbnails) -> list[dict[str, Any]]:
+    if leaks is None or not leaks.ids:
+        return []
+    places = {name: place for place, name in enumerate(evaluation.ids)}
+    positions = [places[name] for name in leaks.ids[:_LEAKED]]
+    return [_shown(evaluation, place) | {"picture": thumbnails.picture(place)} for place in positions]
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
+    """Return the page in a few sentences, the most important one first."""
+    lower, upper, _ = evaluation.intervals["accuracy"]
+    ends = f"[{100 * lower:.1f}, {100 * upper:.1f}]"
+    what = "Every label right" if evaluation.multi_label else "Right"
+    right = f"{what} on {_percent(evaluation.accuracy)} of {_count(len(evaluation.y_true), 'image')} {ends}."
+    sentences = [right]
+    if next(iter(evaluation)) != "accuracy":
+        lower, upper, _ = evaluation.intervals["balanced_accuracy"]
+        mean = (
+            f"Mean recall over classes {evaluation.balanced_accuracy:.3f} [{lower:.3f}, {upper:.3f}]: it comes first "
+            f"because the largest class has {evaluation.imbalance:.1f} times the images of the smallest."
+        )
+        sentences = [mean, right]
+    seen = [row for row in found["per_class"] if row["support"]]
+    weakest = min(seen, key=lambda row: (row["figures"]["recall"][0], -row["support"]), default=None)
+    if weakest is not None and weakest["figures"]["recall"][0] < 1:
+        recall, low, high = weakest["figures"]["recall"]
+        sentences.append(
+            f"Weakest class: {weakest['name']} (recall {recall:.2f} [{low:.2f}, {high:.2f}] "
+            f"of {_count(weakest['support'], 'image')})."
+        )
+    for true, predicted, count in evaluation.most_confused(1):
+        sentences.append(f"Commonest mistake: {true} taken for {predicted} ({count:,}).")
+    value = found["temperature"][0] if found["temperature"] else "1.0"
+    after = "" if value in {"1.0", "1"} else f" after the temperature {value}"
+    sentences.append(f"Probabilities: {evaluation['calibration_error']:.2f} off on average{after}.")
+    suspected = (found["suspected"] or {"count": 0})["count"]
+    if suspected:
+        sentences.append(f"{_count(suspected, 'label')} may be wrong.")
+    if found["leaks"] is not None and found["leaks"].ids:
+        verb = "was" if len(found["leaks"].ids) == 1 else "were"
+        sentences.append(f"{_count(len(found['leaks'].ids), 'image')} {verb} learnt from before.")
+    if evaluation.quarantined:
+        sentences.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and are left out.")
+    return sentences
+
+
+def _limits(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
+    """Return what the figures do not say, in words."""
+    always = (
+        "The figures speak of images like those that were measured. Intervals say how far they may be off because "
+        "these images are a sample, and not whether later images are like them."
+    )
+    said = [always]
+    few = [row["name"] for row in found["per_class"] if row["support"] < _FEW]
+    if few:
+        names = ", ".join(few[:5]) + (f" and {len(few) - 5:,} more" if len(few) > 5 else "")
+        said.append(f"Fewer than {_FEW} images were measured of: {names}.")
+    error = evaluation["calibration_error"]
+    if math.isfinite(error) and error > _OFF:
+        said.append(f"Probabilities are {error:.2f} off on average: do not take them at their word.")
+    said += [f"Worse than the rest: {one}." for one in found["slices"] if one.worse]
+    said += [f"Classes differ by something other than content: {one}." for one in found["shortcuts"] if one.found]
+    if found["leaks"] is not None and found["leaks"].ids:
+        said.append(f"{found['leaks']}.")
+    if evaluation.quarantined:
+        said.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and are not in the figures.")
+    said += [f"Not looked at: {one}." for one in found["left_out"]]
+    return said

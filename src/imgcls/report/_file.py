@@ -1,0 +1,45 @@
+"""Reports as files: endings that are refused before work is done, and a file that is whole or not there."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from imgcls._checks import did_you_mean
+from imgcls.errors import ConfigurationError
+
+
+def check_path(path: Path, endings: Sequence[str], *, example: str) -> None:
+    """Refuse a path that a report cannot be saved to, before any image is looked at.
+
+    Args:
+        path: Where to.
+        endings: Those that are accepted, such as ".html".
+        example: A name of such a file.
+
+    Raises:
+        ConfigurationError: The ending is another one, the path is a folder, or its folder does not exist.
+    """
+    if path.suffix.lower() not in endings:
+        near = did_you_mean(path.suffix, endings)
+        message = f"{str(path)!r} ends with {path.suffix!r}.{near} Accepted: {', '.join(endings)}."
+        raise ConfigurationError(message)
+    if path.is_dir():
+        message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / example)!r}."
+        raise ConfigurationError(message)
+    if not path.parent.is_dir():
+        message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
+        raise ConfigurationError(message)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file beside `path` and rename it, so that a reader never meets half a report."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(text)
+        Path(name).chmod(0o644)  # mkstemp's files are for their owner alone
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

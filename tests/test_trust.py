@@ -1,0 +1,217 @@
+"""What is learnt from images held out: the temperature, sets, unknown images; in use, and after loading."""
+
+import pickle
+
+import numpy as np
+import pytest
+from keras import layers
+from sklearn.metrics import log_loss
+
+from imgcls import BundleError, ConfigurationError, DataError, Dataset, ImageClassifier, bundle
+from imgcls.metrics import Evaluation
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return Dataset.builtin("digits").split((0.5, 0.25, 0.25))
+
+
+@pytest.fixture(scope="module")
+def fitted(parts):
+    training, validation, _ = parts
+    return ImageClassifier("small_cnn", image_size=8, epochs=4).fit(training, validation_data=validation, verbose=0)
+
+
+def test_the_temperature_changes_no_answer_and_lowers_the_loss_where_it_was_fitted(parts, fitted):
+    training, validation, test = parts
+    plain = ImageClassifier("small_cnn", image_size=8, epochs=4).fit(training, verbose=0)  # validation is only measured
+    assert plain.temperature_ == 1
+    assert plain.choices_["temperature"].reason == "no images were held out to fit it by; give validation_data"
+    assert fitted.temperature_ != 1
+    for part in (validation, test):
+        before, after = (one.predict_proba(part) for one in (plain, fitted))
+        np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+        scores = np.log(before) / fitted.temperature_
+        expected = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(after, expected, atol=1e-4)
+    losses = [log_loss(validation.labels, one.predict_proba(validation), labels=range(10)) for one in (plain, fitted)]
+    assert losses[1] < losses[0]
+
+
+def test_what_was_held_out_is_kept_as_the_model_sees_it_now(parts, fitted):
+    _, validation, _ = parts
+    held_out = fitted.held_out_
+    np.testing.assert_array_equal(held_out.y_true, validation.labels)
+    np.testing.assert_allclose(held_out.probabilities, fitted.predict_proba(validation), atol=1e-5)
+    assert f"and {held_out.log_loss:.3f} after" in fitted.choices_["temperature"].reason
+
+
+def test_sets_hold_the_truth_and_answers_follow(parts, fitted):
+    _, _, test = parts
+    sets = fitted.predict(test, abstain="set", coverage=0.95)
+    hit = sets.sets[np.arange(len(test)), np.asarray(test.labels)]
+    assert hit.mean() == pytest.approx(0.95, abs=0.04)  # 450 held out, 450 new: three standard errors are 0.044
+    for one, row in zip(sets, sets.sets, strict=True):
+        assert set(one.candidates) == {name for name, inside in zip(sets.classes, row, strict=True) if inside}
+        single = len(one.candidates) == 1
+        assert one.answer == (one.candidates[0] if single else one.candidates or "unknown")
+        assert str(one) == (
+            f"{one.label} {one.probability:.2f}" if single else " or ".join(one.candidates) or "unknown"
+        )
+    assert sets.answers == [one.answer for one in sets]
+    assert sets[3:5].answers == sets.answers[3:5]
+    frame = sets.to_frame()
+    assert frame["answer"].tolist() == [one if isinstance(one, str) else "|".join(one) for one in sets.answers]
+    assert "answer" not in fitted.predict(test[:3]).to_frame()
+
+
+def test_the_unsure_are_those_below_the_threshold_of_images_held_out(parts, fitted):
+    _, _, test = parts
+    found = fitted.predict(test, abstain="unsure", most_error=0.05)
+    threshold = fitted.held_out_.select(0.05).threshold
+    np.testing.assert_array_equal(found.unknown, fitted.predict_proba(test).max(axis=1) < threshold)
+    answered = ~found.unknown
+    assert (np.asarray(found)[answered] == np.array(test.classes)[np.asarray(test.labels)][answered]).mean() > 0.95
+    assert {one.answer for one in found if one.unknown} <= {"unknown"}
+
+
+def test_unknown_images_are_not_answered_and_familiar_ones_are(parts, fitted):
+    _, _, test = parts
+    # small pictures of other things: gratings, and blocks
+    rows, columns = np.mgrid[:8, :8]
+    gratings = [128 + 127 * np.sin(rows * step + columns * (step / 2)) for step in np.linspace(1, 3, 30)]
+    others = np.stack(gratings).astype(np.uint8)[..., None]
+    familiar = fitted.predict(test, abstain="unknown").unknown.mean()
+    assert familiar < 0.1
+    assert fitted.predict(others, abstain="unknown").unknown.mean() > 3 * familiar + 0.1
+    assert fitted.predict(test.read(0), abstain=["set", "unknown"]).answer is not None
+
+
+def test_all_of_it_is_saved_and_loaded(parts, fitted, tmp_path):
+    _, _, test = parts
+    loaded = ImageClassifier.load(fitted.save(tmp_path / "a.imgcls"))
+    assert loaded.temperature_ == fitted.temperature_
+    assert dict(loaded.held_out_) == dict(fitted.held_out_)
+    for abstain in ("set", "unsure", "unknown", ("set", "unknown")):
+        assert loaded.predict(test, abstain=abstain).answers == fitted.predict(test, abstain=abstain).answers
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.predict(test, abstain="set").answers == fitted.predict(test, abstain="set").answers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"held_out/labels": np.zeros(3, np.int64)},
+        {"held_out/labels": np.full(2, 77), "held_out/probabilities": np.full((2, 10), 0.1, np.float32)},
+        {"familiarity/known": np.zeros((2, 3), np.float16)},
+        {"other/things": np.zeros(2)},
+    ],
+)
+def test_arrays_that_make_no_sense_are_refused(fitted, tmp_path, change):
+    description, arrays, named = bundle.load(fitted.save(tmp_path / "a.imgcls"))
+    kept = {} if "familiarity/known" in change else named
+    bundle.save(tmp_path / "bad.imgcls", description, arrays, kept | change)
+    with pytest.raises(BundleError, match="does not describe a classifier that this imgcls can build"):
+        ImageClassifier.load(tmp_path / "bad.imgcls")
+
+
+def test_a_head_that_was_solved_holds_out_by_turns(parts, tmp_path):
+    training, _, test = parts
+    pretrained = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(test, verbose=0)
+    weights = tmp_path / "backbone.weights.h5"
+    pretrained.model_.get_layer("backbone").save_weights(weights)
+    classifier = ImageClassifier("small_cnn", weights=weights, image_size=16).fit(training[:300], verbose=0)
+    assert isinstance(classifier.out_of_fold_, Evaluation)
+    assert dict(classifier.held_out_) == pytest.approx(dict(classifier.out_of_fold_), rel=1e-4, abs=1e-6)
+    assert "each from a head that has not seen it" in classifier.choices_["temperature"].reason
+    labels = [training.classes[code] for code in classifier.out_of_fold_.y_true]
+    assert labels == [training.classes[code] for code in np.asarray(training.labels)[:300]]
+    with pytest.raises(ConfigurationError, match="abstain='unknown' compares"):
+        classifier.predict(test[:3], abstain="unknown")
+
+
+def test_several_labels_have_a_temperature_and_no_sets():
+    random = np.random.default_rng(0)
+    indicator = random.integers(0, 2, (160, 2)).astype(np.uint8)
+    images = random.integers(0, 60, (160, 8, 8, 1)).astype(np.uint8)
+    images[:, :, :4] += (120 * indicator[:, 0]).astype(np.uint8)[:, None, None, None]
+    images[:, :, 4:] += (120 * indicator[:, 1]).astype(np.uint8)[:, None, None, None]
+    labels = [[name for name, one in zip(("left", "right"), row, strict=True) if one] for row in indicator]
+    training, validation = (
+        Dataset.from_arrays(images[part], labels[part], classes=["left", "right"])
+        for part in (slice(100), slice(100, 160))
+    )
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=8).fit(
+        training, validation_data=validation, verbose=0
+    )
+    assert classifier.held_out_.multi_label
+    assert classifier.predict(validation[:5], abstain="unknown").unknown.shape == (5,)
+    with pytest.raises(ConfigurationError) as caught:
+        classifier.predict(validation[:5], abstain="set")
+    assert str(caught.value) == "abstain='set' is for one label an image. Accepted with several: None, or 'unknown'."
+
+
+def test_a_model_that_ends_otherwise_stays_as_it_is(parts):
+    import keras
+
+    def odd(input_shape, num_classes):
+        stages = [layers.Conv2D(num_classes, 3, strides=2), layers.GlobalAveragePooling2D(), layers.Softmax()]
+        return keras.Sequential([keras.Input(input_shape), *stages])
+
+    training, validation, _ = parts
+    classifier = ImageClassifier(odd, image_size=8, epochs=1).fit(training[:200], validation_data=validation, verbose=0)
+    assert classifier.choices_["temperature"] == (
+        1.0,
+        "the model does not end with Dense scores that a temperature could divide",
+    )
+    assert classifier.predict(validation, abstain="set", coverage=0.5).sets.any()
+    with pytest.raises(ConfigurationError) as caught:
+        classifier.predict(validation[:2], abstain="unknown")
+    assert str(caught.value) == (
+        "abstain='unknown' compares features with those of images held out, and this model has no last Dense layer that takes features, or was fitted without validation_data."
+    )
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_what_cannot_be_promised_is_refused_in_words(parts, count):
+    training, validation, _ = parts
+    held_out = {"validation_data": validation[:count]} if count else {}
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(training[:64], **held_out, verbose=0)
+    assert classifier.held_out_ is None
+    if count:
+        reason = "only 5 validation images; from fewer than 20 nothing is learnt"
+        assert classifier.choices_["temperature"] == (1.0, reason)
+    with pytest.raises(DataError) as caught:
+        classifier.predict(training[:3], abstain="set")
+    assert str(caught.value) == (
+        "abstain='set' rests on images held out, and this classifier has none. Fit it with validation_data of some hundred images."
+    )
+
+
+def test_wrong_arguments_are_refused_all_at_once(parts, fitted):
+    with pytest.raises(ConfigurationError) as caught:
+        fitted.predict(parts[2][:3], abstain=["sets"], coverage=90, most_error=0)
+    assert str(caught.value) == (
+        "3 arguments are wrong:\n"
+        "- abstain='sets' is not known. Did you mean 'set'? Accepted: set, unsure, unknown.\n"
+        "- coverage=90 is not accepted. Accepted: a number between 0 and 1.\n"
+        "- most_error=0 is not accepted. Accepted: a number between 0 and 1."
+    )
+
+
+def test_leaks_are_found_and_measured_without(parts, fitted):
+    training, _, test = parts
+    clean = fitted.evaluate(test[:60])
+    assert str(clean.leaks()) == "none of the 60 images was learnt from"
+    pixels = np.stack([*(test.read(place) for place in range(60)), *(training.read(place) for place in range(20))])
+    labels = [
+        data.classes[code] for data, count in ((test, 60), (training, 20)) for code in np.asarray(data.labels)[:count]
+    ]
+    mixed = fitted.evaluate(Dataset.from_arrays(pixels, labels, classes=list(test.classes)))
+    found = mixed.leaks()
+    assert found.ids == mixed.ids[60:]
+    assert found.accuracy_without == pytest.approx(clean.accuracy)
+    assert str(found) == (
+        f"20 of 80 images are copies of images that were learnt from: accuracy {mixed.accuracy:.3f} with them, {clean.accuracy:.3f} without"
+    )
+    assert Evaluation(clean.y_true, clean.probabilities, classes=clean.classes).leaks() is None
