@@ -6,17 +6,20 @@
 # %%
 from imgcls import Dataset, ImageClassifier
 
-training, test = Dataset.builtin("digits").split((0.8, 0.2), seed=0)
-classifier = ImageClassifier("small_cnn", image_size=16, epochs=4).fit(training, verbose=0)
+training, validation, test = Dataset.builtin("digits").split((0.7, 0.15, 0.15), seed=0)
+classifier = ImageClassifier("small_cnn", image_size=16, epochs=4)
+classifier.fit(training, validation_data=validation, verbose=0)
 evaluation = classifier.evaluate(test)
 
 # %% [markdown]
 # ## Accuracy, precision, recall, F1
-# An evaluation is a mapping of figures. Macro means: the mean over classes.
+# An evaluation is a mapping of figures. Macro means: the mean over classes. Each figure has a 95 % interval: what it
+# may be, judged from so few images.
 
 # %%
 for name, value in evaluation.items():
-    print(f"{name:18} {value:.3f}")
+    lower, upper, method = evaluation.intervals[name]
+    print(f"{name:27} {value:.3f}  [{lower:.3f}, {upper:.3f}]  {method}")
 
 # %% [markdown]
 # ## The report
@@ -48,6 +51,20 @@ for true, predicted, count in evaluation.most_confused(3):
 
 # %%
 print(evaluation.top_losses(5).to_string(index=False))
+
+# %% [markdown]
+# ## Questions
+# Which images does the model know already? How sure must an answer be, so that at most 2 % are wrong? Which labels look
+# wrong? Is another classifier better, or can these images not tell?
+
+# %%
+print(evaluation.leaks())
+print(evaluation.select(most_error=0.02))
+print(evaluation.label_errors(3).to_string(index=False))
+
+# %%
+other = ImageClassifier("small_cnn", image_size=8, epochs=4).fit(training, validation_data=validation, verbose=0)
+print(evaluation.compare(other.evaluate(test)))
 
 # %% [markdown]
 # ## For another program

@@ -34,6 +34,17 @@ evaluation.plot(normalize=True)
 plt.show()
 
 # %% [markdown]
+# ## Each class with its interval, and what a probability of 0.9 means
+
+# %%
+evaluation.plot("classes")
+plt.show()
+
+# %%
+evaluation.plot("reliability")
+plt.show()
+
+# %% [markdown]
 # ## Images with their labels
 # Wrong ones are red: true label → predicted label.
 
@@ -46,6 +57,16 @@ plt.show()
 
 # %%
 evaluation.show_top_losses(12)
+plt.show()
+
+# %% [markdown]
+# ## Where it looked
+# For the image it finds hardest: what speaks for the class that it said, and not for the true one.
+
+# %%
+hardest = evaluation.top_losses(1).iloc[0]
+image = test.read(int(hardest.name))
+classifier.explain(image, hardest["predicted"], instead_of=hardest["true"], method="occlusion").show()
 plt.show()
 
 # %% [markdown]

@@ -13,8 +13,9 @@ from matplotlib import pyplot as plt
 from imgcls import Dataset, ImageClassifier
 from imgcls.datasets import write_png
 
-training, test = Dataset.builtin("digits").split((0.8, 0.2), seed=0)
-classifier = ImageClassifier("small_cnn", image_size=16, epochs=5).fit(training, verbose=0)
+training, validation, test = Dataset.builtin("digits").split((0.7, 0.15, 0.15), seed=0)
+classifier = ImageClassifier("small_cnn", image_size=16, epochs=5)
+classifier.fit(training, validation_data=validation, verbose=0)
 folder = Path(tempfile.mkdtemp(prefix="imgcls-predict-"))
 
 # %% [markdown]
@@ -58,6 +59,19 @@ plt.show()
 # %%
 true = np.array([sample.label for sample in test[:16]])
 print(np.sum(true == np.asarray(predictions)), "of 16 are right")
+
+# %% [markdown]
+# ## Not sure, or not known
+# Sets hold the truth as often as they promise; an image that is unlike those that were learnt from is "unknown". Here
+# the last image is noise.
+
+# %%
+noise = np.random.default_rng(0).integers(0, 256, (8, 8, 1), np.uint8)
+print(
+    loaded.predict(
+        [*(test.read(place) for place in range(8)), noise], abstain=["set", "unknown"], coverage=0.99
+    ).answers
+)
 
 # %% [markdown]
 # The loaded classifier gives the same probabilities as the one that was saved.

@@ -76,7 +76,7 @@ def test_csv_with_columns_of_other_names(photos, tmp_path):
 
 @pytest.mark.parametrize("verb", ["check", "train", "evaluate"])
 def test_columns_of_what_has_none_are_refused(verb, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "_check_model", lambda path: None)
+    monkeypatch.setattr("imgcls.cli._use.check_model", lambda path: None)
     before = ["model.imgcls"] if verb == "evaluate" else []
     given = [verb, *before, str(photos), "--label", "species", "--root", str(tmp_path)]
     refused = CliRunner().invoke(cli.app, given).exception

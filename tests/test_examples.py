@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
+SCRIPTS = sorted(EXAMPLES.glob("[0-9][0-9]_*.py"))
 NOTEBOOKS = sorted((EXAMPLES / "notebooks").glob("*.ipynb"))
 
 
@@ -36,7 +36,7 @@ def drawn(monkeypatch, tmp_path):
 
 
 def test_the_seven_steps_come_first():
-    assert [script.name[:3] for script in SCRIPTS] == [f"0{step}_" for step in range(1, 10)]
+    assert [script.name[:3] for script in SCRIPTS] == [f"{step:02d}_" for step in range(1, len(SCRIPTS) + 1)]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

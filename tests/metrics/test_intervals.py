@@ -21,7 +21,7 @@ def test_wilson_of_nothing_is_anything():
 
 
 def test_a_sure_figure_has_no_interval_and_an_unsure_one_stays_within_0_and_1():
-    assert [float(end) for end in logit_interval(1.0, 0.0)] == [1, 1]
+    assert [float(end) for end in logit_interval(1.0, 0.0)] == pytest.approx([1, 1], abs=1e-8)
     lower, upper = logit_interval([0.5, 0.99], [0.4, 0.02])
     assert (lower > 0).all()
     assert (upper < 1).all()
@@ -45,6 +45,21 @@ def test_drawing_cells_is_drawing_images():
         one_by_one.append(balanced(table)[0, 0])
     assert by_cells.mean() == pytest.approx(np.mean(one_by_one), abs=4 * np.std(one_by_one) / 1000**0.5)
     assert by_cells.std() == pytest.approx(np.std(one_by_one), rel=0.1)
+
+
+def test_a_perfect_score_on_few_images_is_no_proof():
+    """Of 30 images of each of two classes all are right: no figure may say that it is sure."""
+    y_true = np.repeat([0, 1], 30)
+    found = Evaluation(y_true, 0.1 + 0.8 * np.eye(2)[y_true], classes="ab")
+    alone = binomtest(30, 30).proportion_ci(method="wilson").low
+    for name in ("balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"):
+        lower, upper, method = found.intervals[name]
+        assert (upper, method) == (1, "Wilson of each class")
+        assert lower == pytest.approx(1 - (1 - alone) / 2**0.5)
+    for name in ("roc_auc", "average_precision"):
+        lower, upper, _ = found.intervals[name]
+        assert 0.85 < lower < 0.99
+        assert upper == 1
 
 
 @pytest.mark.parametrize("count", [500, 7_001])

@@ -90,7 +90,7 @@ class Selection(NamedTuple):
     """From which confidence on answers are given, and what that promises.
 
     Attributes:
-        threshold: Answers with at least this probability are given; above 1 where no threshold keeps the promise.
+        threshold: Answers with at least this probability are given; infinite where none keeps the promise.
         coverage: The share of images held out that are answered.
         error: The share of those answers that is wrong.
         bound: With 95 % confidence, at most this share of later answers is wrong.
@@ -143,7 +143,7 @@ def select(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, most_e
         failed = np.flatnonzero(np.append(bounds[start:], np.inf) > most_error)[0]
         place = max(place, int(start + failed) - 1 if failed else -1)
     if place < 0:
-        return Selection(float(np.nextafter(1, 2)), 0.0, 0.0, 0.0)
+        return Selection(np.inf, 0.0, 0.0, 0.0)
     share, error = answered[place] / len(ordered), errors[place] / answered[place]
     return Selection(float(ordered[last[place]]), float(share), float(error), float(bounds[place]))
 

@@ -20,6 +20,7 @@ from imgcls.metrics._intervals import (
 Floats = NDArray[np.float64]
 _SMALLEST = 1e-7  # a probability of 0 for the true class costs -ln(1e-7) = 16.1, not infinity
 _ROWS = 65_536  # looked at together
+_COMBINED = "Wilson of each class"
 _WILSON, _TABLES, _IMAGES = "Wilson", "bootstrap of the confusion matrix", "bootstrap of images"
 _STUDENTIZED, _REFLECTED, _DELONG, _BOYD = "bootstrap-t", "bootstrap, reflected", "DeLong, logit", "Boyd, logit"
 
@@ -162,6 +163,13 @@ def macro(seen: Outcome, table: NDArray[np.int64]) -> dict[str, tuple[float, Int
     else:
         draws, method = bootstrap_counts(table, lambda tables: Counts.of(tables, multi_label=False).means()), _TABLES
     lower, upper = percentiles(draws)
+    counts = Counts.of(table, multi_label=multi_label)
+    if (counts.hits == counts.true).all() and (counts.hits == counts.predicted).all():
+        # Where nothing is wrong, drawing again finds nothing either: Wilson's intervals of the classes are combined
+        # (MOVER: Zou and Donner, Statistics in Medicine 27, 2008).
+        short = 1 - wilson(counts.hits, counts.true)[0][counts.true > 0]
+        lower, method = np.full(len(MEANS), 1 - np.sqrt(np.square(short).sum()) / len(short)), _COMBINED
+        lower = np.minimum(lower, values)
     return {
         name: (float(values[place]), Interval(float(lower[place]), float(upper[place]), method))
         for place, name in enumerate(MEANS)

@@ -58,6 +58,8 @@ def wilson(hits: Any, count: Any) -> tuple[Floats, Floats]:
 def logit_interval(value: Any, error: Any) -> tuple[Floats, Floats]:
     """Return the normal interval of a figure between 0 and 1, made on the logit scale, where it cannot leave them.
 
+    On that scale 0 and 1 lie nowhere: a figure nearer to them than its error counts as that far away.
+
     Args:
         value: The figure.
         error: Its standard error.
@@ -68,11 +70,11 @@ def logit_interval(value: Any, error: Any) -> tuple[Floats, Floats]:
         (0.752, 0.964)
     """
     value, error = np.asarray(value, float), np.asarray(error, float)
-    inside = np.clip(value, 1e-9, 1 - 1e-9)
+    inside = np.clip(value, np.minimum(error, 0.5), 1 - np.minimum(error, 0.5))
+    inside = np.clip(inside, 1e-9, 1 - 1e-9)
     middle, half = np.log(inside / (1 - inside)), Z * error / (inside * (1 - inside))
     lower, upper = (1 / (1 + np.exp(-np.clip(middle + sign * half, -700, 700))) for sign in (-1, 1))
-    sure = error <= 0
-    return np.where(sure, value, lower), np.where(sure, value, upper)
+    return np.minimum(lower, value), np.maximum(upper, value)
 
 
 def bootstrap_counts(counts: NDArray[np.int64], figure: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:

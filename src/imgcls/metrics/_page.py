@@ -59,9 +59,11 @@ def facts(
         "figures": _figures(evaluation),
         "per_class": _per_class(evaluation),
         "two_by_two": _two_by_two(evaluation) if several else [],
+        # In the order in which pictures are wanted, should the page have no room for all.
         "losses": _losses(evaluation, thumbnails, None if read is None else partial(search, "heat maps", explain)),
-        "confusion": None if several else _confusion(evaluation, thumbnails),
         "suspected": None if several else _suspected(evaluation, thumbnails),
+        "leaked": _leaked(evaluation, leaks, thumbnails),
+        "confusion": None if several else _confusion(evaluation, thumbnails),
         "reliability": evaluation.reliability(),
         "calibration_error": evaluation["calibration_error"],
         "temperature": _choices(evaluation).get("temperature"),
@@ -69,7 +71,6 @@ def facts(
         "risk_coverage": None if several else _risk_coverage(evaluation),
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
         "leaks": leaks,
-        "leaked": _leaked(evaluation, leaks, thumbnails),
         "shortcuts": search("shortcuts", shortcuts, "there are no images to search") or [],
         "history": evaluation.about.get("history") or {},
         "choices": _choices(evaluation),
@@ -276,11 +277,10 @@ def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
     sentences = [right]
     if next(iter(evaluation)) != "accuracy":
         lower, upper, _ = evaluation.intervals["balanced_accuracy"]
-        mean = (
-            f"Mean recall over classes {evaluation.balanced_accuracy:.3f} [{lower:.3f}, {upper:.3f}]: it comes first "
-            f"because the largest class has {evaluation.imbalance:.1f} times the images of the smallest."
-        )
-        sentences = [mean, right]
+        sentences = [
+            f"Mean recall over classes {evaluation.balanced_accuracy:.3f} [{lower:.3f}, {upper:.3f}].",
+            f"It stands first because classes differ {evaluation.imbalance:.1f} to 1 in size. {right}",
+        ]
     seen = [row for row in found["per_class"] if row["support"]]
     weakest = min(seen, key=lambda row: (row["figures"]["recall"][0], -row["support"]), default=None)
     if weakest is not None and weakest["figures"]["recall"][0] < 1:

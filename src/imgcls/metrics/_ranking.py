@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+_HALF = 0.5  # of an image: the continuity correction
 _LOOKED_AT = 50_000  # images from which the variance of a mean of areas is estimated, at most
 
 
@@ -104,9 +105,10 @@ def ranking(is_class: NDArray[np.bool_], probabilities: NDArray[np.floating]) ->
     area = float(beaten.mean())
     spread = _spread_of_others(others_below, others_up_to, mine_below, mine_up_to, negatives, area)
     error = np.sqrt((beaten.var(ddof=1) / positives if positives > 1 else 0.0) + spread / negatives)
+    error = error or _HALF / min(positives, negatives)  # of few that none outranks, not all later ones need be so
     hits, predicted = positives - mine_below, len(everything) - below
     precision = float((hits / predicted).mean())
-    inside = min(max(precision, 1e-9), 1 - 1e-9)
+    inside = min(precision, 1 - _HALF / positives)
     return Ranking(area, float(error), precision, float(np.sqrt(inside * (1 - inside) / positives)))
 
 
@@ -157,4 +159,5 @@ def error_of_mean_area(y_true: NDArray[Any], probabilities: NDArray[np.floating]
             half = (np.searchsorted(reference, asked, "left") + np.searchsorted(reference, asked, "right")) / 2
             share = half / len(reference) if outranks else 1 - half / len(reference)
             influence[chosen] += (share - share.mean()) * len(mine) / len(asked)
-    return float(np.sqrt(np.var(influence / max(classes, 1)) / count))
+    error = float(np.sqrt(np.var(influence / max(classes, 1)) / count))
+    return error or _HALF / count

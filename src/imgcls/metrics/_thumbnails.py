@@ -76,8 +76,8 @@ def of_cells(
 ) -> dict[tuple[int, int], tuple[list[int], int]]:
     """Choose images for each cell of a confusion matrix, and how many of them are shown as pictures.
 
-    Wrong images come before right ones, and every cell gets its first before any gets its second. In a cell the
-    highest loss comes first.
+    Where there are too many for all, wrong images come before right ones, and common mistakes before rare ones. In a
+    cell the highest loss comes first.
 
     Args:
         y_true: `int (N,)`.
@@ -98,10 +98,7 @@ def of_cells(
         cell = cells.setdefault((int(y_true[position]), int(y_pred[position])), [])
         if len(cell) < (OF_A_CELL if y_true[position] != y_pred[position] else _RIGHT_OF_A_CELL):
             cell.append(position)
-    turns = sorted(
-        (true == predicted, place, (true, predicted))
-        for (true, predicted), cell in cells.items()
-        for place in range(len(cell))
-    )
-    named, shown = (Counter(cell for _, _, cell in turns[:most]) for most in (_MOST_NAMED, _MOST))
+    order = sorted(cells, key=lambda cell: (cell[0] == cell[1], -len(cells[cell]), cell))
+    turns = [cell for cell in order for _ in cells[cell]]
+    named, shown = Counter(turns[:_MOST_NAMED]), Counter(turns[:_MOST])
     return {cell: (found[: named[cell]], shown[cell]) for cell, found in cells.items()}

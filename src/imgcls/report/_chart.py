@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 12, 44  # around the plot, in units
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 22, 12, 44  # around the plot, in units
 _MOST_POINTS = 300
 
 Points = Sequence[tuple[float, float]]
@@ -58,7 +58,7 @@ def chart(
     title: str,
     x_label: str,
     y_label: str,
-    size: tuple[int, int] = (460, 300),
+    size: tuple[int, int] = (400, 280),
     x: tuple[float, float] | None = None,
     y: tuple[float, float] | None = None,
     percent: bool = False,
@@ -78,7 +78,7 @@ def chart(
     Examples:
         >>> one = chart([Line("loss", "first", [(1, 0.9), (2, 0.4)])], title="Loss", x_label="epoch", y_label="loss")
         >>> one.lines[0].points, [text for _, text in one.x_ticks]
-        ('50.0,12.0 446.0,256.0', ['1', '2'])
+        ('62.0,12.0 378.0,236.0', ['1', '2'])
     """
     width, height = size
     box = (_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
