@@ -16,6 +16,7 @@ and the lowest and the highest in brackets:
 
 import argparse
 import os
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from imgcls import Dataset, Evaluation, ImageClassifier
-from imgcls.metrics import tempered
+from imgcls import Dataset, Evaluation, ImageClassifier, architectures
 
 _FIGURES = ("accuracy", "log_loss", "calibration_error")
 # A recipe for learning 300 images by heart.
@@ -38,9 +38,7 @@ def promises(classifier: ImageClassifier, new: Dataset, others: dict[str, Any], 
     predictions = classifier.predict(new, abstain=["set", "unknown"])
     truth, sets = np.asarray(new.labels), predictions.sets
     after = Evaluation(truth, predictions.probabilities, classes=new.classes)
-    before = Evaluation(
-        truth, tempered(predictions.probabilities, 1 / classifier.temperature_), classes=new.classes
-    )
+    before = untempered(classifier).evaluate(new)
     found["temperature"].append(classifier.temperature_)
     for name in _FIGURES:
         found[f"{name}, before"].append(before[name])
@@ -57,6 +55,14 @@ def promises(classifier: ImageClassifier, new: Dataset, others: dict[str, Any], 
     found["unknown: new"].append(predictions.unknown.mean())
     for name, images in others.items():
         found[f"unknown: {name}"].append(classifier.predict(images, abstain="unknown").unknown.mean())
+
+
+def untempered(classifier: ImageClassifier) -> ImageClassifier:
+    """Return a copy whose scores are not divided by the temperature."""
+    with tempfile.TemporaryDirectory() as place:
+        copy = ImageClassifier.load(classifier.save(Path(place, "copy.imgcls")))
+    architectures.temper(copy.model_, 1 / classifier.temperature_)
+    return copy
 
 
 def apart(data: Dataset, seed: int) -> tuple[Dataset, Dataset, Dataset]:
@@ -83,7 +89,9 @@ def digits(splits: int) -> dict[str, Found]:
     """Measure small networks that are trained from random numbers."""
     data, random = Dataset.builtin("digits"), np.random.default_rng(0)
     noise = random.integers(0, 256, (300, 8, 8, 1)).astype(np.uint8)
-    found: dict[str, Found] = {name: defaultdict(list) for name in ("digits", "digits, learnt by heart", "digits but 8")}
+    found: dict[str, Found] = {
+        name: defaultdict(list) for name in ("digits", "digits, learnt by heart", "digits but 8")
+    }
     for seed in range(splits):
         learnt, held_out, new = apart(data, seed)
         usual = ImageClassifier("small_cnn", seed=seed).fit(learnt, validation_data=held_out, verbose=0)
@@ -104,9 +112,7 @@ def photos(folder: Path, weights: str, other: Path | None, splits: int) -> dict[
     data = together(folder)
     others = {} if other is None else {other.name: together(other)}
     left_out = len(data.classes) - 1
-    found: dict[str, Found] = {
-        name: defaultdict(list) for name in (folder.name, f"without {data.classes[left_out]}")
-    }
+    found: dict[str, Found] = {name: defaultdict(list) for name in (folder.name, f"without {data.classes[left_out]}")}
     for seed in range(splits):
         learnt, held_out, new = apart(data, seed)
         classifier = ImageClassifier("mobilenet_v2", weights=weights, seed=seed)

@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
-from imgcls import Dataset, ImageClassifier, __version__, cli
+from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, __version__, cli
 from imgcls.datasets import write_png
 
 RUN = CliRunner()
@@ -39,7 +41,9 @@ def test_version():
     assert run("--version").stdout == f"{__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["demo", "check", "plan", "train", "evaluate", "predict", "info", "doctor"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "check", "plan", "train", "evaluate", "predict", "explain", "card", "info", "doctor"]
+)
 def test_every_verb_has_help(verb):
     assert "Usage:" in run(verb, "--help").stdout
 
@@ -154,3 +158,59 @@ def test_plan_says_what_would_be_done_and_trains_nothing(photos, tmp_path, monke
     assert facts["choices"]["architecture"][0] == "speed_cnn"
     assert "what accuracy it reaches, only training can tell" in run(*options).stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def judged(photos, tmp_path_factory):
+    """Return a model that knows images held out."""
+    digits = Dataset.builtin("digits")
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=3)
+    classifier.fit(digits[60:500], validation_data=digits[500:900], verbose=0)
+    return classifier.save(tmp_path_factory.mktemp("models") / "judged.imgcls")
+
+
+def test_predict_abstains(judged, photos):
+    image = next(photos.glob("3/*.png"))
+    answer = ImageClassifier.load(judged).predict(image, abstain=["set", "unknown"], coverage=0.99)
+    asked = ("--abstain", "set", "--abstain", "unknown", "--coverage", 0.99)
+    assert run("predict", judged, image, *asked).stdout == f"{image}: {answer}\n"
+    told = json.loads(run("predict", judged, image, *asked, "--json").stdout)
+    assert told["answer"] == (list(answer.answer) if isinstance(answer.answer, tuple) else answer.answer)
+    assert "answer" not in json.loads(run("predict", judged, image, "--json").stdout)
+
+
+def test_abstain_without_images_held_out_is_refused_in_words(model, photos):
+    refused = RUN.invoke(cli.app, ["predict", str(model), str(photos), "--abstain", "set"]).exception
+    assert isinstance(refused, DataError)
+    assert "Fit it with validation_data of some hundred images." in str(refused)
+
+
+def test_explain_writes_a_picture(judged, photos, tmp_path):
+    image, picture = next(photos.glob("3/*.png")), tmp_path / "why.png"
+    said = run("explain", judged, image, "-o", picture, "--label", "3", "--instead-of", "8")
+    assert said.stdout == f"{image}: 3, and not 8\n"
+    assert said.stderr == f"wrote {picture}\n"
+    with Image.open(picture) as drawn:
+        assert np.asarray(drawn.convert("RGB")).std() > 10
+
+
+def test_card(judged, model, photos, tmp_path):
+    card = run("card", judged).stdout
+    assert card.startswith("# Model card: small\\_cnn\n")
+    assert "of 400 images" in card
+    said = run("card", judged, photos, "-o", tmp_path / "card.md")
+    assert said.stderr.endswith(f"wrote {tmp_path / 'card.md'}\n")
+    assert "of 60 images" in (tmp_path / "card.md").read_text(encoding="utf-8")
+    refused = RUN.invoke(cli.app, ["card", str(model)]).exception
+    assert isinstance(refused, DataError)
+    assert str(refused) == "nothing was held out to measure on. Give labelled images: card(data)."
+
+
+def test_evaluate_writes_a_report(judged, photos, tmp_path):
+    for name, words in (("report.html", "<!doctype html>"), ("card.md", "# "), ("figures.json", "{")):
+        said = run("evaluate", judged, photos, "-o", tmp_path / name)
+        assert said.stderr.endswith(f"wrote {tmp_path / name}\n")
+        assert (tmp_path / name).read_text().startswith(words)
+    refused = RUN.invoke(cli.app, ["evaluate", str(judged), str(photos), "-o", str(tmp_path / "report.pdf")]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert ".html" in str(refused)

@@ -6,13 +6,30 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --remote-debugging-pipe"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+)
+# The browser reads commands from descriptor 3 and answers on 4: they are placed there before it takes over.
+_START = """
+import os, sys
+ours = [os.dup(int(number)) for number in sys.argv[1:3]]
+for place, descriptor in zip((3, 4), ours):
+    os.dup2(descriptor, place)
+    os.set_inheritable(place, True)  # also where it was there already
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def found():
@@ -28,15 +45,10 @@ class Chromium:
         read_here, self._to = os.pipe()
         self._from, write_there = os.pipe()
 
-        def pipes():  # the browser reads commands from descriptor 3 and answers on 4
-            ours = os.dup(read_here), os.dup(write_there)
-            os.dup2(ours[0], 3)
-            os.dup2(ours[1], 4)
-
-        self._process = subprocess.Popen(  # noqa: PLW1509 - descriptors are placed in the child alone
-            [found(), *_FLAGS, f"--user-data-dir={self._folder.name}", "about:blank"],
-            close_fds=False,
-            preexec_fn=pipes,
+        theirs = (read_here, write_there)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _START, *map(str, theirs), found(), *_FLAGS, f"--user-data-dir={self._folder.name}"],
+            pass_fds=theirs,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -81,7 +93,9 @@ class Chromium:
 
     def open(self, url, *, width=1280, dark=False):
         """Load a page and wait until it is whole."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+        )
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.events.clear()

@@ -549,6 +549,31 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             id=dataset.ids[0],
         )
 
+    def card(self, data: Any = None) -> str:
+        """Return a model card in Markdown: what the model is, how good it is and where it is not, how it was trained.
+
+        Args:
+            data: Labelled images to measure on; None for the figures on `held_out_`.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            DataError: Nothing was held out, and no images are given.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> train, test = Dataset.builtin("digits").split((0.8, 0.2))
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(train, verbose=0)
+            >>> classifier.card(test).splitlines()[0]
+            '# Model card: small\\_cnn'
+        """
+        self._check_fitted()
+        if data is not None:
+            return self.evaluate(data).to_card()
+        if self.held_out_ is None:
+            message = "nothing was held out to measure on. Give labelled images: card(data)."
+            raise DataError(message)
+        return self.held_out_.described(self._about()).to_card(quick=True)
+
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:

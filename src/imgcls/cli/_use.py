@@ -1,4 +1,4 @@
-"""`imgcls evaluate`, `predict`, `explain` and `info`: what a bundle is good for."""
+"""`imgcls evaluate`, `predict`, `explain`, `card` and `info`: what a bundle is good for."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,7 +57,7 @@ def evaluate(
     """
     check_model(model)
     if output is not None:
-        from imgcls.metrics import check_report_path
+        from imgcls.metrics._page import check_report_path
 
         check_report_path(output)
     dataset = read_dataset(data, image=image, label=label, root=root)
@@ -136,6 +136,32 @@ def explain(
     figure: Any = found.show().figure
     figure.savefig(output, dpi=150)
     typer.echo(f"{image}: {found}")
+    typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def card(
+    model: Model,
+    data: Annotated[
+        Path | None, typer.Argument(help="Labelled images to measure on; else those that were held out in training.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The .md file to write; else stdout.")] = None,
+) -> None:
+    """Write a model card in Markdown: what the model is, how good it is, and where it is not.
+
+    Example: imgcls card photos.imgcls -o photos.md
+    """
+    check_model(model)
+    if output is not None:
+        check_output(output)
+    dataset = None if data is None else read_dataset(data)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    text = ImageClassifier.load(model).card(dataset)
+    if output is None:
+        typer.echo(text)
+        return
+    output.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {output}", err=True)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from imgcls.datasets._dataset import Dataset
 
 _SIDE = 16  # of the scan's thumbnails
+_SMALL = 16  # pixels of the shorter side, in the median
 _INSIDE = 3  # cells from the border: what reaches so deep is no border any more
 _COLORS = ("red", "green", "blue")
 _COMMON = 0.02  # of the images; what is rarer tells few of them
@@ -93,6 +94,11 @@ def _mean_color(given: Material) -> Columns:
     return Columns(tuple(f"mean {color} inside the border" for color in _COLORS), inside)
 
 
+def _border(given: Material) -> Columns | None:
+    shorter = np.minimum(given.facts["height"], given.facts["width"])
+    return None if np.median(shorter) < _SMALL else _ring(given, depth=0)
+
+
 def _ring(given: Material, depth: int) -> Columns:
     pixels = given.thumbnails[:, depth : _SIDE - depth, depth : _SIDE - depth]
     sides = {"top": pixels[:, 0], "bottom": pixels[:, -1], "left": pixels[:, :, 0], "right": pixels[:, :, -1]}
@@ -158,7 +164,9 @@ KINDS: dict[str, Beside] = {
     "size": Beside(_size, 0.4),
     "file size": Beside(_file_size, 0.5, "the images are not files"),
     "mean colour": Beside(_mean_color, 0.9),
-    "border": Beside(partial(_ring, depth=0), 0.5, inside=partial(_ring, depth=_INSIDE)),
+    "border": Beside(
+        _border, 0.5, "such small images have no border: content fills them", partial(_ring, depth=_INSIDE)
+    ),
     "camera": Beside(_camera, 0.1, "no camera or program is named by some files and not by others"),
     "file name": Beside(_file_name, 0.1, "no word or long number is common to some names and not to others"),
     "thumbnail": Beside(_thumbnail, None),

@@ -536,6 +536,20 @@ class Evaluation(Mapping[str, float]):
         frame["suggested"] = [self.classes[code] for code in suggested[:n]]
         return frame
 
+    def described(self, about: Mapping[str, Any]) -> "Evaluation":
+        """Return the same evaluation with what a page should say of the model."""
+        kept = ("ids", "quarantined", "classes")
+        return Evaluation(
+            self.y_true,
+            self.probabilities,
+            **{name: getattr(self, name) for name in kept},
+            read=self._read,
+            explain=self._explain,
+            leaked=self._leaked,
+            shortcuts=self._shortcuts,
+            about=about,
+        )
+
     # --- pictures ------------------------------------------------------------------------------------------------
 
     def plot(

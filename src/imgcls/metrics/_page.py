@@ -301,7 +301,8 @@ def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
         verb = "was" if len(found["leaks"].ids) == 1 else "were"
         sentences.append(f"{_count(len(found['leaks'].ids), 'image')} {verb} learnt from before.")
     if evaluation.quarantined:
-        sentences.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and are left out.")
+        verb = "is" if len(evaluation.quarantined) == 1 else "are"
+        sentences.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and {verb} left out.")
     return sentences
 
 
@@ -324,6 +325,6 @@ def _limits(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
     if found["leaks"] is not None and found["leaks"].ids:
         said.append(f"{found['leaks']}.")
     if evaluation.quarantined:
-        said.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and are not in the figures.")
+        said.append(f"The figures leave out {_count(len(evaluation.quarantined), 'image')} that cannot be read.")
     said += [f"Not looked at: {one}." for one in found["left_out"]]
     return said

@@ -22,7 +22,7 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
     if kind == "classes":
         ends = np.array([one["f1"] for one in evaluation.per_class_intervals.values()]).T
         rows = evaluation.per_class.values()
-        values, support = ([row[name] for row in rows] for name in ("f1", "support"))
+        values, support = [row["f1"] for row in rows], [int(row["support"]) for row in rows]
         lower, upper = ends
         return plotting.class_bars(values, lower, upper, evaluation.classes, metric="F1", support=support, ax=ax)
     if kind == "risk_coverage":

@@ -160,13 +160,20 @@ def _templates(*, markdown: bool = False) -> jinja2.Environment:
         "figure": lambda value: f"{value:.3f}" if math.isfinite(value) else "-",
         "share": lambda value: f"{100 * value:.1f} %" if math.isfinite(value) else "-",
         "place": lambda value: f"{100 * min(max(value, 0.0), 1.0):.2f}%",
-        "many": lambda value: f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value),
+        "many": _many,
         "words": lambda name: _WORDS.get(name, str(name).replace("_", " ")),
         "meaning": lambda name: _MEANINGS.get(name, ""),
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.",
     }
     environment.tests["finite"] = math.isfinite
     return environment
+
+
+def _many(value: Any) -> str:
+    """Return a number with its thousands divided, a list with commas, anything else as it is."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_many, value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def in_markdown(value: Any) -> str:

@@ -1,0 +1,385 @@
+"""The page and the card of an evaluation: complete in themselves, escaped, and with the evaluation's own numbers."""
+
+import base64
+import csv
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from imgcls import ConfigurationError, UnreadableImageError
+from imgcls.datasets import Shortcut
+from imgcls.metrics import Evaluation
+from imgcls.report._chart import Line, chart
+
+HOSTILE = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", '"quoted"', "$5 | `*x*` [y](z)")
+VOID = {"meta", "img", "link"}
+
+
+class Page(HTMLParser):
+    """The elements of a page with their text, and the rows of its tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.words, self.open, self.rows = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.words.append(data)
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += f"{data.strip()} " if data.strip() else ""
+
+    def all(self, tag, **attributes):
+        return [found for name, found in self.elements if name == tag and attributes.items() <= found.items()]
+
+    @property
+    def sections(self):
+        return [found["id"] for found in self.all("section")]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def picture(position):
+    return np.full((40, 60, 3), 5 * position % 256, np.uint8)
+
+
+def evaluation(names=("cat", "dog", "owl"), *, count=90, accuracy=2.0, **given):
+    random = np.random.default_rng(0)
+    y_true = np.arange(count) % len(names)
+    scores = random.normal(size=(count, len(names)))
+    scores[np.arange(count), y_true] += accuracy
+    probabilities = np.exp(scores)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return Evaluation(y_true, probabilities, classes=names, **given)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """An evaluation with everything that a page can show."""
+    shortcut = Shortcut("border", 0.91, 0.85, 0.95, 0.33, 1e-9, found=True, detail="<b>red</b> border in 'cat'")
+    return evaluation(
+        HOSTILE[:3],
+        ids=[f"{HOSTILE[number % 4]}{number}" for number in range(90)],
+        read=picture,
+        quarantined={f"{HOSTILE[0]}.jpg": f"{HOSTILE[1]} is not an image"},
+        explain=lambda positions: [np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4) for _ in positions],
+        leaked=lambda: np.array([3, 4]),
+        shortcuts=lambda: (shortcut,),
+        about={
+            "architecture": HOSTILE[0],
+            "parameters": 1_234_567,
+            "choices": {"temperature": f"1.31: {HOSTILE[1]}", "optimizer": "adam: quick"},
+            "history": {"loss": [0.9, 0.5, 0.4], "val_loss": [1.0, None, 0.6], "accuracy": [0.5, 0.6, 0.7]},
+            "environment": {"python": HOSTILE[2]},
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def text(whole):
+    return whole.to_html()
+
+
+# --- safe --------------------------------------------------------------------------------------------------------
+
+
+def test_names_are_text_and_never_elements(text):
+    page = Page(text)
+    assert all(name in page.text for name in HOSTILE)
+    assert HOSTILE[0] not in text
+    assert HOSTILE[1] not in text
+    assert len(page.all("script")) == 1
+    assert not [found for _, found in page.elements if any(name.startswith("on") for name in found)]
+    assert {found["title"] for found in page.all("th", scope="row") if "title" in found} == set(HOSTILE[:3])
+
+
+def test_one_script_may_run_and_nothing_may_be_fetched(text):
+    page = Page(text)
+    policy = page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert all(found["src"].startswith("data:image/png;base64,") for found in page.all("img"))
+    assert [found["href"] for found in page.all("link")] == ["data:,"]
+    assert all(found["href"].startswith("#") for found in page.all("a"))
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", re.sub(r'src="data:[^"]*"', "", text))
+
+
+def test_the_card_shows_names_as_text(whole):
+    card = whole.to_card()
+    assert "<" not in card
+    assert "&lt;img src=x onerror=alert(1)&gt;" in card
+    assert '| "quoted" |' in card
+    assert "data:" not in card
+
+
+# --- true --------------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_those_of_the_evaluation(whole, text):
+    rows = {row[0]: row for row in Page(text).rows}
+    for name, words in (("accuracy", "accuracy images predicted right "), ("log_loss", "log loss mean surprise")):
+        row = next(row for start, row in rows.items() if start.startswith(words))
+        lower, upper, method = whole.intervals[name]
+        assert [cell.strip() for cell in row[1:]] == [
+            f"{whole[name]:.3f}",
+            f"{lower:.3f} – {upper:.3f} {method}",  # noqa: RUF001 - the page has the dash of a range
+            "",
+        ]
+
+
+def test_cells_hold_the_counts_and_their_images(whole, text):
+    page = Page(text)
+    cells = {(int(one["data-row"]), int(one["data-column"])): one for one in page.all("button") if "data-row" in one}
+    counts = {place: int(one["data-count"]) for place, one in cells.items()}
+    assert counts == {(i, j): n for (i, j), n in np.ndenumerate(whole.confusion) if n}
+    assert {one["data-cell"] for one in cells.values()} == {one["id"] for one in page.all("template")}
+    for (true, predicted), count in counts.items():
+        inside = text.split(f'<template id="cell-{true}-{predicted}">')[1].split("</template>")[0]
+        assert inside.count("<img ") == min(count, 12 if true != predicted else 4)
+
+
+def test_each_class_has_its_row(whole, text):
+    rows = {row[0].strip(): row for row in Page(text).rows if len(row) == 7}
+    for name, figures in whole.per_class.items():
+        shown = [cell.split()[0] for cell in rows[name][1:]]
+        assert shown[0] == f"{figures['support']:.0f}"
+        assert shown[1:4] == [f"{figures[one]:.3f}" for one in ("precision", "recall", "f1")]
+
+
+def test_sections_stand_in_order(text):
+    expected = "figures confusion classes losses labels reliability abstaining slices leaks shortcuts training settings"
+    assert [one for one in Page(text).sections if one != "labels"] == expected.replace("labels ", "").split()
+
+
+def test_summary_names_what_matters(whole, text):
+    page = Page(text).text
+    true, predicted, count = whole.most_confused(1)[0]
+    assert f"Right on {100 * whole.accuracy:.1f} % of 90 images [" in page
+    assert f"Commonest mistake: {true} taken for {predicted} ({count})." in page
+    assert f"Probabilities: {whole['calibration_error']:.2f} off on average after the temperature 1.31." in page
+    assert "2 images were learnt from before." in page
+    assert "1 image cannot be read and is left out." in page
+
+
+def test_means_over_classes_come_first_where_classes_differ_in_size():
+    y_true = np.repeat([0, 1], [40, 10])
+    probabilities = np.tile([0.8, 0.2], (50, 1))
+    page = Page(Evaluation(y_true, probabilities, classes=["many", "few"]).to_html()).text
+    assert page.index("Mean recall over classes 0.500") < page.index("Right on 80.0 % of 50 images")
+    assert "classes differ 4.0 to 1 in size" in page
+
+
+def test_hardest_images_have_heat_in_one_call():
+    asked = []
+
+    def explain(positions):
+        asked.append(list(positions))
+        return [np.ones((2, 2), np.float32)] * len(positions)
+
+    one = evaluation(read=picture, explain=explain)
+    text = one.to_html()
+    assert asked == [np.argsort(-one.losses, kind="stable")[:12].tolist()]
+    assert text.count('class="over"') == 12
+
+
+def test_heat_lies_over_the_picture():
+    from imgcls.metrics._thumbnails import Thumbnails
+
+    thumbnails = Thumbnails(lambda _: np.full((8, 8, 1), 100, np.uint8))
+    cold, hot = (decoded(thumbnails.with_heat(0, np.full((2, 2), heat, np.float32))) for heat in (0, 1))
+    assert (cold == 100).all()
+    yellow = np.array([253, 231, 37])  # the bright end of viridis
+    assert np.abs(hot.astype(float) - (0.25 * 100 + 0.75 * yellow)).max() <= 1
+
+
+def decoded(source):
+    import io
+
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))))
+
+
+def test_no_image_is_read_twice_for_a_picture():
+    read = []
+
+    def once(position):
+        read.append(position)
+        return picture(position)
+
+    evaluation(read=once).to_html(quick=True)
+    assert len(read) == len(set(read)) > 20
+
+
+# --- what there is not -------------------------------------------------------------------------------------------
+
+
+def test_a_bare_evaluation_has_no_pictures_and_says_what_was_not_looked_at():
+    page = Page(evaluation().to_html())
+    assert not page.all("img")
+    assert not {"leaks", "slices", "shortcuts", "training", "settings"} & set(page.sections)
+    assert "leaks: the images that were learnt from are not at hand" in page.text
+    assert "slices: this evaluation has no images to show." in page.text
+
+
+def test_quick_looks_at_nothing_again():
+    def refuse(*_):
+        raise AssertionError
+
+    one = evaluation(read=picture, explain=refuse, leaked=refuse, shortcuts=refuse)
+    page = Page(one.to_html(quick=True)).text
+    for name in ("leaks", "slices", "shortcuts", "heat maps"):
+        assert f"{name}: a quick report was asked for" in page
+    assert "leaks: a quick report was asked for" in " ".join(one.to_card(quick=True).split())
+
+
+def test_images_that_are_gone_leave_a_gap():
+    def gone(position):
+        message = f"{position} was moved"
+        raise UnreadableImageError(message)
+
+    page = Page(evaluation(read=gone).to_html())
+    assert not page.all("img")
+    assert "no picture" in page.text
+    assert "slices: 0 was moved" in page.text
+
+
+def test_several_labels_have_a_table_of_counts():
+    y_true = np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 10, np.uint8)
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.4], [0.6, 0.9]] * 10)
+    one = Evaluation(y_true, probabilities, classes=["cat", "dog"], read=picture)
+    page = Page(one.to_html())
+    rows = [[cell.strip() for cell in row] for row in page.rows]
+    assert ["cat", "20", "0", "10", "10"] in rows  # hits, missed, alarms, rest: counted by hand
+    assert ["dog", "10", "10", "0", "20"] in rows
+    assert not page.all("template")
+    assert "Every label right on 50.0 % of 40 images" in page.text
+    assert "true: cat, dog" in page.text
+    assert "cat" in one.to_card()
+
+
+@pytest.mark.parametrize(("classes", "cells"), [(2, "matrix upright"), (12, "matrix upright"), (200, "grid-matrix")])
+def test_many_classes_are_a_grid(classes, cells):
+    one = evaluation([f"class {number}" for number in range(classes)], count=1_000)
+    page = Page(one.to_html())
+    small = "matrix" if classes < 8 else cells
+    assert [found["class"] for _, found in page.elements if found.get("id") == "matrix"] == [small]
+    order = [found["data-order"] for found in page.all("button", id="cluster")]
+    assert [sorted(map(int, one.split())) for one in order] == ([list(range(200))] if classes == 200 else [])
+    assert sum(int(found["data-count"]) for found in page.all("button") if "data-count" in found) == 1_000
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def test_the_ending_decides(whole, tmp_path):
+    for ending, start in ((".html", "<!doctype html>"), (".md", "# Model card: "), (".json", "{"), (".csv", "id,true")):
+        path = whole.save(tmp_path / f"report{ending}", quick=True)
+        assert path.read_text(encoding="utf-8").lstrip().startswith(start)
+    assert json.loads((tmp_path / "report.json").read_text())["accuracy"] == whole.accuracy
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["report.csv", "report.html", "report.json", "report.md"]
+
+
+def test_csv_has_the_rows_of_the_table(whole, tmp_path):
+    with whole.save(tmp_path / "rows.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    table = whole.table
+    assert [row["id"] for row in rows] == table["id"].tolist()
+    assert [row["true"] for row in rows] == table["true"].tolist()
+    assert [row["predicted"] for row in rows] == table["predicted"].tolist()
+    assert [float(row["probability"]) for row in rows] == table["probability"].tolist()
+    assert [float(row["loss"]) for row in rows] == table["loss"].tolist()
+
+
+def test_a_wrong_path_is_refused_before_work_is_done(tmp_path):
+    with pytest.raises(ConfigurationError) as error:
+        evaluation(read=picture).save(tmp_path / "report.htm")
+    path = str(tmp_path / "report.htm")
+    assert str(error.value) == (f"{path!r} ends with '.htm'. Did you mean '.html'? Accepted: .html, .md, .json, .csv.")
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        evaluation().save(tmp_path / "nowhere" / "report.html")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path):
+    path = evaluation().save(tmp_path / "report.md", quick=True)
+    before = path.read_text()
+
+    def fails():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        evaluation(shortcuts=fails).save(path)
+    assert path.read_text() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- the card ----------------------------------------------------------------------------------------------------
+
+
+def test_the_card_has_figures_classes_limits_and_settings(whole):
+    card = whole.to_card()
+    lower, upper, method = whole.intervals["accuracy"]
+    assert f"| accuracy | {whole.accuracy:.3f} | {lower:.3f} – {upper:.3f} | {method} |" in card  # noqa: RUF001 - as above
+    headings = re.findall(r"^## (.*)$", card, re.MULTILINE)
+    assert headings == [
+        "What it is",
+        "Data",
+        "Figures",
+        "Classes",
+        "Probabilities",
+        "Abstaining",
+        "Slices",
+        "Shortcuts",
+        "Limits",
+        "Settings",
+        "Environment",
+    ]
+    assert "| optimizer | adam | quick |" in card
+    assert "Classes differ by something other than content: border tells 91% right" in card
+    assert not re.search(r"\n{3,}", card)
+
+
+# --- charts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_chart_puts_points_where_they_belong():
+    one = chart([Line("a", "first", [(0, 0), (0.5, 1)])], title="t", x_label="x", y_label="y", x=(0, 1), y=(0, 1))
+    left, top, right, bottom = one.box
+    assert one.lines[0].points == f"{left:.1f},{bottom:.1f} {(left + right) / 2:.1f},{top:.1f}"
+    assert [(place, name) for place, name in one.x_ticks][:2] == [(left, "0"), (left + 0.2 * (right - left), "0.2")]
+
+
+def test_a_long_curve_is_thinned_and_what_is_not_a_number_is_left_out():
+    points = [(number, float("nan") if number == 5_000 else number) for number in range(10_001)]
+    one = chart([Line("a", "first", points)], title="t", x_label="x", y_label="y")
+    drawn = one.lines[0].points.split()
+    assert len(drawn) <= 300
+    assert "nan" not in one.lines[0].points
+    left, top, right, bottom = one.box
+    assert (drawn[0], drawn[-1]) == (f"{left:.1f},{bottom:.1f}", f"{right:.1f},{top:.1f}")
