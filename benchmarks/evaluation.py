@@ -1,13 +1,11 @@
-"""What figures of a million predictions cost, and what the page of 10,000 images weighs.
+"""What figures of a million predictions cost.
 
     python benchmarks/evaluation.py [--rounds 3]
 
-- figures: 1,000,000 predictions of 100 classes (400 MB of probabilities), drawn at random: every figure with its
-  interval, and those of each class, in a fresh process; the peak of its memory beyond that of the predictions. Beside
-  it scikit-learn's `classification_report`, `log_loss` and `roc_auc_score` (one class against the rest) without any
-  interval, in the same process, on a tenth of the predictions, times ten.
-- page: 10,000 photo-like images of 224 x 224 and 100 classes, one in five told wrong: the seconds to write the page
-  (without searching leaks and shortcuts), and its size.
+1,000,000 predictions of 100 classes (400 MB of probabilities), drawn at random: every figure with its interval, and
+those of each class, in a fresh process; the peak of its memory beyond that of the predictions. Beside it scikit-learn's
+`classification_report`, `log_loss` and `roc_auc_score` (one class against the rest) without any interval, in the same
+process, on a tenth of the predictions, times ten.
 """
 
 import argparse
@@ -15,9 +13,7 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -61,42 +57,24 @@ def figures() -> dict[str, float]:
     return found | {"scikit-learn without intervals, s (ten times a tenth)": 10 * (time.perf_counter() - begin)}
 
 
-def page() -> dict[str, float]:
-    """Write the page of 10,000 images."""
-    random = np.random.default_rng(0)
-    y_true, probabilities = predictions(10_000, 100)
-    scenes = [np.cumsum(np.cumsum(random.normal(0, 1, (224, 224, 3)), 0), 1) for _ in range(20)]
-    scenes = [(255 * (one - one.min()) / np.ptp(one)).astype(np.uint8) for one in scenes]
-
-    def read(position: int) -> np.ndarray:
-        return np.roll(scenes[position % 20], position, axis=1)
-
-    evaluation = Evaluation(y_true, probabilities, classes=[f"class {code}" for code in range(100)], read=read)
-    with tempfile.TemporaryDirectory() as folder:
-        begin = time.perf_counter()
-        path = evaluation.save(Path(folder, "report.html"))
-        return {"page, s": time.perf_counter() - begin, "page, MB": path.stat().st_size / 1e6}
-
-
 def main() -> None:
-    """Run each part in a fresh process, several times, and print medians."""
+    """Run it in fresh processes, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--part", choices=("figures", "page"), help=argparse.SUPPRESS)
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.part:
-        print(json.dumps({"figures": figures, "page": page}[arguments.part]()))
+    if arguments.once:
+        print(json.dumps(figures()))
         return
+    command = [sys.executable, __file__, "--once"]
+    runs = [
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603 - this file
+        for _ in range(arguments.rounds)
+    ]
     print("| what | median | min | max |\n|---|---|---|---|")
-    for part in ("figures", "page"):
-        command = [sys.executable, __file__, "--part", part]
-        runs = [
-            json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)  # noqa: S603 - this file
-            for _ in range(arguments.rounds)
-        ]
-        for name in runs[0]:
-            values = [run[name] for run in runs]
-            print(f"| {name} | {np.median(values):.1f} | {min(values):.1f} | {max(values):.1f} |")
+    for name in runs[0]:
+        values = [run[name] for run in runs]
+        print(f"| {name} | {np.median(values):.1f} | {min(values):.1f} | {max(values):.1f} |")
 
 
 if __name__ == "__main__":

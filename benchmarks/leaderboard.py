@@ -62,7 +62,9 @@ TASKS = {
         {**_WIDE, **_BOTH_WAYS, "epochs": 7, "batch_size": 128, "label_smoothing": 0.2},
         {"epochs": 30, "filters": [64, 128, 256], "flip": True},
     ),
-    "cifar10-94": Task("cifar10", 0.94, {**_WIDE, **_BOTH_WAYS, "epochs": 18, "batch_size": 128, "label_smoothing": 0.2}, {}),
+    "cifar10-94": Task(
+        "cifar10", 0.94, {**_WIDE, **_BOTH_WAYS, "epochs": 18, "batch_size": 128, "label_smoothing": 0.2}, {}
+    ),
 }
 
 

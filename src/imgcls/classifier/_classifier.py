@@ -550,7 +550,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         )
 
     def card(self, data: Any = None) -> str:
-        """Return a model card in Markdown: what the model is, how good it is and where it is not, how it was trained.
+        r"""Return a model card in Markdown: what the model is, how good it is and where it is not, how it was trained.
 
         Args:
             data: Labelled images to measure on; None for the figures on `held_out_`.
