@@ -214,7 +214,18 @@ def test_reference_lists_the_door(name):
 
 @pytest.mark.parametrize(
     "room",
-    ["architectures", "bundle", "datasets", "errors", "metrics", "plotting", "predictions", "trainer", "transforms"],
+    [
+        "architectures",
+        "bundle",
+        "datasets",
+        "errors",
+        "explain",
+        "metrics",
+        "plotting",
+        "predictions",
+        "trainer",
+        "transforms",
+    ],
 )
 def test_reference_documents_every_name_of_a_room(room):
     module = importlib.import_module(f"imgcls.{room}")

@@ -51,10 +51,12 @@ def test_sets_hold_the_truth_and_answers_follow(parts, fitted):
     sets = fitted.predict(test, abstain="set", coverage=0.95)
     hit = sets.sets[np.arange(len(test)), np.asarray(test.labels)]
     assert hit.mean() == pytest.approx(0.95, abs=0.04)  # 450 held out, 450 new: three standard errors are 0.044
+    assert sets.sets.any(axis=1).all()
     for one, row in zip(sets, sets.sets, strict=True):
         assert set(one.candidates) == {name for name, inside in zip(sets.classes, row, strict=True) if inside}
         single = len(one.candidates) == 1
-        assert one.answer == (one.candidates[0] if single else one.candidates or "unknown")
+        assert one.label in one.candidates
+        assert one.answer == (one.candidates[0] if single else one.candidates)
         assert str(one) == (
             f"{one.label} {one.probability:.2f}" if single else " or ".join(one.candidates) or "unknown"
         )
@@ -169,6 +171,31 @@ def test_a_model_that_ends_otherwise_stays_as_it_is(parts):
         classifier.predict(validation[:2], abstain="unknown")
     assert str(caught.value) == (
         "abstain='unknown' compares features with those of images held out, and this model has no last Dense layer that takes features, or was fitted without validation_data."
+    )
+
+
+def test_a_model_of_your_own_that_is_validated_has_both(parts):
+    import keras
+
+    def mine(input_shape, num_classes):
+        stages = [layers.Rescaling(1 / 255), layers.Conv2D(8, 3), layers.GlobalAveragePooling2D()]
+        return keras.Sequential([keras.Input(input_shape), *stages, layers.Dense(num_classes, activation="softmax")])
+
+    training, validation, test = parts
+    classifier = ImageClassifier(mine, image_size=8, epochs=1).fit(training, validation_data=validation, verbose=0)
+    np.testing.assert_allclose(classifier.held_out_.probabilities, classifier.predict_proba(validation), atol=1e-5)
+    assert classifier.predict(test, abstain="unknown").unknown.mean() < 0.2
+
+
+@pytest.mark.parametrize("count", [30])
+def test_too_few_to_tell_a_strange_image_from_chance(parts, count):
+    training, validation, test = parts
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1)
+    classifier.fit(training[:64], validation_data=validation[:count], verbose=0)
+    with pytest.raises(DataError) as caught:
+        classifier.predict(test[:3], abstain="unknown")
+    assert str(caught.value) == (
+        "abstain='unknown' takes at least 40 images held out, and there are 30: fewer cannot tell a strange image from chance."
     )
 
 

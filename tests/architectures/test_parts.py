@@ -125,6 +125,8 @@ def test_a_temperature_divides_the_scores(architecture, options):
     before = np.asarray(model(IMAGES), np.float64)
     features = np.asarray(architectures.cut(model)(IMAGES))
     kernel, bias = architectures.head_of(model)
+    together = np.asarray(architectures.with_features(model)(IMAGES))
+    np.testing.assert_allclose(together, np.concatenate([features, before], axis=1), rtol=1e-5, atol=1e-6)
     sigmoid = options.get("head") == "sigmoid"
     np.testing.assert_allclose(
         (expit if sigmoid else partial(softmax, axis=1))(features @ kernel + bias), before, atol=1e-5

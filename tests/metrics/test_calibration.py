@@ -63,6 +63,24 @@ def test_what_gains_nothing_is_left_as_it_is():
     assert fit_temperature(np.array([0] * 8 + [1] * 2), honest) == 1.0
 
 
+def test_a_perfect_score_is_no_licence_to_be_certain():
+    """Where all are right, only 0 would be likeliest: later images would pay for it."""
+    y_true = np.arange(200) % 4
+    assert fit_temperature(y_true, 0.9 * np.eye(4)[y_true] + 0.025) > 0.3  # never surer than 1 in 202
+    sure = 0.99 * np.eye(4)[y_true] + 0.0025
+    assert fit_temperature(y_true, sure) == 1.0
+
+
+def test_what_chance_explains_is_left_as_it_is():
+    """Honest probabilities: of 200 samples hardly more than one in 20 is given a temperature."""
+    random, moved = np.random.default_rng(0), 0
+    for _ in range(200):
+        honest = random.dirichlet(np.ones(3), 150)
+        y_true = (honest.cumsum(axis=1) < random.random((150, 1))).sum(axis=1)
+        moved += fit_temperature(y_true, honest) != 1.0
+    assert moved <= 0.05 * 200 + 3 * (0.05 * 0.95 * 200) ** 0.5
+
+
 def test_several_labels():
     random = np.random.default_rng(0)
     scores = random.normal(size=(4_000, 3))

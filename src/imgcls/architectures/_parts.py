@@ -48,7 +48,7 @@ def with_features(model: Any) -> Any:
         >>> architectures.with_features(model).output.shape  # 64 features, 10 probabilities
         (None, 74)
     """
-    both = layers.Concatenate()([_before_head(_of_own(model)), model.outputs[0]])
+    both = layers.Concatenate()([_before_head(_of_own(model), beside="_features"), model.outputs[0]])
     return keras.Model(model.inputs[0], both, name="with_features")
 
 
@@ -181,13 +181,19 @@ def _of_own(model: Any) -> Any:
     return _one_way(model) if node.operation.name == BOTH_WAYS else model
 
 
-def _before_head(model: Any) -> Any:
-    """Return the tensor of a model that its last `Dense` layer takes, before dropout."""
+def _before_head(model: Any, *, beside: str = "") -> Any:
+    """Return the tensor of a model that its last `Dense` layer takes, before dropout.
+
+    Args:
+        model: A classifier.
+        beside: Where the tensor stands in one graph with the outputs: what tells inner models from their namesakes.
+    """
     node = made_by(model.outputs[0])
     while isinstance(node.operation, layers.Activation | layers.Softmax):
         node = made_by(node.input_tensors[0])
     if is_graph(node.operation):
-        inside = keras.Model(node.operation.inputs[0], _before_head(node.operation), name=node.operation.name)
+        within, name = _before_head(node.operation, beside=beside), f"{node.operation.name}{beside}"
+        inside = keras.Model(node.operation.inputs[0], within, name=name)
         return inside(node.input_tensors[0])
     if not isinstance(node.operation, layers.Dense) or len(node.input_tensors[0].shape) != 2:
         message = (

@@ -16,6 +16,7 @@ from imgcls.trainer import Choice, Transfer
 ABSTAIN = ("set", "unsure", "unknown")
 _STRANGE = 0.05  # familiar images that may be called unknown
 _KEPT = 10_000  # images held out whose probabilities are kept
+_FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _LEAST = 20  # images held out; from fewer, nothing is learnt
 
 _HELD_OUT = ("held_out/labels", "held_out/probabilities")  # arrays of a bundle
@@ -133,6 +134,12 @@ class Trust:
                 "layer that takes features, or was fitted without validation_data."
             )
             raise ConfigurationError(message)
+        if "unknown" in asked and self.familiarity is not None and len(self.familiarity.distances) < _FEWEST:
+            message = (
+                f"abstain='unknown' takes at least {_FEWEST} images held out, and there are "
+                f"{len(self.familiarity.distances)}: fewer cannot tell a strange image from chance."
+            )
+            raise DataError(message)
         if asked and self.held_out is not None and self.held_out.multi_label and set(asked) != {"unknown"}:
             message = f"abstain={abstain!r} is for one label an image. Accepted with several: None, or 'unknown'."
             raise ConfigurationError(message)
@@ -166,6 +173,7 @@ class Trust:
         held_out = self.held_out
         if held_out is not None and "set" in asked:
             sets = prediction_sets(probabilities, held_out.probabilities, held_out.y_true, coverage=coverage)
+            sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True  # an empty set would tell nobody anything
         if held_out is not None and "unsure" in asked:
             unknown |= probabilities.max(axis=1) < held_out.select(most_error).threshold
         if p_values is not None:

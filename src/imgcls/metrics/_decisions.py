@@ -43,7 +43,7 @@ def prediction_sets(
         coverage: The share of images whose set shall hold the truth, between 0 and 1.
         method: "lac" or "raps".
         by_class: Whether the promise shall hold for each class by itself; a class with too few images held out
-            (below 1 / (1 - coverage)) is then in every set.
+            (below coverage / (1 - coverage), which is 9 for 0.9) is then in every set.
 
     Returns:
         `bool (N, K)`.
