@@ -8,7 +8,7 @@ from keras import layers
 from sklearn.metrics import log_loss
 
 from imgcls import BundleError, ConfigurationError, DataError, Dataset, ImageClassifier, bundle
-from imgcls.metrics import Evaluation
+from imgcls.metrics import Evaluation, prediction_sets
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,22 @@ def test_sets_hold_the_truth_and_answers_follow(parts, fitted):
     frame = sets.to_frame()
     assert frame["answer"].tolist() == [one if isinstance(one, str) else "|".join(one) for one in sets.answers]
     assert "answer" not in fitted.predict(test[:3]).to_frame()
+
+
+def test_sets_promise_for_each_class_where_enough_images_were_held_out():
+    from imgcls.classifier._trust import Trust
+
+    random = np.random.default_rng(0)
+    y_true = np.repeat([0, 1], 200)
+    sure = np.clip(random.normal(0.7, 0.2, 400), 0.01, 0.99) * np.where(y_true == 1, 0.6, 1)  # class 1 is undersold
+    said = np.where(np.eye(2)[y_true] == 1, sure[:, None], 1 - sure[:, None])
+    for each, by_class in ((200, True), (90, False)):
+        known = np.r_[np.arange(200), 200 + np.arange(each)]
+        trust = Trust(Evaluation(y_true[known], said[known], classes="ab"))
+        found = trust.decide(["set"], said, None, coverage=0.9, most_error=0.05)["sets"]
+        expected = prediction_sets(said, said[known], y_true[known], coverage=0.9, by_class=by_class)
+        expected[np.arange(400), said.argmax(axis=1)] = True
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_the_unsure_are_those_below_the_threshold_of_images_held_out(parts, fitted):

@@ -61,6 +61,20 @@ def test_lac_by_hand():
     assert sets.tolist() == [[True, False], [False, False]]
 
 
+def test_each_half_is_judged_by_the_other():
+    y_true, said = sampled(np.random.default_rng(0), 6_000)
+    found = Evaluation(y_true, said, classes=range(6)).sets(0.8)
+    assert found.lower < 0.8 < found.upper
+    order = np.random.default_rng(0).permutation(6_000)
+    sets = np.zeros((6_000, 6), bool)
+    for new, known in ((order[:3_000], order[3_000:]), (order[3_000:], order[:3_000])):
+        own = np.sort(1 - said[known, y_true[known]])
+        sets[new] = 1 - said[new] <= own[int(np.ceil(3_001 * 0.8)) - 1]  # the quantile, by hand
+    assert found.held == sets[np.arange(6_000), y_true].mean()
+    assert found.size == sets.sum(axis=1).mean()
+    assert found.empty == (sets.sum(axis=1) == 0).mean()
+
+
 @pytest.mark.parametrize("most_error", [0.02, 0.1])
 def test_selection_keeps_its_promise(most_error):
     """In at most 5 % of the simulations more answers are wrong than promised; answered is as much as the bound lets."""

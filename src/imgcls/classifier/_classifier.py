@@ -371,10 +371,10 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             images: One: a path, the bytes of a file, a PIL image, an array `uint8 (H, W)` or `(H, W, C)`. Many: a
                 list of these, a folder, a glob such as "new/*.jpg", an array `(N, H, W[, C])`, a Dataset.
             abstain: What may stand in place of a class as `answer`: "set" for several classes, of which one is true
-                in the share `coverage` of images; "unsure" for "unknown" where the answer is not sure enough for at
-                most `most_error` wrong answers; "unknown" for "unknown" where the image is unlike those that were
-                learnt from (a familiar image is called so in at most 5 of 100 cases); or several of these in a list.
-                All rest on `held_out_`. None answers always.
+                in the share `coverage` of images, and of each class where at least 100 of each were held out; "unsure"
+                for "unknown" where the answer is not sure enough for at most `most_error` wrong answers; "unknown" for
+                "unknown" where the image is unlike those that were learnt from (a familiar image is called so in at
+                most 5 of 100 cases); or several of these in a list. All rest on `held_out_`. None answers always.
             coverage: The share of images whose set shall hold the truth.
             most_error: The share of answers that may be wrong, with 95 % confidence.
 

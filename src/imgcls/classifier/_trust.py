@@ -16,6 +16,7 @@ from imgcls.trainer import Choice, Transfer
 ABSTAIN = ("set", "unsure", "unknown")
 _STRANGE = 0.05  # familiar images that may be called unknown
 _KEPT = 10_000  # images held out whose probabilities are kept
+_ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _LEAST = 20  # images held out; from fewer, nothing is learnt
 
@@ -172,7 +173,11 @@ class Trust:
         sets, unknown = None, np.zeros(len(probabilities), bool)
         held_out = self.held_out
         if held_out is not None and "set" in asked:
-            sets = prediction_sets(probabilities, held_out.probabilities, held_out.y_true, coverage=coverage)
+            counts = np.bincount(held_out.y_true, minlength=probabilities.shape[1])
+            by_class = bool(counts.min() >= _ENOUGH)
+            sets = prediction_sets(
+                probabilities, held_out.probabilities, held_out.y_true, coverage=coverage, by_class=by_class
+            )
             sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True  # an empty set would tell nobody anything
         if held_out is not None and "unsure" in asked:
             unknown |= probabilities.max(axis=1) < held_out.select(most_error).threshold

@@ -5,7 +5,15 @@ Needs NumPy, SciPy and scikit-learn; neither Keras nor TensorFlow.
 
 from imgcls.metrics._calibration import Reliability, fit_temperature, reliability, tempered
 from imgcls.metrics._comparison import Comparison, compare
-from imgcls.metrics._decisions import OperatingPoint, Selection, cheapest, prediction_sets, select
+from imgcls.metrics._decisions import (
+    OperatingPoint,
+    Selection,
+    SetCoverage,
+    cheapest,
+    prediction_sets,
+    select,
+    set_coverage,
+)
 from imgcls.metrics._evaluation import Evaluation, Leaks
 from imgcls.metrics._intervals import Interval, wilson
 from imgcls.metrics._label_errors import suspected_labels
@@ -26,6 +34,7 @@ __all__ = [
     "Reliability",
     "Robustness",
     "Selection",
+    "SetCoverage",
     "Slice",
     "cheapest",
     "compare",
@@ -35,6 +44,7 @@ __all__ = [
     "reliability",
     "robustness",
     "select",
+    "set_coverage",
     "slices",
     "suspected_labels",
     "tempered",

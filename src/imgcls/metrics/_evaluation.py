@@ -348,6 +348,21 @@ class Evaluation(Mapping[str, float]):
         self._refuse_several("select")
         return _decisions.select(self._seen.confidence, self._seen.right, most_error=most_error)
 
+    def sets(self, coverage: float = 0.9, *, method: str = "lac", by_class: bool = False) -> _decisions.SetCoverage:
+        """Measure how often sets hold the truth that were promised to do so; print the result.
+
+        Each half of the images is judged by sets that the other half has set.
+
+        Args:
+            coverage: What is promised.
+            method: "lac" or "raps", as in `imgcls.metrics.prediction_sets`.
+            by_class: Whether it is promised for each class by itself.
+        """
+        self._refuse_several("sets")
+        return _decisions.set_coverage(
+            self.y_true, self.probabilities, coverage=coverage, method=method, by_class=by_class
+        )
+
     def compare(self, other: "Evaluation") -> _comparison.Comparison:
         """Compare with another evaluation of the same images, in words: print the result.
 

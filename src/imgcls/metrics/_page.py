@@ -25,6 +25,7 @@ ENDINGS = (".html", ".md", ".json", ".csv")
 _PER_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision")
 _LOSSES, _SUSPECTS, _LEAKED, _MISTAKES = 12, 24, 12, 8  # shown
 _ERRORS = (0.01, 0.05)  # of the answers that are given
+_PROMISED = (0.9, 0.99)  # of prediction sets
 _FEW = 30  # images of a class; its own figures say little
 _OFF = 0.05  # calibration error that deserves a word
 _COMPACT = 40  # classes; more are a grid without numbers
@@ -68,6 +69,7 @@ def facts(
         "calibration_error": evaluation["calibration_error"],
         "temperature": _choices(evaluation).get("temperature"),
         "abstaining": [] if several else [(share, evaluation.select(share)) for share in _ERRORS],
+        "sets": [] if several or len(evaluation.y_true) < _FEW else [evaluation.sets(share) for share in _PROMISED],
         "risk_coverage": None if several else _risk_coverage(evaluation),
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
         "leaks": leaks,
