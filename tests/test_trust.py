@@ -83,6 +83,16 @@ def test_sets_promise_for_each_class_where_enough_images_were_held_out():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_with_a_budget_some_hundred_images_are_enough(parts):
+    training, validation, _ = parts
+    more = validation + validation + validation  # 1,353 images
+    classifier = ImageClassifier("small_cnn", image_size=8, budget=4).fit(training, validation_data=more, verbose=0)
+    assert len(classifier.held_out_.ids) == 500
+    assert len(classifier._trust.familiarity.known) == 500
+    apart = np.abs(classifier.predict_proba(more)[:, None] - classifier.held_out_.probabilities[:50]).max(axis=2)
+    assert apart.min(axis=0).max() < 1e-5  # each is that of one of these images
+
+
 def test_the_unsure_are_those_below_the_threshold_of_images_held_out(parts, fitted):
     _, _, test = parts
     found = fitted.predict(test, abstain="unsure", most_error=0.05)

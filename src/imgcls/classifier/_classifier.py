@@ -785,7 +785,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return look(self.model_, dataset, num_classes=len(self.classes_), run=run)
 
     def _learn_trust(self, training: Dataset, validation: Dataset | None, learnt: trainer.Transfer | None) -> None:
-        found = held_out(training, validation, learnt, self._seen, seed=self.seed)
+        in_haste = self.budget is not None
+        found = held_out(training, validation, learnt, self._seen, in_haste=in_haste, seed=self.seed)
         if found is None:
             self.choices_["temperature"] = Choice(1.0, "no images were held out to fit it by; give validation_data")
             return

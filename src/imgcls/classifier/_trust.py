@@ -18,6 +18,7 @@ _STRANGE = 0.05  # familiar images that may be called unknown
 _KEPT = 10_000  # images held out whose probabilities are kept
 _ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
+_HASTY = 500  # images looked at of each kind, where there is a budget: a percent or two of ten minutes
 _LEAST = 20  # images held out; from fewer, nothing is learnt
 
 _HELD_OUT = ("held_out/labels", "held_out/probabilities")  # arrays of a bundle
@@ -223,6 +224,7 @@ def held_out(
     learnt: Transfer | None,
     look_at: Callable[[Dataset], Seen],
     *,
+    in_haste: bool,
     seed: int,
 ) -> HeldOut | None:
     """Return what a model may be judged by: validation images, or else training images from heads that missed them.
@@ -232,7 +234,8 @@ def held_out(
         validation: What was validated on.
         learnt: What transfer learning knows, where that was the way: features need not be computed again.
         look_at: Sends images through the model.
-        seed: Of the training images whose features are kept.
+        in_haste: Whether there is a budget, and only some hundred images should be looked at once more.
+        seed: Of which images are looked at, where there are more than enough.
     """
     solved = learnt is not None and not learnt.tuned
     if validation is None:
@@ -247,11 +250,18 @@ def held_out(
             learnt.embedded.features,
         )
     else:
+        validation = _some(validation, _HASTY if in_haste else _KEPT, seed)
         seen, known = look_at(validation), None
         if seen.features is not None:
-            chosen = np.random.default_rng(seed).permutation(len(training))[:KNOWN]
-            known = look_at(training[np.sort(chosen)]).features
+            known = look_at(_some(training, _HASTY if in_haste else KNOWN, seed)).features
     return HeldOut(np.asarray(validation.labels)[seen.positions], seen, known, "validation images")
+
+
+def _some(dataset: Dataset, most: int, seed: int) -> Dataset:
+    if len(dataset) <= most:
+        return dataset
+    chosen: Dataset = dataset[np.sort(np.random.default_rng(seed).permutation(len(dataset))[:most])]
+    return chosen
 
 
 def out_of_fold(training: Dataset, learnt: Transfer, classes: Sequence[Any], temperature: float) -> Evaluation:
