@@ -80,7 +80,7 @@ def test_several_labels():
     made = Predictions(np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.3]]), classes=NAMES, ids=["a", "b"], multi_label=True)
     assert np.asarray(made).tolist() == [[1, 1, 0], [0, 0, 0]]
     assert [one.label for one in made] == [("cat", "dog"), ()]
-    assert [str(one) for one in made] == ["cat, dog 0.90", "none 0.30"]
+    assert [str(one) for one in made] == ["cat, dog 0.90", "none (owl 0.30)"]
     assert metrics.accuracy_score([[1, 1, 0], [0, 1, 0]], made) == 0.5
     assert made[1:].labels.tolist() == [[0, 0, 0]]
 

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 from sklearn.metrics import log_loss
 
-from imgcls import BundleError, ConfigurationError, DataError, Dataset, ImageClassifier, bundle
+from imgcls import BundleError, ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier, bundle
 from imgcls.metrics import Evaluation, prediction_sets
 
 
@@ -239,6 +239,20 @@ def test_what_cannot_be_promised_is_refused_in_words(parts, count):
     assert str(caught.value) == (
         "abstain='set' rests on images held out, and this classifier has none. Fit it with validation_data of some hundred images."
     )
+
+
+def test_promises_that_cannot_be_kept_are_told(parts, fitted):
+    _, _, test = parts
+    with pytest.warns(DataWarning) as told:
+        assert fitted.predict(test[:5], abstain="unsure", most_error=0.001).unknown.all()
+    words = "no confidence promises most_error=0.001 from 451 images held out: every answer is 'unknown'. Accept more errors, or hold out more."
+    assert [str(one.message) for one in told] == [words]
+    with pytest.warns(DataWarning) as told:
+        assert fitted.predict(test[:5], abstain="set", coverage=0.9999).sets.all()
+    assert "are too few to promise coverage=0.9999: every set holds every class." in str(told[0].message)
+    with pytest.raises(ConfigurationError) as caught:
+        fitted.predict(test[:5], abstain=True)
+    assert str(caught.value).startswith("abstain=True is not known.")
 
 
 def test_wrong_arguments_are_refused_all_at_once(parts, fitted):

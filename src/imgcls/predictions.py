@@ -57,7 +57,9 @@ class Prediction:
             return "unknown"
         if self.candidates is not None and len(self.candidates) > 1:
             return " or ".join(map(str, self.candidates))
-        label = ", ".join(map(str, self.label)) or "none" if isinstance(self.label, tuple) else self.label
+        if self.label == ():
+            return f"none ({next(iter(self.probabilities), '')} {self.probability:.2f})"
+        label = ", ".join(map(str, self.label)) if isinstance(self.label, tuple) else self.label
         return f"{label} {self.probability:.2f}"
 
 

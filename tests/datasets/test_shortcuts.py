@@ -199,7 +199,7 @@ def test_content_that_fills_the_image_to_its_edge_is_no_border():
     bars = row(Dataset.from_arrays(images, np.arange(200) % 2), "border")
     assert bars.p_value < 1e-9
     assert not bars.found
-    assert bars.detail.startswith("too little to matter; ")
+    assert bars.detail.startswith("what lies deeper tells nearly as much; ")
 
 
 def test_the_smallest_images_have_no_border():

@@ -103,7 +103,7 @@ def test_the_bound_is_clopper_and_pearsons():
     )  # of four searches
     assert found.bound == pytest.approx(expected)
     assert (
-        str(found) == "answers 100 % of images, at most 2.7 % of the answers wrong (95 % confidence; 0.67 % held out)"
+        str(found) == "answers 100 % of images, 0.67 % of them wrong here, and with 95 % confidence at most 2.7 % later"
     )
 
 
@@ -137,7 +137,11 @@ def test_operating_points_by_trying_all_thresholds():
     assert (point.recall, point.precision) == max((r, p) for p, r, _ in tried if p >= 0.9)
     point = found.operating_point("b", recall=0.8)
     assert (point.precision, point.recall) == max((p, r) for p, r, _ in tried if r >= 0.8)
-    assert found.operating_point("b", precision=1.01) is None
+    perfect = found.operating_point("b", precision=1)
+    assert perfect is None or perfect.precision == 1
+    with pytest.raises(ConfigurationError) as caught:
+        found.operating_point("b", precision=95)
+    assert str(caught.value) == "precision=95 is not accepted. Accepted: a number between 0 and 1."
     called = int((own >= point.threshold).sum())
     expected = binomtest(round(point.precision * called), called).proportion_ci(method="wilson")
     assert point.precision_interval == pytest.approx((expected.low, expected.high))
@@ -159,7 +163,9 @@ def test_thresholds_of_the_highest_f1_by_trying_all():
             return 2 * (called & of_class).sum() / (called.sum() + of_class.sum())
 
         assert f1(found.thresholds()[label]) == max(map(f1, own))
-    assert set(found.thresholds(precision=1.01)) == set()
+    for label, threshold in found.thresholds(precision=0.9).items():
+        called = found.probabilities[:, found.classes.index(label)] >= threshold
+        assert (found.y_true[called] == found.classes.index(label)).mean() >= 0.9
 
 
 def test_the_cheapest_answer_by_trying_all():
@@ -177,6 +183,31 @@ def test_the_cheapest_answer_by_trying_all():
     assert str(caught.value) == (
         "costs have the shape (2, 2). Accepted: finite numbers (3, 3); row i, column j is the cost of saying j where i is true."
     )
+
+
+def test_careless_questions_are_refused_in_words():
+    found = evaluation()
+    refusals = [
+        (found.compare, "a model", "compare takes another Evaluation, and got a str: give model.evaluate(data)."),
+        (found.slices, ["a"] * 400, "columns are a list. Accepted: values by name, such as {'camera': [...]}."),
+        (
+            found.cost,
+            {"a": 1},
+            "costs have the shape (0,). Accepted: finite numbers (3, 3); row i, column j is the cost of saying j where i is true.",
+        ),
+    ]
+    for ask, given, words in refusals:
+        with pytest.raises(DataError) as caught:
+            ask(given)
+        assert str(caught.value) == words
+    with pytest.raises(KeyError) as missing:
+        found["accurracy"]
+    assert missing.value.args[0].startswith(
+        "figure 'accurracy' is not known. Did you mean 'accuracy'? Known: accuracy, "
+    )
+    with pytest.raises(DataError) as caught:
+        Evaluation(found.y_true, 5 * found.probabilities, classes=found.classes)
+    assert "Of scores, take the softmax first." in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [0, 1, 1.5, "much"])

@@ -54,12 +54,33 @@ def test_a_perfect_score_on_few_images_is_no_proof():
     alone = binomtest(30, 30).proportion_ci(method="wilson").low
     for name in ("balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"):
         lower, upper, method = found.intervals[name]
-        assert (upper, method) == (1, "Wilson of each class")
+        assert (upper, method) == (1, "Wilson of each class, combined")
         assert lower == pytest.approx(1 - (1 - alone) / 2**0.5)
     for name in ("roc_auc", "average_precision"):
         lower, upper, _ = found.intervals[name]
         assert 0.85 < lower < 0.99
         assert upper == 1
+
+
+def test_ends_are_possible_and_hold_their_figure():
+    """Few images, classes without images, one answer to everything, one image."""
+    always = Evaluation(np.repeat([0, 1], 5), np.tile([0.9, 0.1], (10, 1)), classes="ab")
+    lower, upper, _ = always.intervals["balanced_accuracy"]
+    assert lower < 0.5 - 0.2
+    assert upper > 0.5 + 0.2
+    sparse = np.repeat([0, 3], [5, 4])
+    few = Evaluation(sparse, 0.05 + 0.5 * np.eye(10)[sparse], classes=range(10))
+    one = Evaluation(np.array([1]), np.array([[0.1, 0.9]]), classes="ab")
+    ten, two = few.intervals["macro_recall"], few.intervals["balanced_accuracy"]
+    assert 10 * (few["macro_recall"] - ten.lower) == pytest.approx(2 * (few["balanced_accuracy"] - two.lower))
+    random = np.random.default_rng(0)
+    modest = Evaluation(random.integers(0, 3, 40), random.dirichlet(np.ones(3), 40), classes="abc")
+    for found in (always, few, one, modest):
+        for name, (lower, upper, _) in found.intervals.items():
+            assert 0 <= lower <= found[name] <= upper, (name, lower, found[name], upper)
+            assert upper <= {"log_loss": 16.2, "brier": 2}.get(name, 1)
+            if name not in {"roc_auc", "average_precision", "log_loss", "brier"}:  # losses may all be the same
+                assert lower < upper
 
 
 @pytest.mark.parametrize("count", [500, 7_001])

@@ -182,7 +182,9 @@ def test_summary_names_what_matters(whole, text):
     true, predicted, count = whole.most_confused(1)[0]
     assert f"Right on {100 * whole.accuracy:.1f} % of 90 images [" in page
     assert f"Commonest mistake: {true} taken for {predicted} ({count})." in page
-    assert f"Probabilities: {whole['calibration_error']:.2f} off on average after the temperature 1.31." in page
+    low, high, _ = whole.intervals["calibration_error"]
+    off = f"{whole['calibration_error']:.2f} [{low:.2f}, {high:.2f}]"
+    assert f"Probabilities: {off} off on average after the temperature 1.31." in page
     assert "2 images were learnt from before." in page
     assert "1 image cannot be read and is left out." in page
 

@@ -572,7 +572,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         if self.held_out_ is None:
             message = "nothing was held out to measure on. Give labelled images: card(data)."
             raise DataError(message)
-        return self.held_out_.described(self._about()).to_card(quick=True)
+        measured = (
+            f"{len(self.held_out_.ids):,} images held out in training, which have also chosen the temperature and what "
+            "was kept: images that nobody has looked at may do worse."
+        )
+        return self.held_out_.described({"measured on": measured, **self._about()}).to_card()
 
     # --- keeping -------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks, architectures, trainer
+from imgcls._warnings import warn
 from imgcls.datasets import Dataset
-from imgcls.errors import ConfigurationError, DataError
+from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.metrics import KNOWN, Evaluation, Familiarity, fit_temperature, prediction_sets, tempered
 from imgcls.trainer import Choice, Transfer
 
@@ -116,7 +117,8 @@ class Trust:
 
     def check(self, abstain: Any, *, coverage: Any, most_error: Any) -> tuple[str, ...]:
         """Return what was asked for, and refuse with every problem at once, also with what cannot be promised."""
-        asked = () if abstain is None else (abstain,) if isinstance(abstain, str) else tuple(abstain)
+        several = isinstance(abstain, Sequence) and not isinstance(abstain, str)
+        asked = () if abstain is None else tuple(abstain) if several else (abstain,)
         _checks.refuse(
             [
                 *(_checks.unknown_name("abstain", one, ABSTAIN) for one in asked),
@@ -180,8 +182,21 @@ class Trust:
                 probabilities, held_out.probabilities, held_out.y_true, coverage=coverage, by_class=by_class
             )
             sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True  # an empty set would tell nobody anything
+            if sets.all():
+                message = (
+                    f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "
+                    "holds every class. Promise less, or hold out more."
+                )
+                warn(message, DataWarning)
         if held_out is not None and "unsure" in asked:
-            unknown |= probabilities.max(axis=1) < held_out.select(most_error).threshold
+            threshold = held_out.select(most_error).threshold
+            unknown |= probabilities.max(axis=1) < threshold
+            if np.isinf(threshold):
+                message = (
+                    f"no confidence promises most_error={most_error} from {len(held_out.y_true):,} images held out: "
+                    "every answer is 'unknown'. Accept more errors, or hold out more."
+                )
+                warn(message, DataWarning)
         if p_values is not None:
             unknown |= p_values < _STRANGE
         return {"sets": sets, "unknown": unknown}

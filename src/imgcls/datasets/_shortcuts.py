@@ -132,10 +132,12 @@ def _judged(
         matters &= skill - np.append(deeper.skill, (deeper.accuracy - chance) / (1 - chance)) >= _DEEPER
     chosen = matters if matters.any() else sure
     best = int(np.where(chosen, skill, -np.inf)[:-1].argmax()) if chosen[:-1].any() else int(hits.skill.argmax())
-    detail = _in_words(kind, columns, hits, best, given, sample) if sure.any() else "no better than guessing"
+    detail = _in_words(kind, columns, hits, best, given, sample) if sure.any() else "not surely better than guessing"
     found = bool(matters.any())
     if sure.any() and not found:
-        detail = ("content, to compare with; " if row.margin is None else "too little to matter; ") + detail
+        large = row.margin is not None and bool((sure & (skill >= row.margin)).any())
+        why = "what lies deeper tells nearly as much" if large else "too little to matter"
+        detail = f"{'content, to compare with' if row.margin is None else why}; {detail}"
     return Shortcut(kind, hits.accuracy, hits.lower, hits.upper, chance, float(p_values.min()), found, detail)
 
 

@@ -168,8 +168,8 @@ class Selection(NamedTuple):
         if not self.coverage:
             return "no confidence is high enough to promise so few errors: accept more, or hold out more images"
         return (
-            f"answers {100 * self.coverage:.0f} % of images, at most {100 * self.bound:.2g} % of the answers wrong "
-            f"(95 % confidence; {100 * self.error:.2g} % held out)"
+            f"answers {100 * self.coverage:.0f} % of images, {100 * self.error:.2g} % of them wrong here, "
+            f"and with 95 % confidence at most {100 * self.bound:.2g} % later"
         )
 
 
@@ -190,7 +190,7 @@ def select(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, most_e
         >>> import numpy as np
         >>> confidence = np.linspace(0.5, 1, 400)
         >>> print(select(confidence, confidence > 0.6, most_error=0.05))
-        answers 82 % of images, at most 4.7 % of the answers wrong (95 % confidence; 2.1 % held out)
+        answers 82 % of images, 2.1 % of them wrong here, and with 95 % confidence at most 4.7 % later
     """
     from scipy.stats import beta
 
@@ -253,6 +253,12 @@ def operating_point(
     Raises:
         ConfigurationError: Both are given, or none.
     """
+    _checks.refuse(
+        [
+            None if value in {None, 1} else _checks.not_between(name, value)
+            for name, value in (("precision", precision), ("recall", recall))
+        ]
+    )
     if (precision is None) == (recall is None):
         message = "say what to reach, one of the two: precision=0.95, or recall=0.95."
         raise ConfigurationError(message)
@@ -288,8 +294,11 @@ def cheapest(probabilities: NDArray[np.floating], costs: Any) -> NDArray[np.int6
         >>> cheapest(np.array([[0.9, 0.1], [0.98, 0.02]]), [[0, alarm], [missed, 0]]).tolist()
         [1, 0]
     """
-    costs = np.asarray(costs, np.float64)
     classes = probabilities.shape[1]
+    try:
+        costs = np.asarray(costs, np.float64)
+    except (TypeError, ValueError):
+        costs = np.full((0,), np.nan)
     if costs.shape != (classes, classes) or not np.isfinite(costs).all():
         message = (
             f"costs have the shape {costs.shape}. Accepted: finite numbers ({classes}, {classes}); row i, column j is "

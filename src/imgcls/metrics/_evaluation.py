@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _IMBALANCED = 3.0  # images of the largest class for one of the smallest: beyond, means over classes come first
 _TOP = 5  # top-5 accuracy, where there are more classes
+_ROUNDING = 0.01  # that probabilities may miss 1 by
 _LOOKED_AT = 2_000  # images that are read for slices, at most
 
 
@@ -130,6 +131,18 @@ class Evaluation(Mapping[str, float]):
             raise DataError(message)
         if not np.isfinite(self.probabilities).all():
             message = "probabilities contain NaN or infinity. The model did not train: lower the learning rate."
+            raise DataError(message)
+        sums = np.ones(1) if self.multi_label else self.probabilities.sum(axis=1)
+        if (
+            self.probabilities.min() < 0
+            or self.probabilities.max() > 1 + _ROUNDING
+            or np.abs(sums - 1).max() > _ROUNDING
+        ):
+            message = (
+                f"probabilities lie from {self.probabilities.min():.3g} to {self.probabilities.max():.3g}, and those "
+                f"of an image add up to {sums.min():.3g} to {sums.max():.3g}. Accepted: from 0 to 1, and 1 together. "
+                "Of scores, take the softmax first."
+            )
             raise DataError(message)
 
     # --- figures -------------------------------------------------------------------------------------------------
@@ -269,6 +282,9 @@ class Evaluation(Mapping[str, float]):
         return _figures.top_hits(self.y_true, self.probabilities, k) / len(self.y_true)
 
     def __getitem__(self, name: str) -> float:
+        if name not in self._measured:
+            message = f"figure {name!r} is not known.{_checks.did_you_mean(str(name), self)} Known: {', '.join(self)}."
+            raise KeyError(message)
         return self._measured[name][0]
 
     def __iter__(self) -> Iterator[str]:
@@ -369,6 +385,9 @@ class Evaluation(Mapping[str, float]):
         Raises:
             DataError: The images or their labels are others.
         """
+        if not isinstance(other, Evaluation):
+            message = f"compare takes another Evaluation, and got a {type(other).__name__}: give model.evaluate(data)."
+            raise DataError(message)
         places = {name: place for place, name in enumerate(other.ids)}
         if set(places) != set(self.ids) or len(places) != len(self.ids) or self.classes != other.classes:
             message = "the two evaluations are not of the same images and classes. Evaluate both on one dataset."
@@ -378,6 +397,13 @@ class Evaluation(Mapping[str, float]):
             message = "the two evaluations disagree about the true labels. Evaluate both on one dataset."
             raise DataError(message)
         return _comparison.compare(self.right, other.right[order])
+
+    def shortcuts(self) -> Sequence[Any] | None:
+        """Say what beside the content tells the classes of these images apart: print the rows.
+
+        See `imgcls.datasets.shortcuts`. None where the images are not at hand.
+        """
+        return None if self._shortcuts is None else self._shortcuts()
 
     def leaks(self) -> "Leaks | None":
         """Search for images that the model has learnt from, and measure without them: print the result.
@@ -583,7 +609,9 @@ class Evaluation(Mapping[str, float]):
             DataError: Images have several labels, and the figure is of one label an image.
         """
         _checks.refuse([_checks.unknown_name("kind", kind, PLOTS)])
-        if kind in {"confusion", "risk_coverage"} and self.multi_label:
+        if kind == "risk_coverage":
+            self._refuse_several("plot('risk_coverage')")
+        if kind == "confusion" and self.multi_label:
             message = "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
             raise DataError(message)
         if kind == "confusion":

@@ -20,7 +20,7 @@ from imgcls.metrics._intervals import (
 Floats = NDArray[np.float64]
 _SMALLEST = 1e-7  # a probability of 0 for the true class costs -ln(1e-7) = 16.1, not infinity
 _ROWS = 65_536  # looked at together
-_COMBINED = "Wilson of each class"
+_COMBINED = "Wilson of each class, combined"
 _WILSON, _TABLES, _IMAGES = "Wilson", "bootstrap of the confusion matrix", "bootstrap of images"
 _STUDENTIZED, _REFLECTED, _DELONG, _BOYD = "bootstrap-t", "bootstrap, reflected", "DeLong, logit", "Boyd, logit"
 
@@ -154,26 +154,49 @@ def shares(hits: int, count: int) -> tuple[float, Interval]:
 def macro(seen: Outcome, table: NDArray[np.int64]) -> dict[str, tuple[float, Interval]]:
     """Return the means over classes of a confusion matrix."""
     multi_label = seen.y_true.ndim == 2
-    values = Counts.of(table, multi_label=multi_label).means()
+    counts = Counts.of(table, multi_label=multi_label)
+    values = dict(zip(MEANS, map(float, counts.means()), strict=True))
+    classes, present = len(counts.true), max(int((counts.true > 0).sum()), 1)
+    recall = _combined(counts.recall, wilson(counts.hits, counts.true), counts.true > 0)
+    precision = _combined(counts.precision, wilson(counts.hits, counts.predicted), counts.predicted > 0)
+    found = {
+        "balanced_accuracy": (recall / present, _COMBINED),
+        "macro_precision": (precision / classes, _COMBINED),
+        "macro_recall": (recall / classes, _COMBINED),
+        "macro_f1": _macro_f1(seen, table, counts),
+    }
+    return {
+        name: (values[name], Interval(max(values[name] - below, 0.0), min(values[name] + above, 1.0), method))
+        for name, ((below, above), method) in found.items()
+    }
+
+
+def _combined(values: Floats, ends: tuple[Floats, Floats], known: NDArray[np.bool_]) -> Floats:
+    """Return how far the sum over classes may lie below and above its value, from the intervals of classes.
+
+    Classes have different images, so that their errors are independent (MOVER: Zou and Donner, Statistics in Medicine
+    27, 2008).
+    """
+    lower, upper = ends
+    apart = np.stack([np.where(known, values - lower, 0), np.where(known, upper - values, 0)])
+    return np.asarray(np.sqrt(np.square(apart).sum(axis=1)))
+
+
+def _macro_f1(seen: Outcome, table: NDArray[np.int64], counts: Counts) -> tuple[Floats, str]:
+    """Return the same of macro F1: a mistake is one of two classes, so that their errors are not independent."""
+    value, multi_label = counts.f1.mean(), seen.y_true.ndim == 2
+    if (counts.hits == counts.true).all() and (counts.hits == counts.predicted).all():
+        return _combined(counts.f1, wilson(counts.hits, counts.true), counts.true > 0) / len(table), _COMBINED
     if multi_label:
         blocks, classes = Blocks(len(seen.y_true)), len(table)
         columns = [*(seen.y_true & seen.y_pred).T, *seen.y_true.T, *seen.y_pred.T]
         drawn = blocks.draw(blocks.means(columns))[0] * len(seen.y_true)
-        draws, method = Counts(*np.split(drawn, [classes, 2 * classes], axis=1)).means(), _IMAGES
+        draws, method = Counts(*np.split(drawn, [classes, 2 * classes], axis=1)).f1.mean(axis=-1), _IMAGES
     else:
-        draws, method = bootstrap_counts(table, lambda tables: Counts.of(tables, multi_label=False).means()), _TABLES
+        draws = bootstrap_counts(table, lambda tables: Counts.of(tables, multi_label=False).f1.mean(-1))
+        method = _TABLES
     lower, upper = percentiles(draws)
-    counts = Counts.of(table, multi_label=multi_label)
-    if (counts.hits == counts.true).all() and (counts.hits == counts.predicted).all():
-        # Where nothing is wrong, drawing again finds nothing either: Wilson's intervals of the classes are combined
-        # (MOVER: Zou and Donner, Statistics in Medicine 27, 2008).
-        short = 1 - wilson(counts.hits, counts.true)[0][counts.true > 0]
-        lower, method = np.full(len(MEANS), 1 - np.sqrt(np.square(short).sum()) / len(short)), _COMBINED
-        lower = np.minimum(lower, values)
-    return {
-        name: (float(values[place]), Interval(float(lower[place]), float(upper[place]), method))
-        for place, name in enumerate(MEANS)
-    }
+    return np.maximum([value - lower, upper - value], 0), method
 
 
 def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
@@ -182,8 +205,18 @@ def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
     means = blocks.means([seen.losses, seen.brier])
     lower, upper = studentized(means, *blocks.draw(means))
     values = (float(seen.losses.mean()), float(seen.brier.mean()))
+    most = (-np.log(_SMALLEST), 1.0 if seen.y_true.ndim == 2 else 2.0)
+    if len(seen.losses) < 2:  # one image says nothing of the next
+        lower, upper = np.zeros(2), np.array(most)
     found = {
-        name: (values[place], Interval(float(max(lower[place], 0)), float(upper[place]), _STUDENTIZED))
+        name: (
+            values[place],
+            Interval(
+                float(np.clip(lower[place], 0, values[place])),
+                float(np.clip(upper[place], values[place], most[place])),
+                _STUDENTIZED,
+            ),
+        )
         for place, name in enumerate(("log_loss", "brier"))
     }
     gap: Floats = seen.right - seen.confidence.astype(np.float64)
@@ -193,8 +226,8 @@ def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
         drawn = blocks.draw(blocks.means_in_bins(gap, bins, _calibration.BINS))[0]
         low, high = percentiles(np.abs(drawn).sum(axis=1))
         # Drawing again adds as much to this sum of distances as the first draw did: the ends are turned around it.
-        ends = (max(2 * value - float(high), 0.0), max(2 * value - float(low), 0.0))
-        found[name] = (value, Interval(*ends, _REFLECTED))
+        ends = (max(2 * value - float(high), 0.0), max(2 * value - float(low), value))
+        found[name] = (value, Interval(*(ends if len(seen.losses) > 1 else (0.0, 1.0)), _REFLECTED))
     return found
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -295,13 +294,17 @@ def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
         sentences.append(f"Commonest mistake: {true} taken for {predicted} ({count:,}).")
     value = found["temperature"][0] if found["temperature"] else "1.0"
     after = "" if value in {"1.0", "1"} else f" after the temperature {value}"
-    sentences.append(f"Probabilities: {evaluation['calibration_error']:.2f} off on average{after}.")
+    low, high, _ = evaluation.intervals["calibration_error"]
+    error = evaluation["calibration_error"]
+    sentences.append(f"Probabilities: {error:.2f} [{low:.2f}, {high:.2f}] off on average{after}.")
     suspected = (found["suspected"] or {"count": 0})["count"]
     if suspected:
         sentences.append(f"{_count(suspected, 'label')} may be wrong.")
     if found["leaks"] is not None and found["leaks"].ids:
         verb = "was" if len(found["leaks"].ids) == 1 else "were"
         sentences.append(f"{_count(len(found['leaks'].ids), 'image')} {verb} learnt from before.")
+    if found["leaks"] is None:
+        sentences.append("Not checked: whether any of these images was learnt from.")
     if evaluation.quarantined:
         verb = "is" if len(evaluation.quarantined) == 1 else "are"
         sentences.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and {verb} left out.")
@@ -314,13 +317,13 @@ def _limits(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
         "The figures speak of images like those that were measured. Intervals say how far they may be off because "
         "these images are a sample, and not whether later images are like them."
     )
-    said = [always]
+    said = [*([evaluation.about["measured on"]] if "measured on" in evaluation.about else []), always]
     few = [row["name"] for row in found["per_class"] if row["support"] < _FEW]
     if few:
         names = ", ".join(few[:5]) + (f" and {len(few) - 5:,} more" if len(few) > 5 else "")
         said.append(f"Fewer than {_FEW} images were measured of: {names}.")
     error = evaluation["calibration_error"]
-    if math.isfinite(error) and error > _OFF:
+    if evaluation.intervals["calibration_error"].lower > _OFF:  # few images look off by chance
         said.append(f"Probabilities are {error:.2f} off on average: do not take them at their word.")
     said += [f"Worse than the rest: {one}." for one in found["slices"] if one.worse]
     said += [f"Classes differ by something other than content: {one}." for one in found["shortcuts"] if one.found]

@@ -65,6 +65,9 @@ def slices(right: NDArray[np.bool_], columns: Mapping[str, Sequence[Any]]) -> li
     """
     from scipy.stats import fisher_exact
 
+    if not isinstance(columns, Mapping):
+        message = f"columns are a {type(columns).__name__}. Accepted: values by name, such as {{'camera': [...]}}."
+        raise DataError(message)
     found, p_values = [], []
     for name, values in columns.items():
         if len(values) != len(right):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _AREA, _LEAST_AREA = 3_000, 12  # of all markers if they were full, and of one, in square points
+_TOLD = 0.2  # of the images; of the surest few, the interval reaches far up and says little
 _MOST_GAPS = 50  # beyond, lines to the diagonal would be a wall
 
 
@@ -123,7 +124,9 @@ def risk_coverage(
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     ax.set_xlim(0, 1.02)
-    ax.set_ylim(bottom=0)
+    told = coverage > _TOLD
+    highest = np.concatenate([risk, *(np.asarray(columns[name], float)[told] for name in ends)])
+    ax.set_ylim(0, max(1.08 * float(highest.max(initial=0)), 0.01))
     ax.grid(alpha=0.3)
     legend(ax, "upper left")
     return ax
