@@ -83,6 +83,31 @@ def test_ends_are_possible_and_hold_their_figure():
                 assert lower < upper
 
 
+def held_calibration(power, count, times):
+    """How often the interval holds the calibration error of two million images."""
+
+    def drawn(random, count):
+        scores = 1.2 * random.normal(size=(count, 4))
+        honest = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        y_true = (honest.cumsum(axis=1) < random.random((count, 1))).sum(axis=1)
+        said = np.exp(power * scores)
+        return y_true, said / said.sum(axis=1, keepdims=True)
+
+    truth = Evaluation(*drawn(np.random.default_rng(99), 2_000_000), classes=range(4)).reliability().error
+    random, held = np.random.default_rng(0), 0
+    for _ in range(times):
+        lower, upper, _ = Evaluation(*drawn(random, count), classes=range(4)).intervals["calibration_error"]
+        held += lower <= truth + 1e-3 and truth <= upper  # an honest network's truth is 0 but for two million draws
+    return held / times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("power", "least"), [(1.0, 0.93), (2.0, 0.91)], ids=["honest", "too sure"])
+def test_the_calibration_error_is_held_too(power, least):
+    """300 simulations, a standard error of 1.3 points. Where many bins are a little off, some 90 % is the most."""
+    assert held_calibration(power, 300, 300) >= least
+
+
 @pytest.mark.parametrize("count", [500, 7_001])
 def test_blocks_have_the_mean_and_the_error_of_images(count):
     values = np.random.default_rng(0).exponential(size=count)

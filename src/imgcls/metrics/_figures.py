@@ -14,6 +14,7 @@ from imgcls.metrics._intervals import (
     logit_interval,
     percentiles,
     studentized,
+    sum_of_distances,
     wilson,
 )
 
@@ -22,7 +23,7 @@ _SMALLEST = 1e-7  # a probability of 0 for the true class costs -ln(1e-7) = 16.1
 _ROWS = 65_536  # looked at together
 _COMBINED = "Wilson of each class, combined"
 _WILSON, _TABLES, _IMAGES = "Wilson", "bootstrap of the confusion matrix", "bootstrap of images"
-_STUDENTIZED, _REFLECTED, _DELONG, _BOYD = "bootstrap-t", "bootstrap, reflected", "DeLong, logit", "Boyd, logit"
+_STUDENTIZED, _INVERTED, _DELONG, _BOYD = "bootstrap-t", "test inversion", "DeLong, logit", "Boyd, logit"
 
 
 class Outcome(NamedTuple):
@@ -223,11 +224,9 @@ def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
     for name, adaptive in (("calibration_error", False), ("adaptive_calibration_error", True)):
         bins = _calibration.bins_of(seen.confidence, adaptive=adaptive)
         value = float(np.abs(np.bincount(bins, gap)).sum() / len(gap))
-        drawn = blocks.draw(blocks.means_in_bins(gap, bins, _calibration.BINS))[0]
-        low, high = percentiles(np.abs(drawn).sum(axis=1))
-        # Drawing again adds as much to this sum of distances as the first draw did: the ends are turned around it.
-        ends = (max(2 * value - float(high), 0.0), max(2 * value - float(low), value))
-        found[name] = (value, Interval(*(ends if len(seen.losses) > 1 else (0.0, 1.0)), _REFLECTED))
+        in_bins = blocks.means_in_bins(gap, bins, _calibration.BINS)
+        ends = sum_of_distances(in_bins.mean(axis=0), in_bins.std(axis=0) / np.sqrt(len(in_bins)))
+        found[name] = (value, Interval(*(ends if len(seen.losses) > 1 else (0.0, 1.0)), _INVERTED))
     return found
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 LEVEL = 0.95
 Z = 1.959963984540054  # the normal quantile of 0.975
 DRAWS = 1_000
+_TIMES, _NOISES = np.linspace(0, 2.5, 126), 500  # what a sum of distances is multiplied by, and draws of noise
 _BLOCKS = 2_000  # sums of images that are drawn instead of images, where there are more
 
 Floats = NDArray[np.float64]
@@ -175,3 +176,31 @@ def studentized(means: Floats, drawn: Floats, errors: Floats) -> tuple[Floats, F
     scaled = np.where(known, (drawn - value) / np.where(known, errors, 1), 0)
     low, high = percentiles(scaled)
     return value - high * error, value - low * error
+
+
+def sum_of_distances(values: Floats, errors: Floats, *, seed: int = 0) -> tuple[float, float]:
+    """Return the interval of a sum of absolute values that are known with errors, such as the calibration error.
+
+    Chance adds to a distance and never takes from it, so that a bootstrap lies too high. Here it is asked, for all
+    values times the same number, which sums would then be measured; the interval holds those numbers under which what
+    was measured is none of the rarest 5 %.
+
+    Args:
+        values: `float (M,)`, with signs.
+        errors: Their standard errors.
+        seed: Of the noise.
+
+    Examples:
+        >>> import numpy as np
+        >>> lower, upper = sum_of_distances(np.array([0.01, -0.01]), np.array([0.02, 0.02]))
+        >>> lower, 0.02 < upper < 0.1  # it may all be noise
+        (0.0, True)
+    """
+    measured = float(np.abs(values).sum())
+    noise = errors * np.random.default_rng(seed).normal(size=(_NOISES, len(values)))
+    sums = np.abs(_TIMES[:, None, None] * values + noise).sum(axis=2)
+    low, high = np.quantile(sums, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    step = _TIMES[1]  # the ends lie between two of the numbers tried: the outer one is taken
+    first = _TIMES[high >= measured].min(initial=_TIMES[-1]) - step
+    last = _TIMES[low <= measured].max(initial=0.0) + step
+    return max(float(first), 0.0) * measured, max(float(last), 1.0) * measured
