@@ -201,6 +201,9 @@ def test_card(judged, model, photos, tmp_path):
     said = run("card", judged, photos, "-o", tmp_path / "card.md")
     assert said.stderr.endswith(f"wrote {tmp_path / 'card.md'}\n")
     assert "of 60 images" in (tmp_path / "card.md").read_text(encoding="utf-8")
+    refused = RUN.invoke(cli.app, ["card", str(judged), "-o", str(tmp_path / "card.html")]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert str(refused).endswith("ends with '.html'. Accepted: .md.")
     refused = RUN.invoke(cli.app, ["card", str(model)]).exception
     assert isinstance(refused, DataError)
     assert str(refused) == "nothing was held out to measure on. Give labelled images: card(data)."

@@ -22,7 +22,7 @@ from imgcls.cli._app import (
     read_dataset,
     tensorflow_started,
 )
-from imgcls.errors import ImgclsError, UnreadableImageError
+from imgcls.errors import ConfigurationError, ImgclsError, UnreadableImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,6 +154,9 @@ def card(
     check_model(model)
     if output is not None:
         check_output(output)
+        if output.suffix.lower() != ".md":
+            message = f"a card is Markdown, and {str(output)!r} ends with {output.suffix!r}. Accepted: .md."
+            raise ConfigurationError(message)
     dataset = None if data is None else read_dataset(data)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
