@@ -39,7 +39,14 @@ def test_the_seven_steps_come_first():
     assert [script.name[:3] for script in SCRIPTS] == [f"{step:02d}_" for step in range(1, len(SCRIPTS) + 1)]
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+STEPS = 7  # the stories after them take longer
+
+
+@pytest.mark.parametrize(
+    "script",
+    [*SCRIPTS[:STEPS], *(pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS[STEPS:])],
+    ids=lambda script: script.stem,
+)
 def test_script_runs(script, drawn, capsys):
     runpy.run_path(str(script), run_name="__main__")
     assert drawn or capsys.readouterr().out

@@ -124,6 +124,7 @@ def test_reasons_hold_paths_and_stay_out_of_the_bundle(mixed, tmp_path):
     assert ImageClassifier.load(path).history_.quarantined == {}
 
 
+@pytest.mark.slow  # two fresh processes; what they call is tested above
 @pytest.mark.parametrize(("on_error", "code"), [("skip", 0), ("raise", 1)])
 def test_the_command_line_does_the_same(mixed, tmp_path, on_error, code):
     command = [sys.executable, "-m", "imgcls", "train", mixed, "-o", tmp_path / "model.imgcls", "--epochs", "1"]
@@ -134,6 +135,7 @@ def test_the_command_line_does_the_same(mixed, tmp_path, on_error, code):
     assert (tmp_path / "model.imgcls").exists() == (on_error == "skip")
 
 
+@pytest.mark.slow  # two fresh processes; what they call is tested above
 @pytest.mark.parametrize(("on_error", "code"), [("skip", 0), ("raise", 1)])
 def test_the_command_line_evaluates_and_names_what_it_leaves_out(mixed, fitted, tmp_path, on_error, code):
     path = fitted.save(tmp_path / "model.imgcls")

@@ -23,7 +23,7 @@ for path, answer in zip(sys.argv[1::2], sys.argv[2::2]):
 """
 
 
-@pytest.mark.parametrize("architecture", ["small_cnn", "mobilenet_v2_035"])
+@pytest.mark.parametrize("architecture", ["small_cnn", pytest.param("mobilenet_v2_035", marks=pytest.mark.slow)])
 def test_probabilities_are_identical_bit_for_bit_after_reloading(architecture, tmp_path):
     digits = Dataset.builtin("digits")
     classifier = ImageClassifier(architecture, weights=None, image_size=32, epochs=1).fit(digits[:200], verbose=0)
