@@ -117,6 +117,20 @@ def test_every_flipped_byte_is_found(tiny):
     assert refusal(tiny[:300] + b"x" + tiny[301:], TamperedBundleError) == DAMAGED
 
 
+def test_named_arrays_come_back_and_strange_names_are_refused(here):
+    known = np.arange(6, dtype=np.float16).reshape(2, 3)
+    path = bundle.save(here / "a.imgcls", DESCRIPTION, ARRAYS, {"familiarity/known": known})
+    _, arrays, named = bundle.load(path)
+    assert len(arrays) == len(ARRAYS)
+    assert list(named) == ["familiarity/known"]
+    np.testing.assert_array_equal(named["familiarity/known"], known)
+    with pytest.raises(BundleError) as caught:
+        bundle.save(here / "b.imgcls", DESCRIPTION, ARRAYS, {"0001": known})
+    assert str(caught.value) == (
+        "an array is named '0001'. Accepted: two words of small letters, such as 'held_out/labels'."
+    )
+
+
 def test_every_seventh_truncation_is_found(tiny):
     for length in range(0, len(tiny), 7):
         refusal(tiny[:length])

@@ -190,6 +190,9 @@ def test_explain_writes_a_picture(judged, photos, tmp_path):
     said = run("explain", judged, image, "-o", picture, "--label", "3", "--instead-of", "8")
     assert said.stdout == f"{image}: 3, and not 8\n"
     assert said.stderr == f"wrote {picture}\n"
+    refused = RUN.invoke(cli.app, ["explain", str(judged), str(image), "-o", str(tmp_path / "why.txt")]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert str(refused).endswith("ends with '.txt'. Accepted: .png, .jpg, .pdf, .svg.")
     with Image.open(picture) as drawn:
         assert np.asarray(drawn.convert("RGB")).std() > 10
 

@@ -55,7 +55,7 @@ def save(
         The path.
 
     Raises:
-        BundleError: The folder does not exist or the description is not strict JSON.
+        BundleError: The folder does not exist, the description is not strict JSON, or a name is not accepted.
 
     Examples:
         >>> import numpy as np
@@ -74,6 +74,10 @@ def save(
     except (TypeError, ValueError) as error:
         message = f"the description cannot be written as strict JSON: {error}."
         raise BundleError(message) from error
+    strange = [name for name in named or {} if not _NAMED.fullmatch(name)]
+    if strange:
+        message = f"an array is named {strange[0]!r}. Accepted: two words of small letters, such as 'held_out/labels'."
+        raise BundleError(message)
     every = {f"{index:04d}": array for index, array in enumerate(arrays)} | dict(named or {})
     whole = {name: np.asarray(array, order="C") for name, array in every.items()}
     sealed = _seal({"classifier.json": text, "weights.safetensors": safetensors.numpy.save(whole)})

@@ -143,3 +143,8 @@ def test_a_model_that_ends_otherwise_has_no_head_and_stays_as_it_is(options):
     assert architectures.head_of(model) is None
     assert not architectures.temper(model, 2.0)
     np.testing.assert_array_equal(model(IMAGES), before)
+
+
+def test_one_sigmoid_becomes_two_probabilities():
+    outputs = np.array([[0.25], [1.0]], np.float32)
+    assert architectures.probabilities(outputs, 2).tolist() == [[0.75, 0.25], [0.0, 1.0]]

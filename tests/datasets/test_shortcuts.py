@@ -305,7 +305,6 @@ def test_a_sample_of_many_has_as_many_of_each_class_as_there_are(monkeypatch):
 
 def test_the_same_seed_gives_the_same_rows():
     data = Dataset.builtin("digits")[:300]
-    assert shortcuts(data, seed=3) == shortcuts(data, seed=3) or any(np.isnan(one.accuracy) for one in shortcuts(data))
     assert [str(one) for one in shortcuts(data, seed=3)] == [str(one) for one in shortcuts(data, seed=3)]
     assert shortcuts(data, seed=3)[2] != shortcuts(data, seed=4)[2]  # mean colour
     with pytest.raises(

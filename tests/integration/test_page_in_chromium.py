@@ -27,7 +27,7 @@ def evaluation(names, count):
         ids=[f"{names[number % len(names)]}/{number}.jpg" for number in range(count)],
         read=lambda position: np.full((40, 40, 3), position % 256, np.uint8),
         explain=lambda positions: [np.ones((4, 4), np.float32) for _ in positions],
-        about={"history": {"loss": [2.0, 1.0]}, "choices": {"temperature": "1.2: measured"}},
+        about={"history": {"loss": [2.0, 1.0]}, "choices": {"temperature": (1.2, "measured")}},
     )
 
 

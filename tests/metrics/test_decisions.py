@@ -193,7 +193,7 @@ def test_careless_questions_are_refused_in_words():
         (
             found.cost,
             {"a": 1},
-            "costs have the shape (0,). Accepted: finite numbers (3, 3); row i, column j is the cost of saying j where i is true.",
+            "costs are a dict that is no matrix of numbers. Accepted: finite numbers (3, 3); row i, column j is the cost of saying j where i is true.",
         ),
     ]
     for ask, given, words in refusals:

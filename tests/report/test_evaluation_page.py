@@ -90,7 +90,7 @@ def whole():
         about={
             "architecture": HOSTILE[0],
             "parameters": 1_234_567,
-            "choices": {"temperature": f"1.31: {HOSTILE[1]}", "optimizer": "adam: quick"},
+            "choices": {"temperature": ("1.31", HOSTILE[1]), "optimizer": ("adam", "quick")},
             "history": {"loss": [0.9, 0.5, 0.4], "val_loss": [1.0, None, 0.6], "accuracy": [0.5, 0.6, 0.7]},
             "environment": {"python": HOSTILE[2]},
         },

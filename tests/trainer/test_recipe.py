@@ -84,11 +84,6 @@ def test_losses_that_do_not_fit_are_refused(loss, multi_label, message):
     assert str(refusal.value) == message
 
 
-def test_one_sigmoid_becomes_two_probabilities():
-    outputs = np.array([[0.25], [1.0]], np.float32)
-    assert trainer.probabilities(outputs, 2).tolist() == [[0.75, 0.25], [0.0, 1.0]]
-
-
 def test_history_is_a_mapping_a_frame_and_a_picture():
     history = History({"loss": [1.0, 0.5], "accuracy": [0.5, 0.75]}, seconds=3.4, best_epoch=2)
     history.append({"loss": 0.25, "accuracy": 1.0})

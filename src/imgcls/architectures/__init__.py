@@ -10,7 +10,16 @@ from imgcls.architectures._choices import (
 )
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
-from imgcls.architectures._parts import BOTH_WAYS, cut, head_of, last_feature_map, temper, unfreeze, with_features
+from imgcls.architectures._parts import (
+    BOTH_WAYS,
+    cut,
+    head_of,
+    last_feature_map,
+    probabilities,
+    temper,
+    unfreeze,
+    with_features,
+)
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
 from imgcls.architectures._weights import installed, set_weights
@@ -35,6 +44,7 @@ __all__ = [
     "last_feature_map",
     "measure",
     "names",
+    "probabilities",
     "set_weights",
     "small_cnn",
     "small_resnet",

@@ -5,7 +5,9 @@ from itertools import takewhile
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from imgcls.architectures._graph import called_again, is_graph, leaves, made_by
 from imgcls.architectures._speed import FIXED_LAYER
@@ -141,12 +143,31 @@ def temper(model: Any, temperature: float) -> bool:
 
 
 def head_of(model: Any) -> tuple[Any, Any] | None:
-    """Return kernel `(D, O)` and bias `(O,)` by which a classifier decides on what `cut` returns, or None."""
+    """Return kernel `(D, O)` and bias `(O,)` by which a classifier decides on what `cut` returns.
+
+    None where a model of your own ends otherwise than with `Dense` and softmax or sigmoid.
+    """
     head = _head(model)
     if head is None:
         return None
     kernel, *bias = head.get_weights()
     return kernel, bias[0] if bias else 0 * kernel[0]
+
+
+def probabilities(outputs: NDArray[np.float32], num_classes: int) -> NDArray[np.float32]:
+    """Turn a model's outputs into probabilities `(N, K)`: one sigmoid for two classes becomes [1 - p, p].
+
+    Args:
+        outputs: `float32 (N, O)`.
+        num_classes: K.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import architectures
+        >>> architectures.probabilities(np.array([[0.25]], np.float32), 2).tolist()
+        [[0.75, 0.25]]
+    """
+    return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] < num_classes else outputs
 
 
 def _head(model: Any, ending: Any = None) -> Any:

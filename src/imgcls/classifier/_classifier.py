@@ -1,7 +1,7 @@
 """`ImageClassifier`: validation and wiring. The work is done by the rooms below."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, final
@@ -15,7 +15,7 @@ from imgcls._warnings import warn
 from imgcls.classifier._description import describe, environment, history_and_choices
 from imgcls.classifier._parts import learn_from
 from imgcls.classifier._robust import robust
-from imgcls.classifier._trust import Seen, Trust, held_out, look, out_of_fold
+from imgcls.classifier._trust import Seen, Trust, held_out, looker, out_of_fold
 from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, copies_in, is_one_image, shortcuts
 from imgcls.errors import BundleError, ConfigurationError, DataError, DataWarning, ImgclsError
 from imgcls.images import SEVERITIES
@@ -109,7 +109,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     _trust: Trust
     _run: _backend.Engine | None
-    _look: tuple[Any, Any] | None
+    _look: Callable[[Batches], Seen] | None
     _finder: _backend.Engine | None
     _searched: tuple[Dataset, trainer.Embedded] | None
 
@@ -389,12 +389,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._check_fitted()
         asked = self._trust.check(abstain, coverage=coverage, most_error=most_error)
         one = is_one_image(images, channels=self._blueprint_["input_shape"][2])
-        name = str(images) if isinstance(images, str | Path) else "image"
-        dataset = Dataset([images], ids=[name]) if one else as_dataset(images, labelled=False)
-        if not asked:
-            found = self._as_predictions(self._forward(dataset), dataset)
-        else:
-            found = self._decided(dataset, asked, coverage=coverage, most_error=most_error)
+        dataset = _alone(images) if one else as_dataset(images, labelled=False)
+        found = self._decided(dataset, asked, coverage=coverage, most_error=most_error)
         return found[0] if one else found
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
@@ -465,7 +461,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             raise DataError(message)
         if self._finder is None:
             self._finder = _backend.engine(architectures.cut(self.model_), self.engine)
-        wanted = trainer.infer(self._finder, self._batches(Dataset([image], ids=["image"]), on_error="raise"))
+        wanted = trainer.infer(self._finder, self._batches(_alone(image), on_error="raise"))
         if self._searched is None or self._searched[0] is not searched:
             self._searched = (searched, self._embedded(searched, on_error="skip"))
         found = self._searched[1]
@@ -534,7 +530,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             (8, 8)
         """
         self._check_fitted()
-        dataset = Dataset([image], ids=[str(image) if isinstance(image, str | Path) else "image"])
+        dataset = _alone(image)
         height, width, channels = self._blueprint_["input_shape"]
         if label is None:
             label = self.classes_[self._forward(dataset)[0].argmax()].item()
@@ -573,10 +569,11 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             message = "nothing was held out to measure on. Give labelled images: card(data)."
             raise DataError(message)
         measured = (
-            f"{len(self.held_out_.ids):,} images held out in training, which have also chosen the temperature and what "
-            "was kept: images that nobody has looked at may do worse."
+            f"Measured on {len(self.held_out_.ids):,} images held out in training, which have also chosen the "
+            "temperature and what was kept: images that nobody has looked at may do worse."
         )
-        return self.held_out_.described({"measured on": measured, **self._about()}).to_card()
+        held_out, about = self.held_out_, {"measured on": measured, **self._about()}
+        return Evaluation(held_out.y_true, held_out.probabilities, classes=held_out.classes, about=about).to_card()
 
     # --- keeping -------------------------------------------------------------------------------------------------
 
@@ -720,7 +717,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         batches = self._batches(dataset, on_error=on_error)
         if self._run is None:
             self._run = _backend.engine(self.model_, self.engine)  # of unknown work: "auto" is TensorFlow
-        return trainer.probabilities(trainer.infer(self._run, batches), len(self.classes_)), batches
+        return architectures.probabilities(trainer.infer(self._run, batches), len(self.classes_)), batches
 
     def _batches(self, dataset: Dataset, *, on_error: str) -> Batches:
         height, width, channels = self._blueprint_["input_shape"]
@@ -760,7 +757,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             "input (height, width, channels)": list(self._blueprint_["input_shape"]),
             "epochs": len(self.history_.get("loss", ())),
             "seconds of training": round(self.history_.seconds, 1),
-            "choices": {name: f"{choice.value}: {choice.reason}" for name, choice in self.choices_.items()},
+            "choices": {name: (choice.value, choice.reason) for name, choice in self.choices_.items()},
             "history": {name: list(values) for name, values in self.history_.items()},
             "environment": environment(),
         }
@@ -779,14 +776,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     def _seen(self, dataset: Dataset, on_error: str = "skip") -> Seen:
         """Send images through the model once, with its features."""
-
-        def run(model: Any, dataset: Dataset) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-            batches = self._batches(dataset, on_error=on_error)
-            if self._look is None:
-                self._look = (model, _backend.compiled(model))
-            return trainer.infer(self._look[1], batches), batches.readable
-
-        return look(self.model_, dataset, num_classes=len(self.classes_), run=run)
+        if self._look is None:
+            self._look = looker(self.model_, num_classes=len(self.classes_))
+        return self._look(self._batches(dataset, on_error=on_error))
 
     def _learn_trust(self, training: Dataset, validation: Dataset | None, learnt: trainer.Transfer | None) -> None:
         in_haste = self.budget is not None
@@ -796,7 +788,6 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             return
         classes = self.classes_.tolist()
         self._trust, self.choices_["temperature"] = Trust.learn(self.model_, found, classes=classes, seed=self.seed)
-        self._look = None  # its head is another now
 
     def _decided(self, dataset: Dataset, asked: Sequence[str], *, coverage: float, most_error: float) -> Predictions:
         p_values = None
@@ -807,3 +798,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             probabilities = self._forward(dataset)
         decided = self._trust.decide(asked, probabilities, p_values, coverage=coverage, most_error=most_error)
         return self._as_predictions(probabilities, dataset, **decided)
+
+
+def _alone(image: Any) -> Dataset:
+    """Return a dataset of one image, named by its path where it has one."""
+    return Dataset([image], ids=[str(image) if isinstance(image, str | Path) else "image"])

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks, architectures, trainer
+from imgcls import _backend, _checks, architectures, trainer
 from imgcls._warnings import warn
-from imgcls.datasets import Dataset
+from imgcls.datasets import Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError, DataWarning
-from imgcls.metrics import KNOWN, Evaluation, Familiarity, fit_temperature, prediction_sets, tempered
+from imgcls.metrics import Evaluation, Familiarity, fit_temperature, prediction_sets, tempered
 from imgcls.trainer import Choice, Transfer
 
 ABSTAIN = ("set", "unsure", "unknown")
@@ -105,12 +105,13 @@ class Trust:
         found = tempered(seen.probabilities, temperature, multi_label=labels.ndim == 2).astype(np.float32)
         after = Evaluation(labels, found, classes=classes)
         words = (
-            f"{len(labels):,} {source}: log loss {before.log_loss:.3f} before and {after.log_loss:.3f} after, "
-            f"calibration error {before['calibration_error']:.3f} and {after['calibration_error']:.3f}"
+            f"{len(labels):,} {source}: "
+            f"log loss {before.losses.mean():.3f} before and {after.losses.mean():.3f} after, "
+            f"calibration error {before.reliability().error:.3f} and {after.reliability().error:.3f}"
         )
-        familiarity = None
-        if known is not None and seen.features is not None and len(known):
-            familiarity = Familiarity.learnt(known, seen.features, scores(model, seen.features), seed=seed)
+        familiarity, head = None, architectures.head_of(model)
+        if known is not None and seen.features is not None and head is not None and len(known):
+            familiarity = Familiarity.learnt(known, seen.features, scores(head, seen.features), seed=seed)
         return cls(after, familiarity), Choice(temperature, words)
 
     # --- using ---------------------------------------------------------------------------------------------------
@@ -151,9 +152,10 @@ class Trust:
 
     def p_values(self, model: Any, seen: Seen) -> NDArray[np.float64] | None:
         """Return for each image how often a familiar one looks at least as strange, `(N,)`."""
-        if self.familiarity is None or seen.features is None:
+        head = architectures.head_of(model)
+        if self.familiarity is None or seen.features is None or head is None:
             return None
-        return self.familiarity.p_values(seen.features, scores(model, seen.features))
+        return self.familiarity.p_values(seen.features, scores(head, seen.features))
 
     def decide(
         self,
@@ -252,23 +254,20 @@ def held_out(
         in_haste: Whether there is a budget, and only some hundred images should be looked at once more.
         seed: Of which images are looked at, where there are more than enough.
     """
-    solved = learnt is not None and not learnt.tuned
-    if validation is None:
-        if learnt is None or not solved:
-            return None
-        seen = Seen(learnt.embedded.positions, learnt.held_out)
-        source = "training images, each from a head that has not seen it"
-        return HeldOut(np.asarray(training.labels)[seen.positions], seen, None, source)
-    if learnt is not None and solved and learnt.validation is not None and learnt.validated is not None:
-        seen, known = (
-            Seen(learnt.validation.positions, learnt.validated, learnt.validation.features),
-            learnt.embedded.features,
-        )
+    if learnt is not None and not learnt.tuned:
+        if validation is None or learnt.validation is None or learnt.validated is None:
+            seen = Seen(learnt.embedded.positions, learnt.held_out)
+            source = "training images, each from a head that has not seen it"
+            return HeldOut(np.asarray(training.labels)[seen.positions], seen, None, source)
+        seen = Seen(learnt.validation.positions, learnt.validated, learnt.validation.features)
+        known: Features | None = learnt.embedded.features
+    elif validation is None:
+        return None
     else:
         validation = _some(validation, _HASTY if in_haste else _KEPT, seed)
         seen, known = look_at(validation), None
         if seen.features is not None:
-            known = look_at(_some(training, _HASTY if in_haste else KNOWN, seed)).features
+            known = look_at(_some(training, _HASTY if in_haste else Familiarity.MOST, seed)).features
     return HeldOut(np.asarray(validation.labels)[seen.positions], seen, known, "validation images")
 
 
@@ -288,28 +287,31 @@ def out_of_fold(training: Dataset, learnt: Transfer, classes: Sequence[Any], tem
     return Evaluation(labels, found, classes=classes, ids=images.ids, read=images.read)
 
 
-def scores(model: Any, features: Features) -> NDArray[np.float32]:
-    """Return what the head of a model makes of features, before softmax or sigmoid; of two classes, two scores."""
-    kernel, bias = architectures.head_of(model) or (np.zeros((features.shape[1], 1)), np.zeros(1))
+def scores(head: tuple[NDArray[Any], NDArray[Any]], features: Features) -> NDArray[np.float32]:
+    """Return what a kernel and a bias make of features, before softmax or sigmoid; of two classes, two scores."""
+    kernel, bias = head
     found = features @ kernel + bias
     found = np.concatenate([-found / 2, found / 2], axis=1) if found.shape[1] == 1 else found
     return np.asarray(found, np.float32)
 
 
-def look(
-    model: Any, dataset: Dataset, *, num_classes: int, run: Callable[[Any, Dataset], tuple[Features, NDArray[np.int64]]]
-) -> Seen:
-    """Send images through a model once, and keep its features, where it has a head of its own.
+def looker(model: Any, *, num_classes: int) -> Callable[[Batches], Seen]:
+    """Compile a model for one pass that gives features too, where it has a head of its own.
 
     Args:
-        model: A classifier.
-        dataset: The images; those that cannot be read are left out.
+        model: A classifier. What it learns later, the function knows.
         num_classes: K.
-        run: From a model and a dataset to its outputs, and the positions of their images.
+
+    Returns:
+        A function from batches to what the model makes of their images, but for those that cannot be read.
     """
-    if architectures.head_of(model) is None:
-        outputs, positions = run(model, dataset)
-        return Seen(positions, trainer.probabilities(outputs, num_classes))
-    outputs, positions = run(architectures.with_features(model), dataset)
-    width = outputs.shape[1] - model.output_shape[1]
-    return Seen(positions, trainer.probabilities(outputs[:, width:], num_classes), outputs[:, :width])
+    featured = architectures.head_of(model) is not None
+    run = _backend.compiled(architectures.with_features(model) if featured else model)
+
+    def look(batches: Batches) -> Seen:
+        outputs = trainer.infer(run, batches)
+        width = outputs.shape[1] - model.output_shape[1]
+        probabilities = architectures.probabilities(outputs[:, width:], num_classes)
+        return Seen(batches.readable, probabilities, outputs[:, :width] if featured else None)
+
+    return look

@@ -117,19 +117,6 @@ def _words(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
-def check_output(path: Path) -> None:
-    """Refuse now what could not be written after training."""
-    if path.is_dir():
-        message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / 'model.imgcls')!r}."
-        raise ConfigurationError(message)
-    if not path.parent.is_dir():
-        message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
-        raise ConfigurationError(message)
-    if not os.access(path.parent, os.W_OK):
-        message = f"folder {str(path.parent)!r} cannot be written to. Name another output."
-        raise ConfigurationError(message)
-
-
 def none(text: str) -> str | None:
     return None if text.lower() == "none" else text
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from imgcls import report
 from imgcls.cli._app import (
     Data,
     Image,
@@ -14,7 +15,6 @@ from imgcls.cli._app import (
     Root,
     Verbose,
     app,
-    check_output,
     level_of,
     none,
     print_json,
@@ -93,7 +93,7 @@ def train(
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
     side, length, level = whole("image_size", image_size), whole("epochs", epochs), level_of(verbose)
-    check_output(output)
+    report.check_path(output, example="model.imgcls")
     dataset = read_dataset(data, image=image, label=label, root=root)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier

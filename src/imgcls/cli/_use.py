@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from imgcls import report
 from imgcls.cli._app import (
     Data,
     Image,
@@ -15,14 +16,13 @@ from imgcls.cli._app import (
     Root,
     app,
     check_model,
-    check_output,
     complain,
     print_facts,
     print_json,
     read_dataset,
     tensorflow_started,
 )
-from imgcls.errors import ConfigurationError, ImgclsError, UnreadableImageError
+from imgcls.errors import ImgclsError, UnreadableImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from imgcls.datasets import Dataset
     from imgcls.predictions import Prediction
 
+_PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _CHUNK = 256  # images answered at a time
 _NAMED = 5  # images left out that are named one by one; `check` names all
 
@@ -126,7 +127,7 @@ def explain(
     Example: imgcls explain photos.imgcls new.jpg -o new-explained.png
     """
     check_model(model)
-    check_output(output)
+    report.check_path(output, _PICTURES, example="explained.png")
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
     classifier = ImageClassifier.load(model)
@@ -153,10 +154,7 @@ def card(
     """
     check_model(model)
     if output is not None:
-        check_output(output)
-        if output.suffix.lower() != ".md":
-            message = f"a card is Markdown, and {str(output)!r} ends with {output.suffix!r}. Accepted: .md."
-            raise ConfigurationError(message)
+        report.check_path(output, (".md",), example="card.md")
     dataset = None if data is None else read_dataset(data)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
@@ -164,7 +162,7 @@ def card(
     if output is None:
         typer.echo(text)
         return
-    output.write_text(text, encoding="utf-8")
+    report.write(output, text)
     typer.echo(f"wrote {output}", err=True)
 
 

@@ -19,10 +19,11 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls._intervals import of_sum, wilson
+
 DEALS = 1_000  # times that labels are dealt anew
 _BINS = 8
 _USUAL = 2.0  # images like all others that each class is given beside its own, so that a rare value decides nothing
-_Z = 1.959963984540054  # the normal quantile of 0.975
 
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -169,13 +170,8 @@ def _p_of_deals(deals: NDArray[np.int32], guess: Flags, truth: Flags) -> float:
 
 
 def _mean_share(hits: Codes, counts: Codes) -> tuple[float, float, float]:
-    """Return the mean of shares and its 95 % interval, made of Wilson's for each (Zou and Donner 2008, MOVER).
-
-    Where all are hits, the normal interval would have no width.
-    """
+    """Return the mean of shares, and the ends of its 95 % interval."""
     shares = hits / counts
-    middle = (hits + _Z**2 / 2) / (counts + _Z**2)
-    reach = _Z / (counts + _Z**2) * np.sqrt(counts * shares * (1 - shares) + _Z**2 / 4)
-    down, up = (float(np.sqrt(((middle + sign * reach - shares) ** 2).sum()) / len(shares)) for sign in (-1, 1))
+    below, above = of_sum(shares, wilson(hits, counts))
     mean = float(shares.mean())
-    return mean, max(0.0, mean - down), min(1.0, mean + up)
+    return mean, max(0.0, mean - below / len(shares)), min(1.0, mean + above / len(shares))

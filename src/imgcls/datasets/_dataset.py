@@ -180,7 +180,7 @@ class Dataset(Constructors):
         return pd.DataFrame(columns)
 
     def check(self, *, verbose: Any = "auto", against: Any = None) -> DataReport:
-        """Look at every image once and report what is wrong: unreadable files, copies, leaks, odd classes and images.
+        """Look at every image once and report what is wrong: unreadable files, copies, leaks, shortcuts, odd ones.
 
         Nothing is changed or moved. What files are like is kept, so that a second check reads only what has changed.
 

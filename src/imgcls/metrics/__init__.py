@@ -3,27 +3,29 @@
 Needs NumPy, SciPy and scikit-learn; neither Keras nor TensorFlow.
 """
 
+from imgcls._intervals import wilson
 from imgcls.metrics._calibration import Reliability, fit_temperature, reliability, tempered
 from imgcls.metrics._comparison import Comparison, compare
 from imgcls.metrics._decisions import (
     OperatingPoint,
+    RiskCoverage,
     Selection,
     SetCoverage,
     cheapest,
     prediction_sets,
+    risk_coverage,
     select,
     set_coverage,
 )
 from imgcls.metrics._evaluation import Evaluation, Leaks
-from imgcls.metrics._intervals import Interval, wilson
+from imgcls.metrics._intervals import Interval
 from imgcls.metrics._label_errors import suspected_labels
 from imgcls.metrics._ranking import Curve
 from imgcls.metrics._robustness import Robustness, robustness
 from imgcls.metrics._slices import Slice, slices
-from imgcls.metrics._unknown import KNOWN, Familiarity, energy
+from imgcls.metrics._unknown import Familiarity, energy
 
 __all__ = [
-    "KNOWN",
     "Comparison",
     "Curve",
     "Evaluation",
@@ -32,6 +34,7 @@ __all__ = [
     "Leaks",
     "OperatingPoint",
     "Reliability",
+    "RiskCoverage",
     "Robustness",
     "Selection",
     "SetCoverage",
@@ -42,6 +45,7 @@ __all__ = [
     "fit_temperature",
     "prediction_sets",
     "reliability",
+    "risk_coverage",
     "robustness",
     "select",
     "set_coverage",

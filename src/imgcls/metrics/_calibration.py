@@ -100,7 +100,7 @@ def fit_temperature(y_true: NDArray[np.integer], probabilities: NDArray[np.float
         probabilities: `float (N, K)`.
 
     Returns:
-        The temperature; exactly 1 where no other gains anything.
+        The temperature; exactly 1 where no other gains more than chance would.
 
     Examples:
         >>> import numpy as np

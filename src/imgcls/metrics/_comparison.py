@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.metrics._intervals import Z
+from imgcls._intervals import Z
 
 _POWER = 0.8416212335729143  # the normal quantile of 0.8
 _SURE = 0.05

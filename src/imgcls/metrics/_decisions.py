@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks
+from imgcls._intervals import wilson
 from imgcls.errors import ConfigurationError, DataError
-from imgcls.metrics._intervals import wilson
 from imgcls.metrics._ranking import Curve
 
 Floats = NDArray[np.float64]
@@ -114,15 +114,23 @@ class SetCoverage(NamedTuple):
 
 
 def set_coverage(
-    y_true: NDArray[np.integer], probabilities: NDArray[np.floating], *, seed: int = 0, **options: Any
+    y_true: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    *,
+    coverage: float = COVERAGE,
+    method: str = "lac",
+    by_class: bool = False,
+    seed: int = 0,
 ) -> SetCoverage:
     """Measure prediction sets on images that nothing was learnt from: each half by sets that the other half sets.
 
     Args:
         y_true: `int (N,)`.
         probabilities: `float (N, K)`.
+        coverage: As in `prediction_sets`.
+        method: The same.
+        by_class: The same.
         seed: Of the halves.
-        **options: `coverage`, `method` and `by_class` of `prediction_sets`.
 
     Examples:
         >>> import numpy as np
@@ -135,18 +143,58 @@ def set_coverage(
     halves = np.array_split(order, 2)
     sets = np.zeros(probabilities.shape, bool)
     for judged, judging in (halves, halves[::-1]):
-        sets[judged] = prediction_sets(probabilities[judged], probabilities[judging], y_true[judging], **options)
+        sets[judged] = prediction_sets(
+            probabilities[judged],
+            probabilities[judging],
+            y_true[judging],
+            coverage=coverage,
+            method=method,
+            by_class=by_class,
+        )
     held = int(sets[np.arange(len(sets)), y_true].sum())
     lower, upper = wilson(held, len(sets))
     sizes = sets.sum(axis=1)
     return SetCoverage(
-        options.get("coverage", COVERAGE),
+        coverage,
         held / len(sets),
         float(lower),
         float(upper),
         float(sizes.mean()),
         float((sizes == 0).mean()),
     )
+
+
+class RiskCoverage(NamedTuple):
+    """The error of the surest answers, for ever more of them.
+
+    Attributes:
+        coverage: `float (N,)`, rising: the share of images that are answered, the surest first.
+        risk: `float (N,)`: the share of these answers that is wrong.
+        lower: `float (N,)`: the lower ends of its 95 % intervals (Wilson).
+        upper: `float (N,)`: the upper ends.
+    """
+
+    coverage: Floats
+    risk: Floats
+    lower: Floats
+    upper: Floats
+
+
+def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> RiskCoverage:
+    """Measure what answering only the surest images brings.
+
+    Args:
+        confidence: `float (N,)`: the probability of what was predicted.
+        right: `bool (N,)`: whether it was right.
+
+    Examples:
+        >>> import numpy as np
+        >>> risk_coverage(np.array([0.6, 0.9]), np.array([False, True])).risk.tolist()
+        [0.0, 0.5]
+    """
+    wrong = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
+    answered = np.arange(1, len(wrong) + 1)
+    return RiskCoverage(answered / len(wrong), wrong / answered, *wilson(wrong, answered))
 
 
 class Selection(NamedTuple):
@@ -297,11 +345,12 @@ def cheapest(probabilities: NDArray[np.floating], costs: Any) -> NDArray[np.int6
     classes = probabilities.shape[1]
     try:
         costs = np.asarray(costs, np.float64)
+        given = f"have the shape {costs.shape}"
     except (TypeError, ValueError):
-        costs = np.full((0,), np.nan)
+        costs, given = np.empty(0), f"are a {type(costs).__name__} that is no matrix of numbers"
     if costs.shape != (classes, classes) or not np.isfinite(costs).all():
         message = (
-            f"costs have the shape {costs.shape}. Accepted: finite numbers ({classes}, {classes}); row i, column j is "
+            f"costs {given}. Accepted: finite numbers ({classes}, {classes}); row i, column j is "
             "the cost of saying j where i is true."
         )
         raise DataError(message)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks, plotting, report
+from imgcls._intervals import wilson
 from imgcls.errors import DataError
 from imgcls.metrics import _calibration, _comparison, _decisions, _figures, _label_errors, _page, _ranking, _slices
-from imgcls.metrics._intervals import Interval, logit_interval, wilson
+from imgcls.metrics._intervals import Interval, logit_interval
 from imgcls.metrics._pictures import PLOTS, draw
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Evaluation(Mapping[str, float]):
         about: What the page says of the model and its training: texts, numbers and mappings by name.
 
     Raises:
-        DataError: Lengths differ, or a probability is NaN.
+        DataError: Lengths differ, labels are no codes, or probabilities are none: NaN, below 0, above 1, or those of
+            one image do not add up to 1.
 
     Examples:
         >>> import numpy as np
@@ -132,16 +134,18 @@ class Evaluation(Mapping[str, float]):
         if not np.isfinite(self.probabilities).all():
             message = "probabilities contain NaN or infinity. The model did not train: lower the learning rate."
             raise DataError(message)
-        sums = np.ones(1) if self.multi_label else self.probabilities.sum(axis=1)
-        if (
-            self.probabilities.min() < 0
-            or self.probabilities.max() > 1 + _ROUNDING
-            or np.abs(sums - 1).max() > _ROUNDING
-        ):
+        lowest, highest = float(self.probabilities.min()), float(self.probabilities.max())
+        if lowest < 0 or highest > 1 + _ROUNDING:
             message = (
-                f"probabilities lie from {self.probabilities.min():.3g} to {self.probabilities.max():.3g}, and those "
-                f"of an image add up to {sums.min():.3g} to {sums.max():.3g}. Accepted: from 0 to 1, and 1 together. "
-                "Of scores, take the softmax first."
+                f"probabilities lie from {lowest:.3g} to {highest:.3g}. Accepted: from 0 to 1. Of scores, take the "
+                f"{'sigmoid' if self.multi_label else 'softmax'} first."
+            )
+            raise DataError(message)
+        apart = 0.0 if self.multi_label else float(np.abs(self.probabilities.sum(axis=1) - 1).max())
+        if apart > _ROUNDING:
+            message = (
+                f"the probabilities of an image add up to 1, and here one sum is {apart:.3g} away from it. Divide each "
+                "row by its sum; of scores, take the softmax first."
             )
             raise DataError(message)
 
@@ -204,8 +208,9 @@ class Evaluation(Mapping[str, float]):
     @property
     def imbalance(self) -> float:
         """Images of the largest class for each image of the smallest, of the classes that have images."""
-        support = self.confusion[:, 1].sum(axis=1) if self.multi_label else self.confusion.sum(axis=1)
-        return float(support.max() / max(support[support > 0].min(initial=support.max() or 1), 1))
+        support = _figures.Counts.of(self.confusion, multi_label=self.multi_label).true
+        present = support[support > 0]
+        return float(present.max() / present.min()) if len(present) else 1.0  # of several labels, there may be none
 
     @cached_property
     def per_class(self) -> dict[Any, dict[str, float]]:
@@ -309,7 +314,9 @@ class Evaluation(Mapping[str, float]):
         is_class = self.y_true[:, code] == 1 if self.multi_label else self.y_true == code
         return _ranking.curve(is_class, self.probabilities[:, code])
 
-    def operating_point(self, label: Any, *, precision: float | None = None, recall: float | None = None) -> Any:
+    def operating_point(
+        self, label: Any, *, precision: float | None = None, recall: float | None = None
+    ) -> _decisions.OperatingPoint | None:
         """Return the threshold of one class that reaches a precision, or a recall, and costs least of the other.
 
         Args:
@@ -363,6 +370,11 @@ class Evaluation(Mapping[str, float]):
         """Find from which confidence on answers are right often enough, with 95 % confidence; print the result."""
         self._refuse_several("select")
         return _decisions.select(self._seen.confidence, self._seen.right, most_error=most_error)
+
+    def risk_coverage(self) -> _decisions.RiskCoverage:
+        """Return the error of the surest answers, for ever more of them."""
+        self._refuse_several("risk_coverage")
+        return _decisions.risk_coverage(self._seen.confidence, self._seen.right)
 
     def sets(self, coverage: float = 0.9, *, method: str = "lac", by_class: bool = False) -> _decisions.SetCoverage:
         """Measure how often sets hold the truth that were promised to do so; print the result.
@@ -516,8 +528,7 @@ class Evaluation(Mapping[str, float]):
             quick: Whether to leave out what looks at images again: leaks, shortcuts, slices, heat maps. The page says
                 so.
         """
-        found = _page.facts(self, read=self._read, explain=self._explain, shortcuts=self._shortcuts, quick=quick)
-        return report.evaluation_page(found)
+        return report.evaluation_page(_page.facts(self, read=self._read, explain=self._explain, quick=quick))
 
     def to_card(self, *, quick: bool = False) -> str:
         """Return a model card in Markdown: what the model is, how good it is, and where it is not.
@@ -525,7 +536,7 @@ class Evaluation(Mapping[str, float]):
         Args:
             quick: As in `to_html`.
         """
-        return report.model_card(_page.facts(self, shortcuts=self._shortcuts, quick=quick))
+        return report.model_card(_page.facts(self, quick=quick))
 
     def save(self, path: str | Path, *, quick: bool = False) -> Path:
         """Write the evaluation whole or not at all; return the path.
@@ -577,20 +588,6 @@ class Evaluation(Mapping[str, float]):
         frame["suggested"] = [self.classes[code] for code in suggested[:n]]
         return frame
 
-    def described(self, about: Mapping[str, Any]) -> "Evaluation":
-        """Return the same evaluation with what a page should say of the model."""
-        kept = ("ids", "quarantined", "classes")
-        return Evaluation(
-            self.y_true,
-            self.probabilities,
-            **{name: getattr(self, name) for name in kept},
-            read=self._read,
-            explain=self._explain,
-            leaked=self._leaked,
-            shortcuts=self._shortcuts,
-            about=about,
-        )
-
     # --- pictures ------------------------------------------------------------------------------------------------
 
     def plot(
@@ -609,12 +606,12 @@ class Evaluation(Mapping[str, float]):
             DataError: Images have several labels, and the figure is of one label an image.
         """
         _checks.refuse([_checks.unknown_name("kind", kind, PLOTS)])
-        if kind == "risk_coverage":
-            self._refuse_several("plot('risk_coverage')")
-        if kind == "confusion" and self.multi_label:
-            message = "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
-            raise DataError(message)
         if kind == "confusion":
+            if self.multi_label:
+                message = (
+                    "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
+                )
+                raise DataError(message)
             return plotting.confusion_matrix(self.confusion, self.classes, normalize=normalize, order=order, ax=ax)
         return draw(self, kind, ax)
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls._intervals import of_sum, wilson
 from imgcls.metrics import _calibration, _ranking
 from imgcls.metrics._intervals import (
     Blocks,
@@ -15,7 +16,6 @@ from imgcls.metrics._intervals import (
     percentiles,
     studentized,
     sum_of_distances,
-    wilson,
 )
 
 Floats = NDArray[np.float64]
@@ -113,15 +113,6 @@ class Counts(NamedTuple):
         """The harmonic mean of both."""
         return 2 * self.hits / np.maximum(self.true + self.predicted, 1)
 
-    def means(self) -> Floats:
-        """Return balanced accuracy, macro precision, macro recall and macro F1 on a last axis."""
-        present = np.maximum((self.true > 0).sum(-1), 1)
-        each = (self.precision, self.recall, self.f1)
-        return np.stack([self.recall.sum(-1) / present, *(one.mean(-1) for one in each)], axis=-1)
-
-
-MEANS = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
-
 
 def top_hits(y_true: NDArray[Any], probabilities: NDArray[Any], k: int) -> int:
     """Count the images whose true class is among the `k` likeliest; of equal ones, the first classes are likelier."""
@@ -153,41 +144,40 @@ def shares(hits: int, count: int) -> tuple[float, Interval]:
 
 
 def macro(seen: Outcome, table: NDArray[np.int64]) -> dict[str, tuple[float, Interval]]:
-    """Return the means over classes of a confusion matrix."""
-    multi_label = seen.y_true.ndim == 2
-    counts = Counts.of(table, multi_label=multi_label)
-    values = dict(zip(MEANS, map(float, counts.means()), strict=True))
+    """Return the means over classes of a confusion matrix.
+
+    Classes have different images, so that the errors of their recalls, and of their precisions, are independent.
+    """
+    counts = Counts.of(table, multi_label=seen.y_true.ndim == 2)
     classes, present = len(counts.true), max(int((counts.true > 0).sum()), 1)
-    recall = _combined(counts.recall, wilson(counts.hits, counts.true), counts.true > 0)
-    precision = _combined(counts.precision, wilson(counts.hits, counts.predicted), counts.predicted > 0)
     found = {
-        "balanced_accuracy": (recall / present, _COMBINED),
-        "macro_precision": (precision / classes, _COMBINED),
-        "macro_recall": (recall / classes, _COMBINED),
+        "balanced_accuracy": _mean_of_shares(counts.hits, counts.true, present),
+        "macro_precision": _mean_of_shares(counts.hits, counts.predicted, classes),
+        "macro_recall": _mean_of_shares(counts.hits, counts.true, classes),
         "macro_f1": _macro_f1(seen, table, counts),
     }
     return {
-        name: (values[name], Interval(max(values[name] - below, 0.0), min(values[name] + above, 1.0), method))
-        for name, ((below, above), method) in found.items()
+        name: (value, Interval(max(value - below, 0.0), min(value + above, 1.0), method))
+        for name, (value, below, above, method) in found.items()
     }
 
 
-def _combined(values: Floats, ends: tuple[Floats, Floats], known: NDArray[np.bool_]) -> Floats:
-    """Return how far the sum over classes may lie below and above its value, from the intervals of classes.
-
-    Classes have different images, so that their errors are independent (MOVER: Zou and Donner, Statistics in Medicine
-    27, 2008).
-    """
-    lower, upper = ends
-    apart = np.stack([np.where(known, values - lower, 0), np.where(known, upper - values, 0)])
-    return np.asarray(np.sqrt(np.square(apart).sum(axis=1)))
+Around = tuple[float, float, float, str]  # a figure, how far it may lie below and above, and the method
 
 
-def _macro_f1(seen: Outcome, table: NDArray[np.int64], counts: Counts) -> tuple[Floats, str]:
+def _mean_of_shares(hits: Floats, counts: Floats, classes: int) -> Around:
+    """Return the mean over so many classes; those that count nothing add 0."""
+    known = counts > 0
+    shares = hits[known] / counts[known]
+    below, above = of_sum(shares, wilson(hits[known], counts[known]))
+    return float(shares.sum()) / classes, below / classes, above / classes, _COMBINED
+
+
+def _macro_f1(seen: Outcome, table: NDArray[np.int64], counts: Counts) -> Around:
     """Return the same of macro F1: a mistake is one of two classes, so that their errors are not independent."""
-    value, multi_label = counts.f1.mean(), seen.y_true.ndim == 2
-    if (counts.hits == counts.true).all() and (counts.hits == counts.predicted).all():
-        return _combined(counts.f1, wilson(counts.hits, counts.true), counts.true > 0) / len(table), _COMBINED
+    value, multi_label = float(counts.f1.mean()), seen.y_true.ndim == 2
+    if (counts.hits == counts.true).all() and (counts.hits == counts.predicted).all():  # nothing to draw a mistake from
+        return _mean_of_shares(counts.hits, counts.true, len(table))
     if multi_label:
         blocks, classes = Blocks(len(seen.y_true)), len(table)
         columns = [*(seen.y_true & seen.y_pred).T, *seen.y_true.T, *seen.y_pred.T]
@@ -197,7 +187,7 @@ def _macro_f1(seen: Outcome, table: NDArray[np.int64], counts: Counts) -> tuple[
         draws = bootstrap_counts(table, lambda tables: Counts.of(tables, multi_label=False).f1.mean(-1))
         method = _TABLES
     lower, upper = percentiles(draws)
-    return np.maximum([value - lower, upper - value], 0), method
+    return value, max(value - float(lower), 0.0), max(float(upper) - value, 0.0), method
 
 
 def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:

@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson's for shares, the bootstrap for everything else that images add up to.
+"""95 % intervals of figures that are no shares: on the logit scale, by the bootstrap, by inverting a test.
 
 The contract: images are independent draws from where later images come from. Nothing here knows labels or classes.
 """
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls._intervals import Z
+
 LEVEL = 0.95
-Z = 1.959963984540054  # the normal quantile of 0.975
 DRAWS = 1_000
 _TIMES, _NOISES = np.linspace(0, 2.5, 126), 500  # what a sum of distances is multiplied by, and draws of noise
 _BLOCKS = 2_000  # sums of images that are drawn instead of images, where there are more
@@ -30,30 +31,6 @@ class Interval(NamedTuple):
     lower: float
     upper: float
     method: str
-
-
-def wilson(hits: Any, count: Any) -> tuple[Floats, Floats]:
-    """Return Wilson's score interval of a share, element by element.
-
-    It keeps its promise for few images and for shares near 0 and 1, where the textbook interval fails: Brown, Cai and
-    DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science 16 (2001), recommend it.
-
-    Args:
-        hits: How many of each `count`.
-        count: Of how many; where it is 0, the interval is [0, 1].
-
-    Examples:
-        >>> from imgcls.metrics import wilson
-        >>> lower, upper = wilson(8, 10)
-        >>> round(float(lower), 3), round(float(upper), 3)
-        (0.49, 0.943)
-    """
-    hits, count = np.asarray(hits, float), np.asarray(count, float)
-    total = count + Z**2
-    middle = (hits + Z**2 / 2) / total
-    share = hits / np.maximum(count, 1)
-    half = Z / total * np.sqrt(count * share * (1 - share) + Z**2 / 4)
-    return np.where(hits <= 0, 0.0, middle - half), np.where(hits >= count, 1.0, middle + half)  # without rounding
 
 
 def logit_interval(value: Any, error: Any) -> tuple[Floats, Floats]:
@@ -85,7 +62,7 @@ def bootstrap_counts(counts: NDArray[np.int64], figure: Callable[[Floats], Float
 
     Args:
         counts: `int (...)`: how many images lie in each cell.
-        figure: From `(DRAWS, ...)` tables to `(DRAWS, F)` figures.
+        figure: From tables to figures, both with an axis of draws first.
         seed: Of the draws.
 
     Examples:

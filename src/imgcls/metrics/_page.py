@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import report
+from imgcls import plotting, report
 from imgcls.errors import ImgclsError
 from imgcls.metrics import _thumbnails
-from imgcls.metrics._intervals import wilson
+from imgcls.metrics._label_errors import suspected_labels
 from imgcls.metrics._thumbnails import Thumbnails
-from imgcls.plotting._confusion import clustered_order
 
 if TYPE_CHECKING:
     from imgcls.metrics._evaluation import Evaluation
@@ -31,6 +30,7 @@ _COMPACT = 40  # classes; more are a grid without numbers
 _MOST_ORDERED = 400  # classes; to order more takes longer than the page is worth
 _MOST_CELLS = 10_000  # cells of the matrix that are drawn
 _POINTS = 300  # of a curve
+_TOLD_ELSEWHERE = frozenset({"choices", "history", "environment", "measured on"})
 
 
 def facts(
@@ -38,7 +38,6 @@ def facts(
     *,
     read: Callable[[int], NDArray[np.uint8]] | None = None,
     explain: Callable[[Sequence[int]], Sequence[NDArray[np.float32]]] | None = None,
-    shortcuts: Callable[[], Sequence[Any]] | None = None,
     quick: bool = False,
 ) -> dict[str, Any]:
     """Return everything that a page says.
@@ -47,9 +46,9 @@ def facts(
         evaluation: What is reported.
         read: From a position to an image; None for a page without pictures.
         explain: From positions to heat maps.
-        shortcuts: What beside the content gives classes away.
         quick: Whether to leave out what looks at every image again: leaks, shortcuts, slices, heat maps.
     """
+    choices = evaluation.about.get("choices") or {}
     search, thumbnails, several = _Search(quick=quick), Thumbnails(read), evaluation.multi_label
     leaks = search("leaks", evaluation.leaks, "the images that were learnt from are not at hand")
     found = {
@@ -66,19 +65,19 @@ def facts(
         "confusion": None if several else _confusion(evaluation, thumbnails),
         "reliability": evaluation.reliability(),
         "calibration_error": evaluation["calibration_error"],
-        "temperature": _choices(evaluation).get("temperature"),
+        "temperature": choices.get("temperature"),
         "abstaining": [] if several else [(share, evaluation.select(share)) for share in _ERRORS],
         "sets": [] if several or len(evaluation.y_true) < _FEW else [evaluation.sets(share) for share in _PROMISED],
         "risk_coverage": None if several else _risk_coverage(evaluation),
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
         "leaks": leaks,
-        "shortcuts": search("shortcuts", shortcuts, "there are no images to search") or [],
+        "shortcuts": search("shortcuts", evaluation.shortcuts, "there are no images to search") or [],
         "history": evaluation.about.get("history") or {},
-        "choices": _choices(evaluation),
+        "choices": choices,
         "about": {
             name: value
             for name, value in evaluation.about.items()
-            if name not in {"choices", "history", "environment"} and value not in (None, "")
+            if name not in _TOLD_ELSEWHERE and value not in (None, "")
         },
         "environment": evaluation.about.get("environment") or {},
         "quarantined": evaluation.quarantined,
@@ -165,18 +164,9 @@ def _two_by_two(evaluation: "Evaluation") -> list[dict[str, Any]]:
 
 
 def _risk_coverage(evaluation: "Evaluation") -> dict[str, list[float]]:
-    wrong = np.cumsum(~evaluation.right[np.argsort(-evaluation.probabilities.max(axis=1), kind="stable")])
-    answered = np.arange(1, len(wrong) + 1)
-    lower, upper = wilson(wrong, answered)
-    some = np.unique(np.linspace(0, len(wrong) - 1, _POINTS).round().astype(int))
-    columns = {"coverage": answered / len(wrong), "risk": wrong / answered, "lower": lower, "upper": upper}
-    return {name: column[some].tolist() for name, column in columns.items()}
-
-
-def _choices(evaluation: "Evaluation") -> dict[str, tuple[str, str]]:
-    """Return the value and the reason of each choice."""
-    parts = {name: str(words).partition(": ") for name, words in (evaluation.about.get("choices") or {}).items()}
-    return {str(name): (value, reason) for name, (value, _, reason) in parts.items()}
+    curve = evaluation.risk_coverage()
+    some = np.unique(np.linspace(0, len(curve.risk) - 1, _POINTS).round().astype(int))
+    return {name: column[some].tolist() for name, column in curve._asdict().items()}
 
 
 # --- images ------------------------------------------------------------------------------------------------------
@@ -222,7 +212,7 @@ def _confusion(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, An
         "not_drawn": len(filled) - len(drawn),
         "mistakes": [(codes[true], codes[said], count) for true, said, count in evaluation.most_confused(_MISTAKES)],
         "compact": size > _COMPACT,
-        "order": clustered_order(counts).tolist() if _COMPACT < size <= _MOST_ORDERED else [],
+        "order": plotting.clustered_order(counts).tolist() if _COMPACT < size <= _MOST_ORDERED else [],
     }
 
 
@@ -240,8 +230,6 @@ def _losses(
 
 
 def _suspected(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, Any]:
-    from imgcls.metrics._label_errors import suspected_labels
-
     positions, suggested = suspected_labels(evaluation.y_true, evaluation.probabilities)
     found = []
     for place, code in zip(positions[:_SUSPECTS].tolist(), suggested.tolist(), strict=False):
@@ -282,6 +270,7 @@ def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
             f"Mean recall over classes {evaluation.balanced_accuracy:.3f} [{lower:.3f}, {upper:.3f}].",
             f"It stands first because classes differ {evaluation.imbalance:.1f} to 1 in size. {right}",
         ]
+    sentences += [evaluation.about["measured on"]] if "measured on" in evaluation.about else []
     seen = [row for row in found["per_class"] if row["support"]]
     weakest = min(seen, key=lambda row: (row["figures"]["recall"][0], -row["support"]), default=None)
     if weakest is not None and weakest["figures"]["recall"][0] < 1:
@@ -292,7 +281,7 @@ def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
         )
     for true, predicted, count in evaluation.most_confused(1):
         sentences.append(f"Commonest mistake: {true} taken for {predicted} ({count:,}).")
-    value = found["temperature"][0] if found["temperature"] else "1.0"
+    value = str(found["temperature"][0]) if found["temperature"] else "1.0"
     after = "" if value in {"1.0", "1"} else f" after the temperature {value}"
     low, high, _ = evaluation.intervals["calibration_error"]
     error = evaluation["calibration_error"]
@@ -317,7 +306,7 @@ def _limits(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
         "The figures speak of images like those that were measured. Intervals say how far they may be off because "
         "these images are a sample, and not whether later images are like them."
     )
-    said = [*([evaluation.about["measured on"]] if "measured on" in evaluation.about else []), always]
+    said = [always]
     few = [row["name"] for row in found["per_class"] if row["support"] < _FEW]
     if few:
         names = ", ".join(few[:5]) + (f" and {len(few) - 5:,} more" if len(few) > 5 else "")

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcls import plotting
-from imgcls.metrics._intervals import wilson
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +25,8 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
         lower, upper = ends
         return plotting.class_bars(values, lower, upper, evaluation.classes, metric="F1", support=support, ax=ax)
     if kind == "risk_coverage":
-        return _risk_coverage(evaluation, ax)
+        curve = evaluation.risk_coverage()
+        return plotting.risk_coverage(curve.coverage, curve.risk, lower=curve.lower, upper=curve.upper, ax=ax)
     curves: dict[str, Any] = {label: evaluation.curve(label) for label in evaluation.classes}
     curves = {label: one for label, one in curves.items() if one.positives and one.negatives}
     figure = "roc_auc" if kind == "roc" else "average_precision"
@@ -37,11 +37,3 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
     points = {label: (one.recall, one.precision) for label, one in curves.items()}
     rates = {label: one.positives / (one.positives + one.negatives) for label, one in curves.items()}
     return plotting.precision_recall_curves(points, areas=areas, base_rates=rates, ax=ax)
-
-
-def _risk_coverage(evaluation: "Evaluation", ax: "Axes | None") -> "Axes":
-    confidence = evaluation.probabilities.max(axis=1)
-    wrong = np.cumsum(~evaluation.right[np.argsort(-confidence, kind="stable")])
-    answered = np.arange(1, len(wrong) + 1)
-    lower, upper = wilson(wrong, answered)
-    return plotting.risk_coverage(answered / len(wrong), wrong / answered, lower=lower, upper=upper, ax=ax)

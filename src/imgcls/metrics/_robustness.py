@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls._intervals import wilson
 from imgcls.metrics._comparison import compare
-from imgcls.metrics._intervals import wilson
 from imgcls.metrics._slices import holm
 
 

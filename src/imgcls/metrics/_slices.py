@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls._intervals import wilson
 from imgcls.errors import DataError
-from imgcls.metrics._intervals import wilson
 
 _LEAST = 5  # images of a slice; of fewer, nothing can be said
 _MOST_VALUES = 30  # of one column

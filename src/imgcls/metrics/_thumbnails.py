@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from imgcls import images
 from imgcls.errors import UnreadableImageError
+from imgcls.plotting._images import MOST_OPAQUE
+from imgcls.plotting._style import HEAT
 
 SMALL, LARGE = 80, 192  # pixels of the longer side
 OF_A_CELL = 12  # wrong images of one cell of the confusion matrix
 _RIGHT_OF_A_CELL = 4
 _MOST, _MOST_NAMED = 600, 3_000  # images of cells with a picture, and with or without
 _MOST_TEXT = 9_000_000  # characters of all pictures, so that the page stays below 15 MB
-_OPAQUE = 0.75  # as in `plotting.image_grid`
 
 
 @final
@@ -45,9 +46,9 @@ class Thumbnails:
             return ""
         gray = np.round(np.clip(heat, 0, 1)[..., None] * 255).astype(np.uint8)
         share = images.resize(gray, image.shape[:2])[..., :1] / 255
-        colour = 255 * np.asarray(colormaps["viridis"](share[..., 0]))[..., :3]
+        colour = 255 * np.asarray(colormaps[HEAT](share[..., 0]))[..., :3]
         picture = image if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
-        mixed = picture[..., :3] * (1 - _OPAQUE * share) + colour * _OPAQUE * share
+        mixed = picture[..., :3] * (1 - MOST_OPAQUE * share) + colour * MOST_OPAQUE * share
         return self._text(mixed.round().astype(np.uint8), side)
 
     def _image(self, position: int) -> NDArray[np.uint8] | None:

@@ -6,13 +6,12 @@ arXiv 2010.03759). Both are ranked among images held out, so that no scale has t
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-KNOWN = 1_000  # features kept, at most
 _NEIGHBOURS = 10
 _BLOCK = 4_096
 
@@ -27,6 +26,8 @@ class Familiarity:
         distances: `float32 (n,)`, rising: of images held out.
         energies: `float32 (n,)`, rising: the same.
     """
+
+    MOST: ClassVar[int] = 1_000  # features of images that were learnt from; more are not kept
 
     known: NDArray[np.float16]
     distances: NDArray[np.float32]
@@ -49,8 +50,8 @@ class Familiarity:
             scores: `float (n, K)` of the latter, before softmax.
             seed: Of the features that are kept, where there are more than 1,000.
         """
-        if len(features) > KNOWN:
-            features = features[np.sort(np.random.default_rng(seed).permutation(len(features))[:KNOWN])]
+        if len(features) > cls.MOST:
+            features = features[np.sort(np.random.default_rng(seed).permutation(len(features))[: cls.MOST])]
         known = _unit(features).astype(np.float16)
         distances = np.sort(_distances(held_out, known)).astype(np.float32)
         return cls(known, distances, np.sort(energy(scores)).astype(np.float32))

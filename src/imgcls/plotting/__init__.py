@@ -7,7 +7,7 @@ and at 200 classes, for colour-blind eyes, and from a gray printer.
 
 from imgcls.plotting._calibration import reliability_diagram, risk_coverage
 from imgcls.plotting._classes import class_bars, class_counts, slices
-from imgcls.plotting._confusion import confusion_matrix
+from imgcls.plotting._confusion import clustered_order, confusion_matrix
 from imgcls.plotting._curves import precision_recall_curves, roc_curves, threshold_curve
 from imgcls.plotting._embedding import embedding_map
 from imgcls.plotting._images import image_grid
@@ -16,6 +16,7 @@ from imgcls.plotting._training import curves, learning_rate_curve
 __all__ = [
     "class_bars",
     "class_counts",
+    "clustered_order",
     "confusion_matrix",
     "curves",
     "embedding_map",

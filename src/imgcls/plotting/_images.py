@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LINE = 26  # characters of a title that stand above one image
-_MOST_OPAQUE = 0.75  # the image must be seen below the hottest place too
+MOST_OPAQUE = 0.75  # the image must be seen below the hottest place too
 _OUTLINED = 0.5
 
 
@@ -103,7 +103,7 @@ def _wrong_heat(heat: Sequence[Any], count: int) -> list[str | None]:
 
 def _lay_over(ax: "Axes", heat: NDArray[np.float64], size: tuple[int, ...]) -> None:
     extent = (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5)  # of the image, so that coarse heat covers all of it
-    ax.imshow(heat, cmap=HEAT, vmin=0, vmax=1, alpha=heat * _MOST_OPAQUE, extent=extent, interpolation="bilinear")
+    ax.imshow(heat, cmap=HEAT, vmin=0, vmax=1, alpha=heat * MOST_OPAQUE, extent=extent, interpolation="bilinear")
     if heat.max() > _OUTLINED > heat.min() and min(heat.shape) > 1:
         for color, width in (("black", 2.2), ("white", 1.0)):  # white on black is seen on any image
             ax.contour(heat, [_OUTLINED], colors=color, linewidths=width, extent=extent, origin="upper")

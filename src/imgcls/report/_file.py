@@ -2,25 +2,26 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from imgcls._checks import did_you_mean
 from imgcls.errors import ConfigurationError
 
 
-def check_path(path: Path, endings: Sequence[str], *, example: str) -> None:
-    """Refuse a path that a report cannot be saved to, before any image is looked at.
+def check_path(path: Path, endings: Collection[str] = (), *, example: str) -> None:
+    """Refuse a path that cannot be written to, before any work is done for it.
 
     Args:
         path: Where to.
-        endings: Those that are accepted, such as ".html".
+        endings: Those that are accepted, such as ".html"; none for any.
         example: A name of such a file.
 
     Raises:
-        ConfigurationError: The ending is another one, the path is a folder, or its folder does not exist.
+        ConfigurationError: The ending is another one, the path is a folder, or its folder does not exist or cannot be
+            written to.
     """
-    if path.suffix.lower() not in endings:
+    if endings and path.suffix.lower() not in endings:
         near = did_you_mean(path.suffix, endings)
         message = f"{str(path)!r} ends with {path.suffix!r}.{near} Accepted: {', '.join(endings)}."
         raise ConfigurationError(message)
@@ -29,6 +30,9 @@ def check_path(path: Path, endings: Sequence[str], *, example: str) -> None:
         raise ConfigurationError(message)
     if not path.parent.is_dir():
         message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
+        raise ConfigurationError(message)
+    if not os.access(path.parent, os.W_OK):
+        message = f"folder {str(path.parent)!r} cannot be written to. Name another output."
         raise ConfigurationError(message)
 
 

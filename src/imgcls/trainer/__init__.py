@@ -7,7 +7,7 @@ from imgcls.trainer._forecast import ClassForecast, Forecast, forecast
 from imgcls.trainer._history import History
 from imgcls.trainer._lr_find import lr_find
 from imgcls.trainer._muon import Muon
-from imgcls.trainer._objective import Objective, objective, probabilities
+from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import optimizer
 from imgcls.trainer._plan import Plan, check_arguments, choose_devices, plan
 from imgcls.trainer._probe import Probe, solve
@@ -43,7 +43,6 @@ __all__ = [
     "objective",
     "optimizer",
     "plan",
-    "probabilities",
     "recipe",
     "solve",
     "train",

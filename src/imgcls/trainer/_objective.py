@@ -79,11 +79,6 @@ class Objective:
         return float(np.mean(outputs.argmax(axis=1) == codes))
 
 
-def probabilities(outputs: NDArray[np.float32], num_classes: int) -> NDArray[np.float32]:
-    """Turn a model's outputs into probabilities `(N, K)`: one sigmoid for two classes becomes [1 - p, p]."""
-    return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] < num_classes else outputs
-
-
 def objective(
     loss: Any = "auto", *, num_classes: int, multi_label: bool, label_smoothing: float = 0.0, one_hot: bool = False
 ) -> Objective:

@@ -18,7 +18,7 @@ from imgcls._progress import ProgressReport
 from imgcls.datasets import Batches, Dataset
 from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._history import History
-from imgcls.trainer._objective import Objective, objective, probabilities
+from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
@@ -124,8 +124,8 @@ def transfer(
         history.quarantined = embedded.quarantined | ({} if validation is None else validation.quarantined)
         history.seconds = time.monotonic() - began
         report.say(f"head  {history.last()}  after {history.seconds:.0f} s")
-    held_out = probabilities(probe.outputs, len(data.classes))
-    validated = None if outputs is None else probabilities(outputs, len(data.classes))
+    held_out = architectures.probabilities(probe.outputs, len(data.classes))
+    validated = None if outputs is None else architectures.probabilities(outputs, len(data.classes))
     choices = {
         "engine": Choice(embedded.engine, embedded.reason),
         "penalty": Choice(
