@@ -201,6 +201,7 @@ def test_card(judged, model, photos, tmp_path):
     card = run("card", judged).stdout
     assert card.startswith("# Model card: small\\_cnn\n")
     assert "of 400 images" in card
+    assert "Measured on 400 images held out in training, which have also chosen the temperature" in card
     said = run("card", judged, photos, "-o", tmp_path / "card.md")
     assert said.stderr.endswith(f"wrote {tmp_path / 'card.md'}\n")
     assert "of 60 images" in (tmp_path / "card.md").read_text(encoding="utf-8")
