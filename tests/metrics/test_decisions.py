@@ -72,7 +72,17 @@ def test_each_half_is_judged_by_the_other():
         sets[new] = 1 - said[new] <= own[int(np.ceil(3_001 * 0.8)) - 1]  # the quantile, by hand
     assert found.held == sets[np.arange(6_000), y_true].mean()
     assert found.size == sets.sum(axis=1).mean()
-    assert found.empty == (sets.sum(axis=1) == 0).mean()
+
+
+def test_the_likeliest_class_may_be_kept_in_every_set():
+    y_true, said = sampled(np.random.default_rng(0), 1_000)
+    plain, kept = (
+        prediction_sets(said, said, y_true, coverage=0.3, never_empty=never_empty) for never_empty in (False, True)
+    )
+    empty = plain.sum(axis=1) == 0
+    assert empty.any()
+    np.testing.assert_array_equal(kept[~empty], plain[~empty])  # what is in a set at all is the likeliest first
+    np.testing.assert_array_equal(kept[empty], np.eye(6, dtype=bool)[said[empty].argmax(axis=1)])
 
 
 @pytest.mark.parametrize("most_error", [0.02, 0.1])

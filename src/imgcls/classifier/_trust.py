@@ -181,9 +181,13 @@ class Trust:
             counts = np.bincount(held_out.y_true, minlength=probabilities.shape[1])
             by_class = bool(counts.min() >= _ENOUGH)
             sets = prediction_sets(
-                probabilities, held_out.probabilities, held_out.y_true, coverage=coverage, by_class=by_class
+                probabilities,
+                held_out.probabilities,
+                held_out.y_true,
+                coverage=coverage,
+                by_class=by_class,
+                never_empty=True,
             )
-            sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True  # an empty set would tell nobody anything
             if sets.all():
                 message = (
                     f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "

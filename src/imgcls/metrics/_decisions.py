@@ -30,6 +30,7 @@ def prediction_sets(
     coverage: float = COVERAGE,
     method: str = "lac",
     by_class: bool = False,
+    never_empty: bool = False,
 ) -> NDArray[np.bool_]:
     """Return for each image a set of classes that holds the true one with a promised probability (split conformal).
 
@@ -45,6 +46,8 @@ def prediction_sets(
         method: "lac" or "raps".
         by_class: Whether the promise shall hold for each class by itself; a class with too few images held out
             (below coverage / (1 - coverage), which is 9 for 0.9) is then in every set.
+        never_empty: Whether the likeliest class is in every set. Where the promise is below the accuracy, sets without
+            any class would keep it; they tell nobody anything.
 
     Returns:
         `bool (N, K)`.
@@ -61,10 +64,15 @@ def prediction_sets(
     _checks.refuse([_checks.unknown_name("method", method, METHODS), _checks.not_between("coverage", coverage)])
     scores = _strangeness(probabilities, method)
     known = _strangeness(held_out, method)[np.arange(len(held_out)), y_held_out]
-    if not by_class:
-        return np.asarray(scores <= _quantile(known, coverage))
-    limits = np.array([_quantile(known[y_held_out == code], coverage) for code in range(scores.shape[1])])
-    return np.asarray(scores <= limits)
+    limits = np.array(
+        [_quantile(known[y_held_out == code], coverage) for code in range(scores.shape[1])]
+        if by_class
+        else _quantile(known, coverage)
+    )
+    sets = np.asarray(scores <= limits)
+    if never_empty:
+        sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
+    return sets
 
 
 def _strangeness(probabilities: NDArray[np.floating], method: str) -> Floats:
@@ -96,7 +104,6 @@ class SetCoverage(NamedTuple):
         lower: The lower end of its 95 % interval (Wilson).
         upper: The upper end.
         size: The mean number of classes in a set.
-        empty: The share of sets without any class.
     """
 
     promised: float
@@ -104,7 +111,6 @@ class SetCoverage(NamedTuple):
     lower: float
     upper: float
     size: float
-    empty: float
 
     def __str__(self) -> str:
         return (
@@ -123,6 +129,8 @@ def set_coverage(
     seed: int = 0,
 ) -> SetCoverage:
     """Measure prediction sets on images that nothing was learnt from: each half by sets that the other half sets.
+
+    As in `predict`, none is empty.
 
     Args:
         y_true: `int (N,)`.
@@ -150,18 +158,11 @@ def set_coverage(
             coverage=coverage,
             method=method,
             by_class=by_class,
+            never_empty=True,
         )
     held = int(sets[np.arange(len(sets)), y_true].sum())
     lower, upper = wilson(held, len(sets))
-    sizes = sets.sum(axis=1)
-    return SetCoverage(
-        coverage,
-        held / len(sets),
-        float(lower),
-        float(upper),
-        float(sizes.mean()),
-        float((sizes == 0).mean()),
-    )
+    return SetCoverage(coverage, held / len(sets), float(lower), float(upper), float(sets.sum(axis=1).mean()))
 
 
 class RiskCoverage(NamedTuple):
