@@ -12,7 +12,6 @@ from sklearn.metrics import accuracy_score
 
 import imgcls
 from imgcls import (
-    BundleError,
     ConfigurationError,
     DataError,
     Dataset,
@@ -267,39 +266,6 @@ def test_saved_and_loaded_is_the_same(fitted, tmp_path):
     assert dict(loaded.history_) == dict(fitted.history_)
     assert loaded.choices_ == fitted.choices_
     assert loaded.get_params() == fitted.get_params()
-
-
-def test_a_bundle_of_your_own_architecture_needs_it_again(tmp_path):
-    def mine(input_shape, num_classes):
-        return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
-
-    images, labels = pictures(20)
-    classifier = small(architecture=mine, epochs=1).fit(images, labels, verbose=0)
-    path = classifier.save(tmp_path / "mine.imgcls")
-    with pytest.raises(BundleError) as refusal:
-        ImageClassifier.load(path)
-    assert str(refusal.value) == (
-        f"{str(path)!r} was made with an architecture of your own, and a bundle holds no code. "
-        "Give it again: ImageClassifier.load(path, architecture=...)."
-    )
-    loaded = ImageClassifier.load(path, architecture=mine)
-    np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
-
-
-def test_a_bundle_cannot_name_a_weights_file(fitted, tmp_path):
-    description, arrays, _ = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
-    description["blueprint"]["weights"] = "/etc/passwd"
-    imgcls.bundle.save(tmp_path / "bad.imgcls", description, arrays)
-    with pytest.raises(BundleError, match="multiple values for keyword argument 'weights'"):
-        ImageClassifier.load(tmp_path / "bad.imgcls")
-
-
-@pytest.mark.parametrize("change", [{"classes": None}, {"blueprint": {}}, {"architecture": "unknown"}, {"history": []}])
-def test_a_sealed_bundle_that_makes_no_sense_is_refused(fitted, tmp_path, change):
-    description, arrays, _ = imgcls.bundle.load(fitted.save(tmp_path / "model.imgcls"))
-    imgcls.bundle.save(tmp_path / "bad.imgcls", {**description, **change}, arrays)
-    with pytest.raises(BundleError, match="does not describe a classifier that this imgcls can build"):
-        ImageClassifier.load(tmp_path / "bad.imgcls")
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

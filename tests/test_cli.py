@@ -1,5 +1,6 @@
 """The command line in this process: verbs, JSON, refusals."""
 
+import csv
 import json
 import shutil
 
@@ -177,6 +178,33 @@ def test_predict_abstains(judged, photos):
     told = json.loads(run("predict", judged, image, *asked, "--json").stdout)
     assert told["answer"] == (list(answer.answer) if isinstance(answer.answer, tuple) else answer.answer)
     assert "answer" not in json.loads(run("predict", judged, image, "--json").stdout)
+
+
+def test_predict_writes_a_table_that_a_rerun_continues(judged, photos, tmp_path):
+    table, first, second = tmp_path / "answers.csv", photos / "3", photos / "5"
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert run("predict", judged, first, "-o", table).stdout == ""
+    before = table.read_text()
+    result = RUN.invoke(cli.app, ["predict", str(judged), str(first), str(second), str(tmp_path), "-o", str(table)])
+    assert result.exit_code == 1
+    assert "1 cannot be read; the column 'error' says why" in result.stderr
+    assert table.read_text().startswith(before)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    named = [*map(str, first.iterdir()), *map(str, second.iterdir()), str(tmp_path / "broken.png")]
+    assert sorted(row["id"] for row in rows) == sorted(named)
+    assert [row["id"] for row in rows if row["error"]] == [str(tmp_path / "broken.png")]
+
+
+def test_predict_prints_text_csv_or_lines(judged, photos):
+    images = sorted((photos / "3").glob("*.png"))[:3]
+    told = [json.loads(line) for line in run("predict", judged, *images, "--format", "jsonl").stdout.splitlines()]
+    rows = list(csv.DictReader(run("predict", judged, *images, "--format", "csv").stdout.splitlines()))
+    assert [one["id"] for one in told] == [row["id"] for row in rows] == list(map(str, images))
+    assert [one["probabilities"]["3"] for one in told] == [float(row["3"]) for row in rows]
+    refused = RUN.invoke(cli.app, ["predict", str(judged), str(images[0]), "--format", "xml"]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert "Accepted: text, csv, jsonl" in str(refused)
 
 
 def test_abstain_without_images_held_out_is_refused_in_words(model, photos):

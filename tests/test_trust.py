@@ -1,5 +1,6 @@
 """What is learnt from images held out: the temperature, sets, unknown images; in use, and after loading."""
 
+import csv
 import pickle
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from keras import layers
 from sklearn.metrics import log_loss
 
-from imgcls import BundleError, ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier, bundle
+from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier
 from imgcls.metrics import Evaluation, prediction_sets
 
 
@@ -126,23 +127,6 @@ def test_all_of_it_is_saved_and_loaded(parts, fitted, tmp_path):
         assert loaded.predict(test, abstain=abstain).answers == fitted.predict(test, abstain=abstain).answers
     again = pickle.loads(pickle.dumps(fitted))
     assert again.predict(test, abstain="set").answers == fitted.predict(test, abstain="set").answers
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"held_out/labels": np.zeros(3, np.int64)},
-        {"held_out/labels": np.full(2, 77), "held_out/probabilities": np.full((2, 10), 0.1, np.float32)},
-        {"familiarity/known": np.zeros((2, 3), np.float16)},
-        {"other/things": np.zeros(2)},
-    ],
-)
-def test_arrays_that_make_no_sense_are_refused(fitted, tmp_path, change):
-    description, arrays, named = bundle.load(fitted.save(tmp_path / "a.imgcls"))
-    kept = {} if "familiarity/known" in change else named
-    bundle.save(tmp_path / "bad.imgcls", description, arrays, kept | change)
-    with pytest.raises(BundleError, match="does not describe a classifier that this imgcls can build"):
-        ImageClassifier.load(tmp_path / "bad.imgcls")
 
 
 def test_a_head_that_was_solved_holds_out_by_turns(parts, tmp_path):
@@ -284,3 +268,32 @@ def test_leaks_are_found_and_measured_without(parts, fitted):
         f"20 of 80 images are copies of images that were learnt from: accuracy {mixed.accuracy:.3f} with them, {clean.accuracy:.3f} without"
     )
     assert Evaluation(clean.y_true, clean.probabilities, classes=clean.classes).leaks() is None
+
+
+def test_a_stream_abstains_as_many_at_once_do(parts, fitted):
+    _, _, test = parts
+    images = test[:70]
+    for asked in ("set", "unknown", ["set", "unsure", "unknown"]):
+        many = fitted.predict(images, abstain=asked, coverage=0.99)
+        one_by_one = list(fitted.predict((images.read(index) for index in range(70)), abstain=asked, coverage=0.99))
+        assert [one.answer for one in one_by_one] == many.answers
+        np.testing.assert_allclose([one.probability for one in one_by_one], many.probabilities.max(axis=1), atol=1e-5)
+
+
+def test_a_table_says_what_is_answered_and_is_of_one_model(parts, fitted, tmp_path):
+    _, _, test = parts
+    table = tmp_path / "answers.csv"
+    written = fitted.predict_to(table, test[:40], abstain=["set", "unknown"])
+    assert written.ids == set(test.ids[:40])
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    answers = fitted.predict(test[:40], abstain=["set", "unknown"]).answers
+    assert [row["answer"] for row in rows] == [one if isinstance(one, str) else "|".join(one) for one in answers]
+    assert len({row["model"] for row in rows}) == 1
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.predict_to(table, test[:45], abstain="set").ids == set(test.ids[:45])
+    other = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(parts[0], validation_data=test, verbose=0)
+    with pytest.raises(DataError, match="its rows are of model"):
+        other.predict_to(table, test[:50], abstain="set")
+    with pytest.raises(DataError, match="its columns are others"):
+        fitted.predict_to(table, test[:50])

@@ -7,6 +7,8 @@ neither TensorFlow nor Keras, scikit-learn or Matplotlib is imported, and nothin
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from imgcls._version import __version__
+
 if TYPE_CHECKING:
     from imgcls.classifier import ImageClassifier, NotFittedError, train
     from imgcls.datasets import DataReport, Dataset, Sample, as_dataset
@@ -17,17 +19,17 @@ if TYPE_CHECKING:
         DataError,
         DataWarning,
         EmptyDatasetError,
+        ExportError,
         ImgclsError,
         TamperedBundleError,
         TrainingError,
         TrainingWarning,
         UnreadableImageError,
     )
+    from imgcls.export import ExportedModel
     from imgcls.metrics import Evaluation
     from imgcls.predictions import Prediction, Predictions
     from imgcls.trainer import History
-
-__version__ = "0.1.0.dev0"
 
 _HOMES = {
     "imgcls.classifier": ("ImageClassifier", "NotFittedError", "train"),
@@ -39,12 +41,14 @@ _HOMES = {
         "DataError",
         "DataWarning",
         "EmptyDatasetError",
+        "ExportError",
         "ImgclsError",
         "TamperedBundleError",
         "TrainingError",
         "TrainingWarning",
         "UnreadableImageError",
     ),
+    "imgcls.export": ("ExportedModel",),
     "imgcls.metrics": ("Evaluation",),
     "imgcls.predictions": ("Prediction", "Predictions"),
     "imgcls.trainer": ("History",),
@@ -56,6 +60,8 @@ _ROOMS = (
     "datasets",
     "errors",
     "explain",
+    "export",
+    "inference",
     "metrics",
     "plotting",
     "predictions",
@@ -73,6 +79,8 @@ __all__ = [
     "Dataset",
     "EmptyDatasetError",
     "Evaluation",
+    "ExportError",
+    "ExportedModel",
     "History",
     "ImageClassifier",
     "ImgclsError",
@@ -91,6 +99,8 @@ __all__ = [
     "datasets",
     "errors",
     "explain",
+    "export",
+    "inference",
     "metrics",
     "plotting",
     "predictions",

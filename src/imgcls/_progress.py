@@ -1,5 +1,6 @@
 """Progress: a live bar in a terminal or notebook, plain lines in a log, nothing with verbose=0. Always on stderr."""
 
+import time
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -18,9 +19,10 @@ class ProgressReport:
     Args:
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch; "auto" for a bar where one can be drawn,
             else lines.
+        after: The seconds before a bar is drawn: shorter work needs none.
     """
 
-    def __init__(self, verbose: Any = "auto") -> None:
+    def __init__(self, verbose: Any = "auto", *, after: float = 0.0) -> None:
         _checks.refuse([_checks.unknown_name("verbose", verbose, VERBOSE)])
         forced = True if verbose == 1 else None
         self._console = Console(stderr=True, quiet=verbose == 0, force_terminal=forced, highlight=False, soft_wrap=True)
@@ -28,10 +30,10 @@ class ProgressReport:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, refresh_per_second=4) if live else None
         self._task: Any = None
+        self._drawn_at = time.monotonic() + after
 
     def __enter__(self) -> Self:
-        if self._bar is not None:
-            self._bar.start()
+        self._draw()
         return self
 
     def __exit__(
@@ -50,8 +52,13 @@ class ProgressReport:
     def done(self, count: int) -> None:
         """Say that `count` things are done so far."""
         if self._bar is not None:
+            self._draw()
             self._bar.update(self._task, completed=count)
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
         self._console.print(line, markup=False)
+
+    def _draw(self) -> None:
+        if self._bar is not None and not self._bar.live.is_started and time.monotonic() >= self._drawn_at:
+            self._bar.start()

@@ -10,6 +10,7 @@ ImgclsError
 │   └── CheckpointError         a folder of checkpoints cannot be used
 ├── BundleError             a model file cannot be used
 │   └── TamperedBundleError     its bytes are not the ones that were saved
+├── ExportError             an exported file cannot be made, opened or trusted
 └── NotFittedError          predict before fit                        (also scikit-learn's)
 UserWarning
 ├── DataWarning             images cannot be read and are left out
@@ -38,7 +39,13 @@ class EmptyDatasetError(DataError):
 
 
 class UnreadableImageError(DataError):
-    """A file, byte string or array is not an image that imgcls reads."""
+    """A file, byte string or array is not an image that imgcls reads.
+
+    Attributes:
+        id: The name of the image, where it is one of many.
+    """
+
+    id: str = ""
 
 
 class TrainingError(ImgclsError):
@@ -55,6 +62,10 @@ class BundleError(ImgclsError):
 
 class TamperedBundleError(BundleError):
     """The bytes of a bundle are not the ones that were saved: truncated, damaged or altered."""
+
+
+class ExportError(ImgclsError):
+    """A model cannot be exported, or an exported file cannot be opened or does not give what its certificate says."""
 
 
 class DataWarning(UserWarning):

@@ -1,5 +1,6 @@
 """The decoder and the resize, against NumPy's arithmetic and Pillow's raw pixels."""
 
+import base64
 import io
 import os
 import re
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from imgcls.errors import ConfigurationError, UnreadableImageError
-from imgcls.images import _decoder, is_truncated, read, resize, write_png
+from imgcls.images import _decoder, data_uri, is_truncated, read, resize, write_png
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (7, 5, 3), dtype=np.uint8)
@@ -400,3 +401,18 @@ def test_the_conversions_that_errors_suggest_work():
             read(images)
         line = str(caught.value).split("Convert: ")[1].rstrip(".")
         assert read(eval(line, {"images": images}))[0, -1, 0] == 255  # noqa: S307 - our own words
+
+
+def test_a_picture_in_a_page_is_as_short_as_it_goes():
+    """A photo is a JPEG, a drawing a PNG; both are what Pillow reads back."""
+    across = np.linspace(0, 255, 80)
+    grain = np.random.default_rng(0).normal(0, 8, (60, 80, 3))
+    photo = (across[None, :, None] + grain).clip(0, 255).astype(np.uint8)
+    drawing = np.where(np.indices((60, 80)).sum(axis=0) % 20 < 10, 0, 255).astype(np.uint8)[..., None]
+    for image, kind, most in ((photo, "jpeg", 8), (drawing, "png", 0)):
+        head, text = data_uri(image, 80).split(",")
+        assert head == f"data:image/{kind};base64"
+        with Image.open(io.BytesIO(base64.b64decode(text))) as shown:
+            assert shown.format == kind.upper()
+            pixels = np.asarray(shown).reshape(image.shape).astype(int)
+        assert np.abs(pixels - image).mean() <= most

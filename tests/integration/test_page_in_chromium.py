@@ -159,7 +159,7 @@ def test_hostile_names_are_text(browser, small):
         browser.click(f'button.cell[data-row="{row}"][data-column="{(row + 1) % 3}"]')
         assert f"{NAMES[row]} taken for {NAMES[(row + 1) % 3]}" in panel(browser)
     assert browser.ask("document.title") == "Evaluation: 120 images, 3 classes"
-    assert browser.ask("document.querySelectorAll('img:not([src^=\"data:image/png\"])').length") == 0
+    assert browser.ask("document.querySelectorAll('img:not([src^=\"data:image/\"])').length") == 0
     assert browser.ask("document.scripts.length") == 1
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from imgcls import ConfigurationError, UnreadableImageError
 from imgcls.datasets import Shortcut
-from imgcls.metrics import Evaluation
+from imgcls.metrics import Evaluation, Robustness
 from imgcls.report._chart import Line, chart
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", '"quoted"', "$5 | `*x*` [y](z)")
@@ -87,6 +87,7 @@ def whole():
         explain=lambda positions: [np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4) for _ in positions],
         leaked=lambda: np.array([3, 4]),
         shortcuts=lambda: (shortcut,),
+        robust=lambda: [Robustness("motion_blur", 2, 100, 0.61, 0.51, 0.7, 0.125, sure=True)],
         about={
             "architecture": HOSTILE[0],
             "parameters": 1_234_567,
@@ -124,7 +125,7 @@ def test_one_script_may_run_and_nothing_may_be_fetched(text):
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    assert all(found["src"].startswith("data:image/png;base64,") for found in page.all("img"))
+    assert all(found["src"].startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for found in page.all("img"))
     assert [found["href"] for found in page.all("link")] == ["data:,"]
     assert all(found["href"].startswith("#") for found in page.all("a"))
     assert not re.search(r"https?:|//[a-z]|url\(|@import", re.sub(r'src="data:[^"]*"', "", text))
@@ -173,7 +174,7 @@ def test_each_class_has_its_row(whole, text):
 
 
 def test_sections_stand_in_order(text):
-    expected = "figures confusion classes losses labels reliability abstaining slices leaks shortcuts training settings"
+    expected = "figures confusion classes losses labels reliability abstaining slices leaks shortcuts robustness training settings"
     assert [one for one in Page(text).sections if one != "labels"] == expected.replace("labels ", "").split()
 
 
@@ -245,7 +246,7 @@ def test_no_image_is_read_twice_for_a_picture():
 def test_a_bare_evaluation_has_no_pictures_and_says_what_was_not_looked_at():
     page = Page(evaluation().to_html())
     assert not page.all("img")
-    assert not {"leaks", "slices", "shortcuts", "training", "settings"} & set(page.sections)
+    assert not {"leaks", "slices", "shortcuts", "robustness", "training", "settings"} & set(page.sections)
     assert "leaks: the images that were learnt from are not at hand" in page.text
     assert "slices: this evaluation has no images to show." in page.text
 
@@ -254,9 +255,9 @@ def test_quick_looks_at_nothing_again():
     def refuse(*_):
         raise AssertionError
 
-    one = evaluation(read=picture, explain=refuse, leaked=refuse, shortcuts=refuse)
+    one = evaluation(read=picture, explain=refuse, leaked=refuse, shortcuts=refuse, robust=refuse)
     page = Page(one.to_html(quick=True)).text
-    for name in ("leaks", "slices", "shortcuts", "heat maps"):
+    for name in ("leaks", "slices", "shortcuts", "robustness", "heat maps"):
         assert f"{name}: a quick report was asked for" in page
     assert "leaks: a quick report was asked for" in " ".join(one.to_card(quick=True).split())
 
@@ -358,6 +359,7 @@ def test_the_card_has_figures_classes_limits_and_settings(whole):
         "Abstaining",
         "Slices",
         "Shortcuts",
+        "Robustness",
         "Limits",
         "Settings",
         "Environment",
@@ -385,3 +387,8 @@ def test_a_long_curve_is_thinned_and_what_is_not_a_number_is_left_out():
     assert "nan" not in one.lines[0].points
     left, top, right, bottom = one.box
     assert (drawn[0], drawn[-1]) == (f"{left:.1f},{bottom:.1f}", f"{right:.1f},{top:.1f}")
+
+
+def test_what_is_lost_where_images_are_worse_is_told(text):
+    row = next(row for row in Page(text).rows if row[0].strip() == "motion blur")
+    assert [cell.strip() for cell in row[1:]] == ["2", "0.610", "0.510 – 0.700", "12.5", "worse"]  # noqa: RUF001 - as above

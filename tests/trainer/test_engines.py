@@ -171,7 +171,7 @@ def converted(monkeypatch):
     def make(name):
         def convert(graph):
             names.append(name)
-            return _engines._by_tensorflow(graph)
+            return _engines.by_tensorflow(graph)
 
         return convert
 
@@ -249,8 +249,8 @@ def test_an_unknown_name_is_refused(model):
 
 def test_only_networks_that_gain_are_frozen_for_tensorflow(model):
     plain = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.MaxPooling2D(), layers.Flatten()])
-    assert _engines._by_frozen_tensorflow(_engines._traced(plain)) is None
-    assert _engines._by_frozen_tensorflow(_engines._traced(model)) is not None
+    assert _engines._by_frozen_tensorflow(_engines.traced(plain)) is None
+    assert _engines._by_frozen_tensorflow(_engines.traced(model)) is not None
 
 
 # --- manners -------------------------------------------------------------------------------------------------------

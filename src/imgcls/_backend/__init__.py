@@ -14,7 +14,7 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
-from imgcls._backend._engines import ENGINES, Engine, engine
+from imgcls._backend._engines import ENGINES, Engine, as_onnx, by_tensorflow, engine, frozen, pays, quiet, traced
 from imgcls._backend._gradients import gradient_function
 from imgcls._backend._strategy import Placement, placement
 from imgcls._backend._tensorflow import (
@@ -34,13 +34,19 @@ __all__ = [
     "OutOfMemory",
     "Placement",
     "TrainingStep",
+    "as_onnx",
+    "by_tensorflow",
     "compiled",
     "devices",
     "engine",
+    "frozen",
     "gradient_function",
     "in_both_modes",
     "make_deterministic",
+    "pays",
     "placement",
     "prefers_bfloat16",
+    "quiet",
     "streamed",
+    "traced",
 ]

@@ -6,8 +6,6 @@ They write to a temporary folder alone and open no connection.
 """
 
 import logging
-import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +19,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgcls import _checks
+from imgcls import _checks, _runtimes
 from imgcls._backend._tensorflow import devices
+from imgcls._runtimes import Run
 
 ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 # Of the largest output. MobileNetV2's sums of float32, taken in another order, were 5e-6 apart: room for deeper
@@ -30,8 +29,6 @@ ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 TOLERANCE = 1e-3
 _SLOWER = 0.9  # of the speed before: below it, a conversion was in vain; above it, the difference may be chance
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
-
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class _Way(NamedTuple):
@@ -60,8 +57,8 @@ class Engine:
         self.name, self.reason = "tensorflow", reason
         self._ways, self._say = list(ways), say
         self._shape = model.output_shape[1:]
-        self._graph = _traced(model)
-        self._run = _by_tensorflow(self._graph)
+        self._graph = traced(model)
+        self._run = by_tensorflow(self._graph)
         self._lock = threading.Lock()
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -136,6 +133,11 @@ def engine(model: Any, name: str = "auto", *, work: float = 0, say: Callable[[st
     return Engine(model, ways, reason=reason, say=say)
 
 
+def pays(name: str, work: float) -> bool:
+    """Say whether `engine` would take another way for that many multiply-adds than for few."""
+    return name == "auto" and not devices()["GPUs"] and any(_is_installed(way) and work >= way.least for way in _WAYS)
+
+
 def _is_installed(way: _Way) -> bool:
     return all(find_spec(module) is not None for module in way.modules)
 
@@ -159,7 +161,9 @@ def _first_line(error: Exception) -> str:
 # --- TensorFlow ----------------------------------------------------------------------------------------------------
 
 
-def _traced(model: Any) -> Any:
+def traced(model: Any) -> Any:
+    """Return a model in use as one graph, from `uint8 (n, H, W, C)` to its output in float32."""
+
     def infer(images: Any) -> Any:
         return tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32)
 
@@ -167,11 +171,12 @@ def _traced(model: Any) -> Any:
     return tf.function(infer, input_signature=signature, jit_compile=False).get_concrete_function()
 
 
-def _by_tensorflow(graph: Any) -> Run:
+def by_tensorflow(graph: Any) -> Run:
+    """Return what runs a graph that `traced` returned."""
     return lambda images: np.asarray(graph(tf.constant(images)))
 
 
-def _frozen(graph: Any) -> Any:
+def frozen(graph: Any) -> Any:
     """Return the graph with weights as constants in it."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -184,73 +189,62 @@ def _by_frozen_tensorflow(graph: Any) -> Run | None:
     MobileNets ran 1.2 to 1.6 times as fast for it, ResNet50 1.1 times. Where no normalisation follows a convolution,
     constants were slower than variables: `small_cnn` at 0.7 times the speed.
     """
-    frozen = _frozen(graph)
-    kinds = {node.name: node.op for node in frozen.graph.as_graph_def().node}
-    products = [node for node in frozen.graph.as_graph_def().node if node.op == "Mul"]
+    graph = frozen(graph)
+    kinds = {node.name: node.op for node in graph.graph.as_graph_def().node}
+    products = [node for node in graph.graph.as_graph_def().node if node.op == "Mul"]
     if not any(kinds.get(name) in _CONVOLUTIONS for node in products for name in node.input):
         return None
-    return lambda images: np.asarray(frozen(tf.constant(images))[0])
+    return lambda images: np.asarray(graph(tf.constant(images))[0])
 
 
 # --- OpenVINO ------------------------------------------------------------------------------------------------------
 
 
 def _by_openvino(graph: Any) -> Run:
-    # Importing OpenVINO, and its own convert_model, report to Google Analytics unasked and write an id into the home
-    # folder. Without this module, which is for that alone, they do neither.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None is how Python marks a module as absent
-    import openvino
-
+    core = _runtimes.openvino().Core()
     with TemporaryDirectory(prefix="imgcls-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "model.pb"
-        path.write_bytes(_frozen(graph).graph.as_graph_def().SerializeToString())
-        core = openvino.Core()
-        # Unasked, it computes in bfloat16 or float16 where the processor has them, and ties its threads to cores on
-        # which others decode images.
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
-        model = core.compile_model(core.read_model(path), "CPU", settings)
-    idle = [model.create_infer_request()]
-
-    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        try:  # one request serves one thread at a time
-            request = idle.pop()
-        except IndexError:
-            request = model.create_infer_request()
-        outputs = np.asarray(request.infer([np.ascontiguousarray(images)], share_inputs=True)[0])
-        idle.append(request)
-        return outputs
-
-    return run
+        path.write_bytes(frozen(graph).graph.as_graph_def().SerializeToString())
+        return _runtimes.run_openvino(core.read_model(path))
 
 
 # --- ONNX Runtime --------------------------------------------------------------------------------------------------
 
 
 def _by_onnxruntime(graph: Any) -> Run:
-    # Unasked, it writes an id into the home folder and reports to Microsoft: from its import on, unless this says no.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
+    _runtimes.onnxruntime()  # first of all: the converter may import it too
+    return _runtimes.run_onnx(_runtimes.onnx_session(as_onnx(frozen(graph)).SerializeToString()))
 
-    onnxruntime.disable_telemetry_events()  # where it was imported before
-    frozen = _frozen(graph)
-    with _quiet():
+
+def as_onnx(graph: Any, output: str = "outputs") -> Any:
+    """Return a frozen graph as an `onnx.ModelProto`, with the input "images".
+
+    Its one real input is named: `tf2onnx.convert.from_function`, and with it `keras.Model.export(format="onnx")`, takes
+    all that a graph captures for inputs too. In EfficientNet these are the mean and variance of Keras' `Normalization`,
+    which are no variables; their values are lost, and ONNX Runtime refuses to run without them.
+
+    Args:
+        graph: What `frozen` returned.
+        output: What to call the output.
+    """
+    inside, outside = [graph.inputs[0].name], [graph.outputs[0].name]
+    with quiet():
         import tf2onnx
 
-        # Opset 18 is in every ONNX Runtime since 1.14.
-        names = {"input_names": [frozen.inputs[0].name], "output_names": [frozen.outputs[0].name]}
-        model, _ = tf2onnx.convert.from_graph_def(frozen.graph.as_graph_def(), **names, opset=18)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others decode images meanwhile
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: np.asarray(session.run(None, {name: images})[0])
+        model, _ = tf2onnx.convert.from_graph_def(
+            graph.graph.as_graph_def(),
+            input_names=inside,
+            output_names=outside,
+            tensors_to_rename={inside[0]: "images", outside[0]: output},
+            opset=18,  # in every ONNX Runtime since 1.14
+        )
+    return model
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converter from warning of its own use of old parts of TensorFlow."""
-    loggers = [tf.get_logger(), logging.getLogger("tf2onnx")]
+def quiet() -> Iterator[None]:
+    """Keep converters from warning of their own use of old parts of TensorFlow."""
+    loggers = [tf.get_logger(), logging.getLogger("tf2onnx"), logging.getLogger("absl")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

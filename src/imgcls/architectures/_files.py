@@ -196,7 +196,7 @@ def _array(dataset: Any) -> Stored:
 def _by_path(file: Any, model: Any) -> Iterator[list[Match]]:
     names = set(file.keys())
     paths = [weight.path for weight in model.weights]
-    numbered = {f"{number:04d}" for number in range(len(names))} == names  # as imgcls writes its own
+    numbered = "0000" in names  # as imgcls writes its own, beside arrays that are no weights
     before = next((name.removesuffix(paths[0]) for name in sorted(names, key=len) if name.endswith(paths[0])), "")
     keys = [f"{number:04d}" for number in range(len(paths))] if numbered else [before + path for path in paths]
     yield [

@@ -1,7 +1,8 @@
 """`ImageClassifier`: validation and wiring. The work is done by the rooms below."""
 
+import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, final
@@ -10,20 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import base, exceptions
 
-from imgcls import _backend, _checks, architectures, bundle, explain, trainer
+from imgcls import _checks, architectures, bundle, explain, trainer
 from imgcls._warnings import warn
+from imgcls.classifier._bundle import Kept, built, config_of, copies, of_trust, weights_of
 from imgcls.classifier._description import describe, environment, history_and_choices
+from imgcls.classifier._exported import exported
 from imgcls.classifier._parts import learn_from
 from imgcls.classifier._robust import robust
-from imgcls.classifier._trust import Seen, Trust, held_out, looker, out_of_fold
-from imgcls.datasets import ON_ERROR, Batches, Dataset, as_dataset, copies_in, is_one_image, shortcuts
+from imgcls.classifier._trust import Seen, Trust, held_out, out_of_fold
+from imgcls.classifier._ways import Ways
+from imgcls.datasets import ON_ERROR, Dataset, as_dataset, shortcuts
 from imgcls.errors import BundleError, ConfigurationError, DataError, DataWarning, ImgclsError
+from imgcls.export import Certificate
 from imgcls.images import SEVERITIES
+from imgcls.inference import Predictor, outputs
 from imgcls.metrics import Evaluation, Robustness
-from imgcls.predictions import Predictions, Similar
+from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, Forecast, History, LearningRateCurve
 
-_PREDICT_BATCH = 32
+_PATIENCE = 2.0  # seconds without a bar
+_QUICKLY = 100  # images that are made worse for a page
 
 
 class NotFittedError(ImgclsError, exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn publishes no types
@@ -108,9 +115,8 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     """
 
     _trust: Trust
-    _run: _backend.Engine | None
-    _look: Callable[[Batches], Seen] | None
-    _finder: _backend.Engine | None
+    _kept: Kept | None
+    _made: Ways | None
     _searched: tuple[Dataset, trainer.Embedded] | None
 
     def __init__(
@@ -246,7 +252,14 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             history = trainer.train(model, training, **run, **plan.settings)
         delivered = plan.delivered(model)
         self._learn(
-            delivered, training.classes, training.multi_label, history, choices, plan.blueprint, learnt_from=training
+            delivered,
+            training.classes,
+            training.multi_label,
+            history,
+            choices,
+            plan.blueprint,
+            learnt_from=training,
+            validated_on=validation,
         )
         if not history.interrupted:
             self._learn_trust(training, validation, learnt)
@@ -322,7 +335,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     # --- using ---------------------------------------------------------------------------------------------------
 
-    def evaluate(self, data: Any, y: Any = None, *, on_error: str = "skip") -> Evaluation:
+    def evaluate(self, data: Any, y: Any = None, *, on_error: str = "skip", verbose: Any = "auto") -> Evaluation:
         """Measure on labelled images, in one pass.
 
         Args:
@@ -330,6 +343,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             y: N labels, where `data` carries none.
             on_error: "skip" leaves out images that cannot be read, and a `DataWarning` says how many; the evaluation's
                 `quarantined` has the reasons. "raise" refuses them.
+            verbose: 0 for nothing, 1 for a live bar, "auto" for a bar where one can be drawn and it takes long.
 
         Raises:
             NotFittedError: There is nothing to evaluate yet.
@@ -340,7 +354,10 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._check_fitted()
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         dataset = self._measured(data, y)
-        probabilities, batches = self._pass(dataset, on_error="skip")  # to the end, so that all can be named
+        batches = self.predictor.batches(dataset, on_error="skip")  # to the end, so that all can be named
+        with trainer.ProgressReport(verbose, after=_PATIENCE) as report:
+            report.begin("evaluating", len(dataset))
+            probabilities, _ = outputs(self._ways.run_for(len(dataset)), batches, report.done)
         if batches.quarantined:
             if on_error == "raise":
                 raise batches.refusal()
@@ -359,17 +376,28 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             read=dataset.read,
             quarantined=batches.quarantined,
             explain=partial(self._heat, dataset),
-            leaked=None if self._learnt_from is None else partial(copies_in, self._learnt_from, dataset),
+            leaked=copies(self._learnt_from, self._kept, dataset),
             shortcuts=partial(shortcuts, dataset),
+            robust=partial(self.robustness, dataset, n=_QUICKLY, verbose=0),
             about=self._about(),
         )
 
-    def predict(self, images: Any, *, abstain: Any = None, coverage: float = 0.9, most_error: float = 0.05) -> Any:
-        """Say what is in one image, or in many.
+    def predict(
+        self,
+        images: Any,
+        *,
+        abstain: Any = None,
+        coverage: float = 0.9,
+        most_error: float = 0.05,
+        bgr: bool = False,
+        verbose: Any = "auto",
+    ) -> Any:
+        """Say what is in one image, in many, or in a stream of them.
 
         Args:
             images: One: a path, the bytes of a file, a PIL image, an array `uint8 (H, W)` or `(H, W, C)`. Many: a
-                list of these, a folder, a glob such as "new/*.jpg", an array `(N, H, W[, C])`, a Dataset.
+                list of these, a folder, a glob such as "new/*.jpg", an array `(N, H, W[, C])`, a Dataset. A stream: an
+                iterator of such images, which may be endless.
             abstain: What may stand in place of a class as `answer`: "set" for several classes, of which one is true
                 in the share `coverage` of images, and of each class where at least 100 of each were held out; "unsure"
                 for "unknown" where the answer is not sure enough for at most `most_error` wrong answers; "unknown" for
@@ -377,26 +405,79 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 most 5 of 100 cases); or several of these in a list. All rest on `held_out_`. None answers always.
             coverage: The share of images whose set shall hold the truth.
             most_error: The share of answers that may be wrong, with 95 % confidence.
+            bgr: Whether colours of arrays are in the order of OpenCV: blue, green, red.
+            verbose: 0 for nothing, 1 for a live bar, "auto" for a bar where one can be drawn and it takes long.
 
         Returns:
-            A `Prediction` for one image, `Predictions` for many.
+            A `Prediction` for one image, `Predictions` for many. For a stream, an iterator of predictions in its
+            order: each comes as soon as it can, few images are held at a time, and in place of one that cannot be read
+            stands its `UnreadableImageError`.
 
         Raises:
             NotFittedError: There is nothing to predict with yet.
             DataError: An image cannot be read; the message names it. Or `abstain` is given and nothing was held out.
             ConfigurationError: Arguments are not accepted.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(digits, verbose=0)
+            >>> frames = (digits.read(index) for index in range(3))  # such as a camera gives
+            >>> [answer.label for answer in classifier.predict(frames)]
+            ['0', '1', '2']
         """
-        self._check_fitted()
-        asked = self._trust.check(abstain, coverage=coverage, most_error=most_error)
-        one = is_one_image(images, channels=self._blueprint_["input_shape"][2])
-        dataset = _alone(images) if one else as_dataset(images, labelled=False)
-        found = self._decided(dataset, asked, coverage=coverage, most_error=most_error)
-        return found[0] if one else found
+        predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error)
+        return predictor.predict(images, bgr=bgr, verbose=verbose)
 
     def predict_proba(self, images: Any) -> NDArray[np.float32]:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes_`."""
-        self._check_fitted()
-        return self._forward(as_dataset(images, labelled=False))
+        return self.predictor.predict_proba(images)
+
+    def predict_to(
+        self,
+        path: str | Path,
+        images: Any,
+        *,
+        abstain: Any = None,
+        coverage: float = 0.9,
+        most_error: float = 0.05,
+        verbose: Any = "auto",
+    ) -> Answers:
+        """Write what is in many images into a table, a row for each. A run that was stopped goes on where it was.
+
+        Args:
+            path: A `.csv`, `.jsonl` or `.parquet` file. Where it holds answers of this classifier, they stay, and their
+                images are not answered again.
+            images: What `predict` takes for many, or an iterator, whose images are named by their number.
+            abstain: As in `predict`; the column "answer" then stands beside "label".
+            coverage: As in `predict`.
+            most_error: As in `predict`.
+            verbose: As in `predict`.
+
+        Returns:
+            The finished file: `path`, `ids`, and `refused`, how many images could not be read now. They have a row with
+            the reason in the column "error".
+
+        Raises:
+            NotFittedError: There is nothing to predict with yet.
+            DataError: The file holds something else, or answers of another classifier.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=1).fit(digits, verbose=0)
+            >>> len(classifier.predict_to("digits.csv", digits[:100]).ids)  # as if it had been stopped here
+            100
+            >>> len(classifier.predict_to("digits.csv", digits).ids)
+            1797
+        """
+        predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error)
+        return predictor.predict_to(path, images, model=self._fingerprint(), verbose=verbose)
+
+    @property
+    def predictor(self) -> Predictor:
+        """What answers: compiled once, for threads and servers to share. See `imgcls.inference.Predictor`."""
+        return self._predictor_that(None)
 
     def score(self, data: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on labelled images, from 0 to 1; `sample_weight` holds N weights.
@@ -459,9 +540,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         if searched is None:
             message = "a loaded classifier holds no images. Say where to search: similar(image, among=...)."
             raise DataError(message)
-        if self._finder is None:
-            self._finder = _backend.engine(architectures.cut(self.model_), self.engine)
-        wanted = trainer.infer(self._finder, self._batches(_alone(image), on_error="raise"))
+        wanted = self._ways.features(self.predictor.read(image)[None])
         if self._searched is None or self._searched[0] is not searched:
             self._searched = (searched, self._embedded(searched, on_error="skip"))
         found = self._searched[1]
@@ -502,7 +581,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         dataset = self._measured(data, y)
         chosen = dataset[np.sort(np.random.default_rng(self.seed).permutation(len(dataset))[:n])]
         with trainer.ProgressReport(verbose) as report:
-            return robust(self._forward, chosen, self._blueprint_["input_shape"], severities, report)
+            return robust(self.predictor.outputs, chosen, self._blueprint_["input_shape"], severities, report)
 
     def explain(
         self, image: Any, label: Any = None, *, instead_of: Any = None, method: str = "grad_cam"
@@ -531,12 +610,12 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         """
         self._check_fitted()
         dataset = _alone(image)
-        height, width, channels = self._blueprint_["input_shape"]
+        pixels = self.predictor.read(image, f"image {dataset.ids[0]!r}")
         if label is None:
-            label = self.classes_[self._forward(dataset)[0].argmax()].item()
+            label = self.classes_[self.predictor.run(pixels[None])[0].argmax()].item()
         return explain.explanation(
             self.model_,
-            dataset.read(0, size=(height, width), channels=channels),
+            pixels,
             image=dataset.read(0),
             classes=self.classes_.tolist(),
             label=label,
@@ -577,12 +656,21 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
 
     # --- keeping -------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> Path:
-        """Write the classifier into one sealed file of data: weights, classes, preprocessing, history, choices.
+    def save(self, path: str | Path, *, license: str | None = None, golden: Any = None) -> Path:  # noqa: A002 - the word users know
+        """Write the classifier into one sealed file of data, which holds all that predicting needs, and no image of yours.
+
+        Args:
+            path: The file, such as "flowers.imgcls"; an existing one is replaced.
+            license: What others may do with it, such as "Apache-2.0" or any other text; None for what was loaded.
+            golden: Images of yours, at most 16, that are saved with what the classifier gives for them, for `verify`
+                to run again. Whoever has the file can see them. None for drawn pictures, or for what was loaded.
+
+        Returns:
+            The path.
 
         Raises:
             NotFittedError: There is nothing to save yet.
-            BundleError: The folder does not exist.
+            BundleError: The folder does not exist, or a weight is not finite.
 
         Examples:
             >>> from imgcls import Dataset, ImageClassifier
@@ -594,21 +682,31 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             True
         """
         self._check_fitted()
+        classes, weights = self.classes_.tolist(), weights_of(self.model_)
+        if self._kept is None:
+            self._kept = Kept.of_data(self._learnt_from, self._validated_on)
+        kept = self._kept.saved_as(self.model_, len(classes), license=license, golden=golden)
+        name = self._architecture_name()
         description = describe(
             parameters=self.get_params(deep=False),
-            classes=self.classes_.tolist(),
+            classes=classes,
             multi_label=self._multi_label,
-            architecture=self._architecture_name(),
+            architecture=name,
             blueprint=self._blueprint_,
+            temperature=self.temperature_,
             choices=self.choices_,
             history=self.history_,
+            evaluation=self.held_out_,
         )
-        weights = [np.asarray(weight) for weight in self.model_.weights]
-        return bundle.save(path, description, weights, self._trust.arrays())
+        description |= kept.told() | {
+            "card": None if self.held_out_ is None else self.card(),
+            "keras": config_of(self.model_) if name is None else None,
+        }
+        return bundle.save(path, description, weights, self._trust.arrays() | kept.arrays())
 
     @classmethod
-    def load(cls, path: str | Path, *, architecture: Any = None) -> Self:
-        """Read a classifier that `save` wrote. Nothing in the file is executed.
+    def load(cls, path: str | Path, *, architecture: Any = None, trust: bool = False) -> Self:
+        """Read a classifier that `save` wrote. Nothing in the file is executed, and no other file is opened for it.
 
         Arguments of the constructor that are no plain data (a Keras optimizer, loss or layer) come back as their
         defaults; they matter only if you call `fit` again.
@@ -617,25 +715,22 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             path: The file.
             architecture: The `keras.Model` or function that the classifier was made with, where that was your own:
                 a bundle holds data and never code.
+            trust: Whether Keras may build such a model from the config in the file instead. A config can name code to
+                import and run: say so only of a file whose maker you trust. It changes nothing where the architecture
+                is one of `imgcls.architectures.names()`.
 
         Raises:
-            BundleError: It is not a bundle, of another version, or needs `architecture`.
+            BundleError: It is not a bundle, of another version, does not agree with itself, or needs `architecture` or
+                `trust`.
             TamperedBundleError: It is truncated, damaged or altered.
         """
-        description, arrays, named = bundle.load(path)
+        contents = bundle.load(path)
+        description = contents.description
         try:
-            kind = description["architecture"] if architecture is None else architecture
-            if kind is None:
-                message = (
-                    f"{str(path)!r} was made with an architecture of your own, and a bundle holds no code. "
-                    "Give it again: ImageClassifier.load(path, architecture=...)."
-                )
-                raise BundleError(message)
-            model = architectures.build(kind, **description["blueprint"], weights=None)  # a file names no other file
-            architectures.set_weights(model, arrays)
-            classifier = cls(
-                **{**description["parameters"], **({"architecture": architecture} if architecture else {})}
-            )
+            model = built(contents, path=str(path), architecture=architecture, trust=trust)
+            own = model.get_layer("backbone") if architecture is None else architecture
+            ours = architecture is None and description["architecture"] is not None
+            classifier = cls(**description["parameters"] | ({} if ours else {"architecture": own}))
             classifier._learn(
                 model,
                 tuple(description["classes"]),
@@ -643,11 +738,101 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
                 *history_and_choices(description),
                 description["blueprint"],
             )
-            classifier._trust = Trust.of(named, description["classes"])
+            classifier._trust = Trust.of(of_trust(contents.named), description["classes"])
+            classifier._kept = Kept.of(contents)
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             message = f"{str(path)!r} does not describe a classifier that this imgcls can build: {error}"
             raise BundleError(message) from error
         return classifier
+
+    def verify(self) -> bundle.Verification:
+        """Run the golden images of the bundle again, and compare with what they gave when it was saved.
+
+        Returns:
+            A `Verification`: true where no probability differs by more than 0.001; print it for the figures.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            DataError: The classifier was not loaded from a bundle.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+            >>> loaded = ImageClassifier.load(classifier.save("digits.imgcls"))
+            >>> bool(loaded.verify())
+            True
+        """
+        self._check_fitted()
+        golden = None if self._kept is None else self._kept.golden
+        if golden is None:
+            message = (
+                "there are no golden images yet: they are made when a classifier is saved. Save and load it first."
+            )
+            raise DataError(message)
+        return golden.verified(self.predictor.run(golden.images), multi_label=self._multi_label)
+
+    def export(
+        self,
+        path: str | Path,
+        format: str | None = None,  # noqa: A002 - the word that everybody uses
+        *,
+        data: Any = None,
+        y: Any = None,
+        quantize: str | None = None,
+        any_size: bool = False,
+        force: bool = False,
+    ) -> Certificate:
+        """Write the classifier as a file for other programs, prove that it answers the same, and certify it.
+
+        Scaling is inside, class names travel with it, probabilities are calibrated. What is written is opened by its own
+        runtime and run beside the original on drawn pictures and on your images; unless it agrees, it is refused, and
+        nothing is left behind. The certificate lies beside it.
+
+        Args:
+            path: Where to. The ending says the format: `.onnx`, `.tflite`, `.xml` (OpenVINO), `.keras`; a name without
+                one is a folder, a SavedModel.
+            format: "saved_model", "onnx", "litert", "openvino" or "keras", where the ending shall not decide.
+            data: Labelled images to compare on, as for `evaluate`, at most 1,000 of them. None for the validation images
+                of `fit`, where there were any.
+            y: N labels, where `data` carries none.
+            quantize: Of LiteRT: None for float32; "float16" halves the file; "int8" makes it a quarter, by images of all
+                classes: those that were learnt from, or else `data`.
+            any_size: Whether the file takes images of any size, and resizes them itself.
+            force: Keep a quantised file that is less accurate than is accepted, or slower. The certificate says so.
+
+        Returns:
+            The `Certificate`: print it.
+
+        Raises:
+            NotFittedError: There is nothing to export yet.
+            ConfigurationError: Arguments are not accepted.
+            ExportError: It cannot be exported, does not agree, or a library is not installed.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> train, test = Dataset.builtin("digits").split((0.8, 0.2))
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=2).fit(train, verbose=0)
+            >>> certificate = classifier.export("digits.tflite", data=test)
+            >>> certificate.verdict, certificate.agreement, certificate.images
+            ('passed', 1.0, 397)
+        """
+        self._check_fitted()
+        dataset = self._validated_on if data is None else self._measured(data, y)
+        return exported(
+            self.model_,
+            path,
+            format,
+            predictor=self.predictor,
+            architecture=self._architecture_name(),
+            license=None if self._kept is None else self._kept.license,
+            measured=dataset,
+            learnt_from=self._learnt_from,
+            seed=self.seed,
+            quantize=quantize,
+            any_size=any_size,
+            force=force,
+        )
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -663,7 +848,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         return hasattr(self, "model_")
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_run", "_finder", "_searched", "_look", "_learnt_from")
+        made = ("_made", "_searched", "_learnt_from", "_validated_on")
         unmade = dict.fromkeys(made) if hasattr(self, "model_") else {}
         return {**super().__getstate__(), **unmade}
 
@@ -686,13 +871,14 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         choices: dict[str, Choice],
         blueprint: dict[str, Any],
         learnt_from: Dataset | None = None,
+        validated_on: Dataset | None = None,
     ) -> None:
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
-        self._run = self._finder = self._searched = self._look = None  # made when they are first used
-        self._trust = Trust()
+        self._made = self._searched = None  # when they are first used
+        self._trust, self._kept = Trust(), None
         self.__dict__.pop("out_of_fold_", None)  # of an earlier fit
-        self._learnt_from = learnt_from
+        self._learnt_from, self._validated_on = learnt_from, validated_on
 
     def _embedded(self, dataset: Dataset, *, on_error: str = "raise") -> trainer.Embedded:
         return trainer.embed(architectures.cut(self.model_), dataset, engine=self.engine, on_error=on_error)
@@ -708,42 +894,43 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             raise DataError(message)
         return dataset
 
-    def _forward(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return probabilities of all images, or refuse at the first unreadable one."""
-        return self._pass(dataset, on_error="raise")[0]
+    @property
+    def _ways(self) -> Ways:
+        if self._made is None:
+            self._made = Ways(self.model_, engine=self.engine, num_classes=len(self.classes_))
+        return self._made
 
-    def _pass(self, dataset: Dataset, *, on_error: str) -> tuple[NDArray[np.float32], Batches]:
-        """Return probabilities of the images that can be read, and the batches, which know the others."""
-        batches = self._batches(dataset, on_error=on_error)
-        if self._run is None:
-            self._run = _backend.engine(self.model_, self.engine)  # of unknown work: "auto" is TensorFlow
-        return architectures.probabilities(trainer.infer(self._run, batches), len(self.classes_)), batches
+    def _predictor_that(self, abstain: Any, *, coverage: float = 0.9, most_error: float = 0.05) -> Predictor:
+        """Return what answers, or abstains as asked."""
+        self._check_fitted()
+        asked, ways = self._trust.check(abstain, coverage=coverage, most_error=most_error), self._ways
+        found: dict[str, Any] = {
+            "input_shape": self._blueprint_["input_shape"],
+            "classes": self.classes_.tolist(),
+            "multi_label": self._multi_label,
+        }
+        if not asked:
+            return Predictor(ways.run, run_for=ways.run_for, **found)
+        decide = partial(self._trust.decide, asked, coverage=coverage, most_error=most_error)
+        if "unknown" not in asked:
+            return Predictor(ways.run, run_for=ways.run_for, decide=lambda given: decide(given, None), **found)
+        look = ways.look
 
-    def _batches(self, dataset: Dataset, *, on_error: str) -> Batches:
-        height, width, channels = self._blueprint_["input_shape"]
-        return Batches(
-            dataset,
-            image_size=(height, width),
-            channels=channels,
-            batch_size=_PREDICT_BATCH,
-            keep="stream",
-            on_error=on_error,
-        )
+        def decide_by_features(given: NDArray[np.float32]) -> dict[str, Any]:
+            return decide(look.probabilities(given), self._trust.p_values(self.model_, look.features(given)))
 
-    def _as_predictions(self, probabilities: NDArray[np.float32], dataset: Dataset, **decided: Any) -> Predictions:
-        return Predictions(
-            probabilities,
-            classes=self.classes_.tolist(),
-            ids=dataset.ids,
-            multi_label=self._multi_label,
-            read=dataset.read,
-            **decided,
-        )
+        return Predictor(look.run, decide=decide_by_features, **found)
+
+    def _fingerprint(self) -> str:
+        """Return what names this model in a table of answers: the beginning of a hash of its weights."""
+        digest = hashlib.sha256()
+        for weight in self.model_.weights:
+            digest.update(np.ascontiguousarray(weight).tobytes())
+        return digest.hexdigest()[:12]
 
     def _heat(self, dataset: Dataset, positions: Sequence[int]) -> list[NDArray[np.float32]]:
         """Return heat maps of what was predicted for some images, by Grad-CAM, or else by occlusion."""
-        height, width, channels = self._blueprint_["input_shape"]
-        pixels = np.stack([dataset.read(place, size=(height, width), channels=channels) for place in positions])
+        pixels = np.stack([self.predictor.read(dataset.source(place)) for place in positions])
         try:
             return list(explain.heat_map(self.model_, pixels, target=None))
         except ConfigurationError:  # no feature map
@@ -774,11 +961,9 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
         self._check_fitted()
         return float(self.choices_["temperature"].value) if "temperature" in self.choices_ else 1.0
 
-    def _seen(self, dataset: Dataset, on_error: str = "skip") -> Seen:
-        """Send images through the model once, with its features."""
-        if self._look is None:
-            self._look = looker(self.model_, num_classes=len(self.classes_))
-        return self._look(self._batches(dataset, on_error=on_error))
+    def _seen(self, dataset: Dataset) -> Seen:
+        """Send images through the model once, with its features, but for those that cannot be read."""
+        return Seen.by(self._ways.look, self.predictor.batches(dataset, on_error="skip"))
 
     def _learn_trust(self, training: Dataset, validation: Dataset | None, learnt: trainer.Transfer | None) -> None:
         in_haste = self.budget is not None
@@ -788,16 +973,6 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             return
         classes = self.classes_.tolist()
         self._trust, self.choices_["temperature"] = Trust.learn(self.model_, found, classes=classes, seed=self.seed)
-
-    def _decided(self, dataset: Dataset, asked: Sequence[str], *, coverage: float, most_error: float) -> Predictions:
-        p_values = None
-        if "unknown" in asked:
-            seen = self._seen(dataset, "raise")
-            probabilities, p_values = seen.probabilities, self._trust.p_values(self.model_, seen)
-        else:
-            probabilities = self._forward(dataset)
-        decided = self._trust.decide(asked, probabilities, p_values, coverage=coverage, most_error=most_error)
-        return self._as_predictions(probabilities, dataset, **decided)
 
 
 def _alone(image: Any) -> Dataset:

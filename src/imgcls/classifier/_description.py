@@ -2,14 +2,18 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imgcls import __version__
+from imgcls._version import __version__
+from imgcls.metrics import Evaluation
 from imgcls.trainer import Choice, History
+
+_MOST_ROWS = 10_000  # classes; a row for each of more would make a bundle slow to open
+_PER_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision")
 
 
 def describe(
@@ -19,19 +23,22 @@ def describe(
     multi_label: bool,
     architecture: str | None,
     blueprint: Mapping[str, Any],
+    temperature: float,
     choices: Mapping[str, Choice],
     history: History,
+    evaluation: Evaluation | None,
 ) -> dict[str, Any]:
     """Return what a bundle says about a classifier, in strict JSON."""
-    plain = {name: value for name, value in parameters.items() if _is_plain(value)}
+    plain = {name: _without_folder(value) for name, value in parameters.items() if _is_plain(value)}
     description = {
         "imgcls": __version__,
-        "python": platform.python_version(),
-        "classes": list(classes),
-        "multi_label": multi_label,
         "architecture": architecture,
         "blueprint": dict(blueprint),
-        "parameters": {name: str(value) if isinstance(value, Path) else value for name, value in plain.items()},
+        "classes": list(classes),
+        "multi_label": multi_label,
+        "temperature": temperature,
+        "thresholds": None,
+        "parameters": plain | ({"weights": _without_folder(Path(plain["weights"]))} if plain.get("weights") else {}),
         "choices": {name: [choice.value, choice.reason] for name, choice in choices.items()},
         "history": {
             "columns": dict(history),
@@ -40,14 +47,21 @@ def describe(
             "interrupted": history.interrupted,
             "advice": history.advice,
         },
+        "evaluation": None if evaluation is None else _figures(evaluation),
+        "environment": environment(),
     }
     return {name: _without_nan(value) for name, value in description.items()}
 
 
 def environment() -> dict[str, str]:
     """Return the versions of what computes."""
-    names = ("tensorflow", "keras", "numpy", "pillow")
-    return {"imgcls": __version__, "python": platform.python_version()} | {name: version(name) for name in names}
+    found = {"imgcls": __version__, "python": platform.python_version()}
+    for name in ("tensorflow", "keras", "numpy", "pillow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # such as a TensorFlow of another name
+            continue
+    return found
 
 
 def history_and_choices(description: Mapping[str, Any]) -> tuple[History, dict[str, Choice]]:
@@ -57,10 +71,36 @@ def history_and_choices(description: Mapping[str, Any]) -> tuple[History, dict[s
     return History(history.pop("columns"), **history), choices
 
 
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    """Return figures with their intervals, the most important first, and a row for each class."""
+    figures = [
+        {"name": name, "value": value, **evaluation.intervals[name]._asdict()} for name, value in evaluation.items()
+    ]
+    rows = None
+    if len(evaluation.classes) <= _MOST_ROWS:
+        rows = [
+            {"support": int(row["support"])}
+            | {one: [row[one], *evaluation.per_class_intervals[name][one]] for one in _PER_CLASS}
+            for name, row in evaluation.per_class.items()
+        ]
+    return {"images": len(evaluation.y_true), "figures": figures, "per_class": rows}
+
+
 def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
-        return all(isinstance(key, str) for key in value)
-    return value is None or isinstance(value, str | int | float | tuple | list | Path)
+        return all(isinstance(key, str) and _is_scalar(one) for key, one in value.items())
+    return (
+        all(map(_is_scalar, value)) if isinstance(value, list | tuple) else _is_scalar(value) or isinstance(value, Path)
+    )
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | np.generic)
+
+
+def _without_folder(value: Any) -> Any:
+    """Return a path as the name of its file: where it lies on this machine is nobody's business."""
+    return Path(value).name if isinstance(value, Path) else value
 
 
 def _without_nan(value: Any) -> Any:

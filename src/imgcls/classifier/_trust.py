@@ -7,10 +7,12 @@ from typing import Any, NamedTuple, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend, _checks, architectures, trainer
+from imgcls import _checks, architectures
 from imgcls._warnings import warn
+from imgcls.classifier._ways import Look
 from imgcls.datasets import Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError, DataWarning
+from imgcls.inference import outputs
 from imgcls.metrics import Evaluation, Familiarity, fit_temperature, prediction_sets, tempered
 from imgcls.trainer import Choice, Transfer
 
@@ -43,10 +45,16 @@ class Seen:
     probabilities: NDArray[np.float32]
     features: Features | None = None
 
-    def among(self, chosen: NDArray[Any]) -> "Seen":
+    @classmethod
+    def by(cls, look: Look, batches: Batches) -> Self:
+        """Send images through a model once, but for those that cannot be read."""
+        found, positions = outputs(look.run, batches)
+        return cls(positions, look.probabilities(found), look.features(found))
+
+    def among(self, chosen: NDArray[Any]) -> Self:
         """Return some of them."""
         features = None if self.features is None else self.features[chosen]
-        return Seen(self.positions[chosen], self.probabilities[chosen], features)
+        return type(self)(self.positions[chosen], self.probabilities[chosen], features)
 
 
 class HeldOut(NamedTuple):
@@ -150,12 +158,12 @@ class Trust:
             raise ConfigurationError(message)
         return asked
 
-    def p_values(self, model: Any, seen: Seen) -> NDArray[np.float64] | None:
+    def p_values(self, model: Any, features: Features | None) -> NDArray[np.float64] | None:
         """Return for each image how often a familiar one looks at least as strange, `(N,)`."""
         head = architectures.head_of(model)
-        if self.familiarity is None or seen.features is None or head is None:
+        if self.familiarity is None or features is None or head is None:
             return None
-        return self.familiarity.p_values(seen.features, scores(head, seen.features))
+        return self.familiarity.p_values(features, scores(head, features))
 
     def decide(
         self,
@@ -165,8 +173,8 @@ class Trust:
         *,
         coverage: float,
         most_error: float,
-    ) -> dict[str, NDArray[np.bool_] | None]:
-        """Return which classes are in the set of each image, and which images are not answered at all.
+    ) -> dict[str, Any]:
+        """Return probabilities, which classes are in the set of each image, and which images are not answered at all.
 
         Args:
             asked: Of `ABSTAIN`.
@@ -205,7 +213,7 @@ class Trust:
                 warn(message, DataWarning)
         if p_values is not None:
             unknown |= p_values < _STRANGE
-        return {"sets": sets, "unknown": unknown}
+        return {"probabilities": probabilities, "sets": sets, "unknown": unknown}
 
     # --- keeping -------------------------------------------------------------------------------------------------
 
@@ -297,25 +305,3 @@ def scores(head: tuple[NDArray[Any], NDArray[Any]], features: Features) -> NDArr
     found = features @ kernel + bias
     found = np.concatenate([-found / 2, found / 2], axis=1) if found.shape[1] == 1 else found
     return np.asarray(found, np.float32)
-
-
-def looker(model: Any, *, num_classes: int) -> Callable[[Batches], Seen]:
-    """Compile a model for one pass that gives features too, where it has a head of its own.
-
-    Args:
-        model: A classifier. What it learns later, the function knows.
-        num_classes: K.
-
-    Returns:
-        A function from batches to what the model makes of their images, but for those that cannot be read.
-    """
-    featured = architectures.head_of(model) is not None
-    run = _backend.compiled(architectures.with_features(model) if featured else model)
-
-    def look(batches: Batches) -> Seen:
-        outputs = trainer.infer(run, batches)
-        width = outputs.shape[1] - model.output_shape[1]
-        probabilities = architectures.probabilities(outputs[:, width:], num_classes)
-        return Seen(batches.readable, probabilities, outputs[:, :width] if featured else None)
-
-    return look

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from imgcls import __version__
-from imgcls.cli import _demo, _learn, _machine, _use  # noqa: F401 - each adds its verbs to the app
+from imgcls.cli import _demo, _learn, _machine, _serve, _ship, _use  # noqa: F401 - each adds its verbs to the app
 from imgcls.cli._app import app, complain
 from imgcls.errors import ImgclsError
 

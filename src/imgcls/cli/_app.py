@@ -33,6 +33,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Verbose = Annotated[str, typer.Option(help="Progress on stderr: 0 nothing, 1 a live bar, 2 a line an epoch, or auto.")]
 OnError = Annotated[str, typer.Option(help="Unreadable images: skip names and leaves out, raise refuses.")]
 Model = Annotated[Path, typer.Argument(help="A bundle that `imgcls train` or ImageClassifier.save wrote.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="You trust who made the file: a SavedModel, a .keras file, or a model of someone's own can run code.",
+    ),
+]
+AnyModel = Annotated[Path, typer.Argument(help="A bundle, or a file that `imgcls export` wrote.")]
 
 
 @contextmanager
@@ -71,6 +79,30 @@ def check_model(path: Path) -> None:
     from imgcls import bundle
 
     bundle.load(path)  # a wrong file is refused before TensorFlow takes its seconds to start
+
+
+def check_openable(path: Path) -> None:
+    """Refuse what is neither a bundle nor an export, as far as that can be known quickly."""
+    if _is_bundle(path) or not path.exists():
+        check_model(path)
+
+
+def opened(path: Path, *, trust: bool = False) -> Any:
+    """Return the classifier in a bundle, which starts TensorFlow, or what an export wrote."""
+    if not _is_bundle(path):
+        from imgcls.export import ExportedModel
+
+        return ExportedModel.open(path, trust=trust)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    return ImageClassifier.load(path, trust=trust)
+
+
+def _is_bundle(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b"manifest.json" in file.read(64)
 
 
 def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":

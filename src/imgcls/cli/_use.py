@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgcls import report
+from imgcls._checks import refuse, unknown_name
 from imgcls.cli._app import (
+    AnyModel,
     Data,
     Image,
     Json,
@@ -14,25 +16,25 @@ from imgcls.cli._app import (
     Model,
     OnError,
     Root,
+    Trust,
     app,
     check_model,
+    check_openable,
     complain,
+    opened,
     print_facts,
-    print_json,
     read_dataset,
     tensorflow_started,
 )
-from imgcls.errors import ImgclsError, UnreadableImageError
+from imgcls.errors import ConfigurationError, UnreadableImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from imgcls.classifier import ImageClassifier
-    from imgcls.datasets import Dataset
-    from imgcls.predictions import Prediction
+    from imgcls.predictions import Prediction, Rows
 
 _PICTURES = (".png", ".jpg", ".pdf", ".svg")
-_CHUNK = 256  # images answered at a time
+FORMATS = ("text", "csv", "jsonl")
 _NAMED = 5  # images left out that are named one by one; `check` names all
 
 
@@ -74,40 +76,54 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: Model,
-    images: Annotated[list[str], typer.Argument(help="Image files or folders.")],
+    model: AnyModel,
+    images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write a table, .csv, .jsonl or .parquet; a rerun goes on where it was."),
+    ] = None,
     *,
+    form: Annotated[str, typer.Option("--format", help="On stdout: text, csv, or jsonl.")] = "text",
+    trust: Trust = False,
     abstain: Annotated[
         list[str] | None, typer.Option(help="set, unsure or unknown: what may stand in place of a class. Repeatable.")
     ] = None,
     coverage: Annotated[float, typer.Option(help="Of --abstain set: how often a set shall hold the truth.")] = 0.9,
     most_error: Annotated[float, typer.Option(help="Of --abstain unsure: how many answers may be wrong.")] = 0.05,
-    json_: Json = False,
+    json_: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
 ) -> None:
-    """Say what is in new images: one line an image.
+    """Say what is in new images: one line an image, as soon as it is known.
 
     Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
 
-    Example: imgcls predict photos.imgcls new.jpg --abstain set --abstain unknown
+    Examples: imgcls predict photos.imgcls new.jpg --abstain set --abstain unknown;
+    imgcls predict photos.onnx photos/ -o answers.csv
     """
-    check_model(model)
+    form = "jsonl" if json_ else form
+    refuse([unknown_name("format", form, FORMATS)])
+    options: dict[str, Any] = {}
+    if abstain:
+        options = {"abstain": abstain, "coverage": coverage, "most_error": most_error}
+    check_openable(model)
     datasets = [read_dataset(path, labelled=False) for path in images]
-    with tensorflow_started():
-        from imgcls.classifier import ImageClassifier
-    classifier = ImageClassifier.load(model)
-    refused = False
-    for dataset in datasets:
-        for one in _answers(classifier, dataset, abstain=abstain or None, coverage=coverage, most_error=most_error):
-            if isinstance(one, ImgclsError):
-                refused = True
-                complain(one)
-            elif json_:
-                probabilities = {str(name): round(value, 6) for name, value in one.probabilities.items()}
-                label = list(one.label) if isinstance(one.label, tuple) else one.label
-                answer = {"answer": one.answer} if abstain else {}
-                print_json({"id": one.id, "label": label, **answer, "probabilities": probabilities})
-            else:
-                typer.echo(f"{one.id}: {one}")
+    answering = opened(model, trust=trust)
+    if options and not hasattr(answering, "held_out_"):
+        message = (
+            f"--abstain rests on images held out, which a bundle knows and {str(model)!r} does not. Give the bundle."
+        )
+        raise ConfigurationError(message)
+    if output is not None:
+        files = [answering.predict_to(output, dataset, **options) for dataset in datasets]
+        typer.echo(f"{output}: {len(files[-1].ids):,} images", err=True)
+        refused = sum(file.refused for file in files)
+        if refused:
+            typer.echo(f"{refused:,} cannot be read; the column 'error' says why", err=True)
+    else:
+        sources = (dataset.source(index) for dataset in datasets for index in range(len(dataset)))
+        from imgcls.predictions import Rows
+
+        rows = Rows(answering.predictor.classes, bool(abstain))
+        refused = _print_answers(answering.predict(sources, **options), rows, form)
     if refused:
         raise typer.Exit(1)
 
@@ -184,15 +200,19 @@ def info(model: Model, *, json_: Json = False) -> None:
     print_facts(facts, json_=json_)
 
 
-def _answers(classifier: "ImageClassifier", dataset: "Dataset", **options: Any) -> "Iterator[Prediction | ImgclsError]":
-    """Yield a prediction for each image, or the error of one that cannot be read; the others are answered."""
-    for start in range(0, len(dataset), _CHUNK):
-        chunk = dataset[start : start + _CHUNK]
-        try:
-            yield from classifier.predict(chunk, **options)
-        except UnreadableImageError as error:
-            if len(chunk) == 1:
-                yield error
-            else:
-                for index in range(len(chunk)):
-                    yield from _answers(classifier, chunk[index : index + 1], **options)
+def _print_answers(answers: "Iterator[Prediction | UnreadableImageError]", rows: "Rows", form: str) -> int:
+    """Print each answer when it comes, and return how many images could not be read."""
+    refused = 0
+    if form == "csv":
+        typer.echo(rows.csv([], head=True), nl=False)
+    for one in answers:
+        if isinstance(one, UnreadableImageError):
+            refused += 1
+            complain(one)
+        if form == "csv":
+            typer.echo(rows.csv([one]), nl=False)
+        elif form == "jsonl":
+            typer.echo(rows.lines([one]), nl=False)
+        elif not isinstance(one, UnreadableImageError):
+            typer.echo(f"{one.id}: {one}")
+    return refused

@@ -184,6 +184,10 @@ class Batches:
         if self._kept is not None:
             yield from (Batch(self._kept[positions], positions) for positions in steps)
             return
+        ready = self.dataset.one_array(self.image_size, self.channels)
+        if ready is not None:  # in memory, as they are wanted: no thread need be asked
+            yield from (Batch(ready(positions), positions) for positions in steps)
+            return
         with closing(self._made(steps)) as made:
             for batch in made:
                 if self._bad.any() and not self._skip:

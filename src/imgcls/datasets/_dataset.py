@@ -1,6 +1,6 @@
 """`Dataset`: labelled images, lazy and immutable."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -156,6 +156,17 @@ class Dataset(Constructors):
         name = f"image {self.ids[index]!r}"
         image = images.read(self._images[self._at[index]], size=size, channels=channels, name=name)
         return _freeze(image.view())  # an array in memory may be the dataset's own
+
+    def one_array(
+        self, size: tuple[int, int], channels: int
+    ) -> Callable[[NDArray[np.int64]], NDArray[np.uint8]] | None:
+        """Return what gives images `uint8 (n, H, W, C)` by their positions, where all are one array of this shape."""
+        kept = self._images
+        if not (isinstance(kept, np.ndarray) and kept.dtype == np.uint8 and kept.ndim in {3, 4}):
+            return None
+        if (*kept.shape[1:], 1)[:3] != (*size, channels):
+            return None
+        return lambda positions: kept[self._at[positions]].reshape(-1, *size, channels)
 
     def source(self, index: int) -> Any:
         """Return where the image at `index` comes from, not decoded: a path, bytes, a PIL image or an array."""

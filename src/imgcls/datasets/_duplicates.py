@@ -28,7 +28,7 @@ _NEIGHBOURS = 32  # compared with each hash in each order
 _ROTATIONS = range(0, 64, 4)
 _DEALS = (1, 27)  # the bits as they are, and dealt anew: together they find 93 % of what differs in 8 of 64 bits
 _BLOCK = 2**16  # hashes compared at a time, so that they stay in the processor's cache
-_BLANK = 4.0  # contrast; below it, the signs of the waves are noise
+BLANK = 4.0  # contrast; below it, the signs of the waves are noise
 
 
 class Clusters(NamedTuple):
@@ -155,7 +155,7 @@ def near_copies(facts: NDArray[Any], exact: NDArray[np.int64]) -> NDArray[np.int
     for same in _groups(range(len(facts)), exact.tolist()):
         sets.join(same)
     _, representatives = np.unique(exact, return_index=True)
-    fit = facts["hashed"] & (facts["contrast"] >= _BLANK)
+    fit = facts["hashed"] & (facts["contrast"] >= BLANK)
     chosen = representatives[fit[representatives]]
     if chosen.size > 1:
         found = near_pairs(facts["hash"][chosen], facts["thumbnail"][chosen])
@@ -164,15 +164,33 @@ def near_copies(facts: NDArray[Any], exact: NDArray[np.int64]) -> NDArray[np.int
     return sets.numbers()
 
 
-def near_pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> Pairs:
+def linked(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], *, correlation: float) -> NDArray[np.int64]:
+    """Number N images so that near copies share a number, given what `near_pairs` takes."""
+    sets = _Sets(len(hashes))
+    found = near_pairs(hashes, thumbnails, correlation=correlation)
+    for first, second in zip(found.first.tolist(), found.second.tolist(), strict=True):
+        sets.join((first, second))
+    return sets.numbers()
+
+
+def near_pairs(
+    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], *, correlation: float = _CORRELATION
+) -> Pairs:
     """Return the pairs of near copies among N images: candidates by hash, verified by thumbnail.
 
     Equal hashes are compared along a line and not all with all, so that a thousand frames of one scene take a
     thousand comparisons.
+
+    Args:
+        hashes: `uint64 (N,)`.
+        thumbnails: `uint8 (N, S, S, 3)`, of any side S from 4.
+        correlation: Of the thumbnails of near copies, at least.
     """
     unique, first, back = np.unique(hashes, return_index=True, return_inverse=True)
     candidates = candidate_pairs(unique)
-    by_hash = np.lexsort((thumbnails[:, 4, 4, 1], thumbnails[:, 8, 8, 1], back))
+    quarter = thumbnails.shape[1] // 4
+    looks = (thumbnails[:, quarter, quarter, 1], thumbnails[:, 2 * quarter, 2 * quarter, 1])
+    by_hash = np.lexsort((*looks, back))
     equal = np.flatnonzero(back[by_hash[1:]] == back[by_hash[:-1]])
     stars = np.flatnonzero(first[back] != np.arange(len(back)))
     pairs = Pairs(
@@ -180,7 +198,7 @@ def near_pairs(hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8]) -> Pai
         np.concatenate([first[candidates.second], by_hash[equal + 1], stars]),
         np.concatenate([candidates.mirrored, np.zeros(len(equal) + len(stars), np.bool_)]),
     )
-    kept = _verified(pairs, thumbnails)
+    kept = _verified(pairs, thumbnails, correlation)
     return Pairs(pairs.first[kept], pairs.second[kept], pairs.mirrored[kept])
 
 
@@ -241,7 +259,7 @@ def _coded(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> N
     return coded
 
 
-def _verified(pairs: Pairs, thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _verified(pairs: Pairs, thumbnails: NDArray[np.uint8], least: float) -> NDArray[np.bool_]:
     kept = np.zeros(len(pairs.first), np.bool_)
     for start in range(0, len(kept), 4096):
         part = slice(start, start + 4096)
@@ -250,12 +268,12 @@ def _verified(pairs: Pairs, thumbnails: NDArray[np.uint8]) -> NDArray[np.bool_]:
         mirrored = pairs.mirrored[part]
         other[mirrored] = other[mirrored, :, ::-1]
         correlation, difference = likeness(one, other)
-        kept[part] = (correlation >= _CORRELATION) & (difference <= _DIFFERENCE)
+        kept[part] = (correlation >= least) & (difference <= _DIFFERENCE)
     return kept
 
 
 def likeness(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the correlation and the mean difference of P pairs of thumbnails (P, 16, 16, 3)."""
+    """Return the correlation and the mean difference of P pairs of thumbnails (P, S, S, 3)."""
     difference = np.abs(one - other).mean(axis=(1, 2, 3))
     one, other = (pixels - pixels.mean(axis=(1, 2), keepdims=True) for pixels in (one, other))
     together = (one * other).sum(axis=(1, 2, 3))

@@ -7,6 +7,7 @@ from imgcls.images._accepted import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, bu
 from imgcls.images._corrupt import CORRUPTIONS, SEVERITIES, corrupt
 from imgcls.images._data_uri import data_uri
 from imgcls.images._decoder import DECODER_VERSION, glance, is_pil, made_with, read, resize, write_png
+from imgcls.images._drawn import drawn
 from imgcls.images._refusals import is_truncated, wrong_dtype
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "budget",
     "corrupt",
     "data_uri",
+    "drawn",
     "glance",
     "is_pil",
     "is_truncated",

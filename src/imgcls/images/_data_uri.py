@@ -2,16 +2,19 @@
 
 import base64
 import io
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.images._decoder import resize, write_png
+from imgcls.images._decoder import resize, write_jpeg, write_png
+
+_QUALITY = 85  # of a JPEG: photos look the same, at a quarter of the bytes
 
 
 def data_uri(image: NDArray[np.uint8], side: int) -> str:
-    """Return an image as a PNG whose longer side has at most `side` pixels, as `data:image/png;base64,...`.
+    """Return an image whose longer side has at most `side` pixels, as `data:image/png;base64,...`.
+
+    As JPEG where that is shorter, as it is of photos.
 
     Args:
         image: `uint8 (H, W, C)`, any C: of more than three bands the first three are shown, of two the first.
@@ -20,6 +23,9 @@ def data_uri(image: NDArray[np.uint8], side: int) -> str:
     height, width, channels = image.shape
     scale = min(1.0, side / max(height, width))
     small = resize(image, (max(1, round(height * scale)), max(1, round(width * scale))))
-    file: Any = io.BytesIO()
-    write_png(small if channels in {1, 3} else small[..., : 3 if channels > 3 else 1], file)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    shown = small if channels in {1, 3} else small[..., : 3 if channels > 3 else 1]
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    write_png(shown, png)
+    write_jpeg(shown, jpeg, _QUALITY)
+    kind, file = min(("png", png), ("jpeg", jpeg), key=lambda one: one[1].tell())
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

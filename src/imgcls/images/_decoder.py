@@ -170,18 +170,23 @@ def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
     return np.asarray(resized).reshape(height, width, channels)
 
 
-def write_png(image: UInt8, path: str | Path) -> None:
-    """Write a `uint8 (H, W, C)` image, C = 1 or 3, as a PNG file."""
+def write_png(image: UInt8, path: Any) -> None:
+    """Write a `uint8 (H, W, C)` image, C = 1 or 3, as a PNG file, into a path or an open file."""
     if image.ndim != 3 or image.shape[2] not in {1, 3}:
         message = f"an image of shape {image.shape} cannot be written as PNG. Accepted: (H, W, 1) or (H, W, 3)."
         raise ConfigurationError(message)
     _as_pil(image).save(path, format="PNG")
 
 
+def write_jpeg(image: UInt8, file: Any, quality: int) -> None:
+    """Write a `uint8 (H, W, C)` image, C = 1 or 3, as JPEG of a quality (1 to 95)."""
+    _as_pil(image).save(file, format="JPEG", quality=quality)
+
+
 def through_jpeg(image: UInt8, quality: int) -> UInt8:
     """Compress a `uint8 (H, W, C)` image, C = 1 or 3, as JPEG of a quality (1 to 95), and decode it again."""
     file = io.BytesIO()
-    _as_pil(image).save(file, format="JPEG", quality=quality)
+    write_jpeg(image, file, quality)
     file.seek(0)
     with JpegImagePlugin.JpegImageFile(file) as picture:
         return np.asarray(picture).reshape(image.shape)

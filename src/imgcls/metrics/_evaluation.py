@@ -15,6 +15,7 @@ from imgcls.errors import DataError
 from imgcls.metrics import _calibration, _comparison, _decisions, _figures, _label_errors, _page, _ranking, _slices
 from imgcls.metrics._intervals import Interval, logit_interval
 from imgcls.metrics._pictures import PLOTS, draw
+from imgcls.metrics._robustness import Robustness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,7 @@ class Evaluation(Mapping[str, float]):
         explain: A function from positions to heat maps `float32 (H, W)` of these images, for the page.
         leaked: A function that returns the positions of images that the model has learnt from.
         shortcuts: A function that tells what beside the content gives classes away, as `Dataset.check` does.
+        robust: A function that measures images that were made worse, as `ImageClassifier.robustness` does.
         about: What the page says of the model and its training: texts, numbers and mappings by name.
 
     Raises:
@@ -107,6 +109,7 @@ class Evaluation(Mapping[str, float]):
         explain: Callable[[Sequence[int]], Sequence[NDArray[np.float32]]] | None = None,
         leaked: Callable[[], NDArray[np.int64]] | None = None,
         shortcuts: Callable[[], Sequence[Any]] | None = None,
+        robust: Callable[[], Sequence[Robustness]] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         self.y_true = np.asarray(y_true)
@@ -115,7 +118,8 @@ class Evaluation(Mapping[str, float]):
         self.ids = tuple(ids) if ids is not None else tuple(map(str, range(len(self.y_true))))
         self.quarantined = dict(quarantined or {})
         self.about = dict(about or {})
-        self._read, self._explain, self._leaked, self._shortcuts = read, explain, leaked, shortcuts
+        self._read, self._explain = read, explain
+        self._leaked, self._shortcuts, self._robust = leaked, shortcuts, robust
         expected = (len(self.y_true), len(self.classes))
         if self.probabilities.shape != expected or len(self.ids) != len(self.y_true) or not len(self.y_true):
             message = (
@@ -417,6 +421,13 @@ class Evaluation(Mapping[str, float]):
         """
         return None if self._shortcuts is None else self._shortcuts()
 
+    def robustness(self) -> Sequence[Robustness] | None:
+        """Say what is lost where images are blurred, noisy, compressed, dark or turned: print the rows.
+
+        In a quick mode, on 100 images; see `ImageClassifier.robustness`. None where the model is not at hand.
+        """
+        return None if self._robust is None else self._robust()
+
     def leaks(self) -> "Leaks | None":
         """Search for images that the model has learnt from, and measure without them: print the result.
 
@@ -525,8 +536,8 @@ class Evaluation(Mapping[str, float]):
         """Return one page with pictures, which needs nothing from elsewhere.
 
         Args:
-            quick: Whether to leave out what looks at images again: leaks, shortcuts, slices, heat maps. The page says
-                so.
+            quick: Whether to leave out what looks at images again: leaks, shortcuts, slices, robustness, heat maps. The
+                page says so.
         """
         return report.evaluation_page(_page.facts(self, read=self._read, explain=self._explain, quick=quick))
 

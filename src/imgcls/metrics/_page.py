@@ -46,7 +46,7 @@ def facts(
         evaluation: What is reported.
         read: From a position to an image; None for a page without pictures.
         explain: From positions to heat maps.
-        quick: Whether to leave out what looks at every image again: leaks, shortcuts, slices, heat maps.
+        quick: Whether to leave out what looks at images again: leaks, shortcuts, slices, robustness, heat maps.
     """
     choices = evaluation.about.get("choices") or {}
     search, thumbnails, several = _Search(quick=quick), Thumbnails(read), evaluation.multi_label
@@ -72,6 +72,7 @@ def facts(
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
         "leaks": leaks,
         "shortcuts": search("shortcuts", evaluation.shortcuts, "there are no images to search") or [],
+        "robustness": search("robustness", evaluation.robustness, "the model is not at hand") or [],
         "history": evaluation.about.get("history") or {},
         "choices": choices,
         "about": {

@@ -15,7 +15,6 @@ from imgcls.trainer._recipe import Choice, class_weights, recipe
 from imgcls.trainer._schedules import SCHEDULES, factor
 from imgcls.trainer._train import train
 from imgcls.trainer._transfer import Transfer, transfer
-from imgcls.trainer._validation import infer
 
 __all__ = [
     "SCHEDULES",
@@ -38,7 +37,6 @@ __all__ = [
     "embed",
     "factor",
     "forecast",
-    "infer",
     "lr_find",
     "objective",
     "optimizer",

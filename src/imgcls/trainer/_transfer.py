@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imgcls import _backend, architectures
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Batches, Dataset
+from imgcls.inference import outputs
 from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective, objective
@@ -23,7 +24,6 @@ from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
 from imgcls.trainer._train import sample_weights, train
-from imgcls.trainer._validation import infer
 
 _BATCH = 32
 _SHARES = (1.0, 0.5, 0.25)  # of the layers
@@ -259,7 +259,7 @@ def _activated(logits: NDArray[np.float32], head: str) -> NDArray[np.float32]:
 def _right(model: Any, data: Dataset, goal: Objective) -> NDArray[Any]:
     height, width, channels = model.input_shape[1:]
     batches = Batches(data, image_size=(height, width), channels=channels, batch_size=32, keep="stream")
-    return _hits(infer(_backend.compiled(model), batches), goal, np.asarray(data.labels))
+    return _hits(outputs(_backend.compiled(model), batches)[0], goal, np.asarray(data.labels))
 
 
 def _hits(outputs: NDArray[np.float32], goal: Objective, labels: NDArray[Any]) -> NDArray[Any]:

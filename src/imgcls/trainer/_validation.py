@@ -1,21 +1,17 @@
-"""Outputs for all images of a dataset, in its order, and the figures of an epoch's validation."""
+"""The figures of an epoch's validation."""
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgcls import _backend
 from imgcls.datasets import Batches
+from imgcls.inference import outputs
 from imgcls.trainer._objective import Objective
 
-Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-
-
-def infer(run: Run, batches: Batches) -> NDArray[np.float32]:
-    """Return a compiled model's outputs for all images, in the order of the dataset."""
-    return _outputs(run, batches, lambda: None)[0]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @final
@@ -41,18 +37,7 @@ class Validation:
 
     def measure(self, between: Callable[[], None]) -> dict[str, float]:
         """Return "val_loss" and "val_accuracy"; `between` is called between batches, and may raise."""
-        self.outputs, self.positions = _outputs(self._run, self._batches, between)
+        self.outputs, self.positions = outputs(self._run, self._batches, lambda _: between())
         targets = self.targets[self.positions]
         loss = self._goal(targets, self.outputs, np.ones(len(self.outputs), np.float32))
         return {"val_loss": float(loss), "val_accuracy": self._goal.accuracy(targets, self.outputs)}
-
-
-def _outputs(run: Run, batches: Batches, between: Callable[[], None]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return outputs and the positions of their images: all, but for those in quarantine."""
-    outputs, places = [], []
-    for images, positions in batches.in_order():
-        between()
-        if len(positions):
-            outputs.append(run(images))
-            places.append(positions)
-    return np.concatenate(outputs), np.concatenate(places)

@@ -1,66 +1,18 @@
-"""`Prediction` for one image, `Predictions` for many."""
+"""What a classifier says about many images."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
+from imgcls.predictions._answers import Answers, check_path
+from imgcls.predictions._prediction import Prediction
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Reader = Callable[[], NDArray[np.uint8]]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the classifier says about one image. Prints as "daisy 0.97".
-
-    Attributes:
-        label: The class, or with several labels an image a tuple of the classes with a probability of at least 0.5.
-        probability: The probability of the likeliest class.
-        probabilities: Each class with its probability, the likeliest first.
-        id: The name of the image.
-        candidates: Where sets were asked for, the classes of which one is true as often as was promised; the likeliest
-            comes first.
-        unknown: Whether the image is not answered: unlike what was learnt from, or not sure enough, as was asked.
-    """
-
-    label: Any
-    probability: float
-    probabilities: dict[Any, float]
-    id: str = ""
-    candidates: tuple[Any, ...] | None = None
-    unknown: bool = False
-    _read: Reader | None = field(default=None, repr=False, compare=False)
-
-    def show(self) -> NDArray[Any]:
-        """Draw the image with its predicted label and probability, and return the Axes (1,)."""
-        if self._read is None:
-            message = "this prediction has no image to show."
-            raise ValueError(message)
-        return plotting.image_grid([self._read()], [str(self)])
-
-    @property
-    def answer(self) -> Any:
-        """The label; or a tuple of the classes that it may be; or "unknown"."""
-        if self.unknown or self.candidates == ():
-            return "unknown"
-        return self.label if self.candidates is None or self.candidates == (self.label,) else self.candidates
-
-    def __str__(self) -> str:
-        if self.unknown or self.candidates == ():
-            return "unknown"
-        if self.candidates is not None and len(self.candidates) > 1:
-            return " or ".join(map(str, self.candidates))
-        if self.label == ():
-            return f"none ({next(iter(self.probabilities), '')} {self.probability:.2f})"
-        label = ", ".join(map(str, self.label)) if isinstance(self.label, tuple) else self.label
-        return f"{label} {self.probability:.2f}"
 
 
 @final
@@ -169,6 +121,34 @@ class Predictions(Sequence[Prediction]):
         columns = [str(name) for name in self.classes]
         return pd.concat([pd.DataFrame(head), pd.DataFrame(self.probabilities, columns=columns)], axis=1)
 
+    def save(self, path: str | Path) -> Path:
+        """Write a table, a row for each image: `.csv`, `.jsonl` or `.parquet`. An existing file is replaced.
+
+        Raises:
+            ConfigurationError: The ending is not known, or what writes Parquet is not installed.
+            DataError: The file cannot be written.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Predictions
+            >>> predictions = Predictions(np.array([[0.9, 0.1]]), classes=["cat", "dog"], ids=["a.jpg"])
+            >>> print(predictions.save("answers.jsonl").read_text().rstrip())
+            {"id": "a.jpg", "label": "cat", "probability": 0.9, "probabilities": {"cat": 0.9, "dog": 0.1}}
+        """
+        path = Path(path)
+        check_path(path, self.classes)
+        partial = path.with_name(f".partial-{path.name}")
+        partial.unlink(missing_ok=True)
+        try:
+            with Answers(
+                partial, self.classes, abstaining=self.sets is not None or bool(self.unknown.any())
+            ) as answers:
+                answers.add(self)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
     def show(self, n: int = 16) -> NDArray[Any]:
         """Draw the first `n` images with their predicted labels and return the Axes (n,)."""
         if self._read is None:
@@ -208,69 +188,3 @@ class Predictions(Sequence[Prediction]):
             return {}
         answers = ("|".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in self.answers)
         return {"answer": list(answers)}
-
-
-@final
-class Similar(Sequence[str]):
-    """The images most like another, the likest first: a sequence of their ids.
-
-    Attributes:
-        ids: Their names.
-        labels: Their classes; empty where they have none.
-        similarities: The cosine of the angle between their features and those of the image, from 1 downwards.
-    """
-
-    def __init__(
-        self,
-        ids: Sequence[str],
-        similarities: Sequence[float],
-        *,
-        labels: Sequence[Any] = (),
-        read: Callable[[int], NDArray[np.uint8]] | None = None,
-    ) -> None:
-        self.ids, self.labels, self.similarities = tuple(ids), tuple(labels), tuple(similarities)
-        self._read = read
-
-    @classmethod
-    def nearest(cls, wanted: NDArray[np.float32], features: NDArray[np.float32], dataset: Any, k: int) -> "Similar":
-        """Search by brute force: N products of D numbers.
-
-        Args:
-            wanted: `float32 (D,)`.
-            features: `float32 (N, D)`.
-            dataset: The N images.
-            k: How many are wanted, at most.
-        """
-        lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(wanted)
-        similarities = features @ wanted / np.maximum(lengths, 1e-12)
-        order = np.argsort(-similarities, kind="stable")[:k]
-        found = dataset[order]
-        names = dataset.classes
-        labels = () if found.labels is None or found.multi_label else [names[code] for code in found.labels]
-        return cls(found.ids, similarities[order].tolist(), labels=labels, read=found.read)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.ids[index]
-
-    def to_frame(self) -> "pd.DataFrame":
-        """Return a pandas frame with the columns `id`, `label` where there are labels, and `similarity`."""
-        import pandas as pd
-
-        labels = {"label": self.labels} if self.labels else {}
-        return pd.DataFrame({"id": self.ids, **labels, "similarity": self.similarities})
-
-    def show(self) -> NDArray[Any]:
-        """Draw the images with their similarities, and return the Axes."""
-        if self._read is None:
-            message = "there are no images to show."
-            raise ValueError(message)
-        names = self.labels or self.ids
-        titles = [f"{name} {similarity:.2f}" for name, similarity in zip(names, self.similarities, strict=True)]
-        return plotting.image_grid([self._read(index) for index in range(len(self))], titles)
-
-    def __repr__(self) -> str:
-        pairs = [f"{name!r} {similarity:.2f}" for name, similarity in zip(self.ids, self.similarities, strict=True)]
-        return f"Similar({', '.join(pairs)})"

@@ -1,0 +1,71 @@
+"""OpenVINO and ONNX Runtime, kept quiet: a model of either becomes a function from pixels to numbers.
+
+Needs neither Keras nor TensorFlow. Both libraries write an id into the home folder and report to their makers unless
+they are told not to, before they are imported: here, and nowhere else, they are.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def openvino() -> Any:
+    """Import OpenVINO without what reports to Google Analytics: that module is for this alone."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # None is how Python marks a module as absent
+    import openvino as library
+
+    return library
+
+
+def run_openvino(model: Any) -> Run:
+    """Compile an `openvino.Model` for the processor: `uint8 (n, H, W, C)` to its first output.
+
+    Args:
+        model: What `openvino.Core().read_model` returned.
+    """
+    # Unasked, it computes in bfloat16 or float16 where the processor has them, and ties its threads to cores on which
+    # others decode images.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+    compiled = openvino().Core().compile_model(model, "CPU", settings)
+    idle = [compiled.create_infer_request()]
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:  # one request serves one thread at a time
+            request = idle.pop()
+        except IndexError:
+            request = compiled.create_infer_request()
+        outputs = np.asarray(request.infer([np.ascontiguousarray(images)], share_inputs=True)[0])
+        idle.append(request)
+        return outputs
+
+    return run
+
+
+def onnxruntime() -> Any:
+    """Import ONNX Runtime, told not to report to Microsoft."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as library
+
+    library.disable_telemetry_events()  # where it was imported before
+    return library
+
+
+def onnx_session(model: bytes) -> Any:
+    """Open an ONNX model for the processor. From bytes: a file could name other files for it to read."""
+    library = onnxruntime()
+    options = library.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others decode images meanwhile
+    return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(session: Any) -> Run:
+    """Return what runs an `onnxruntime.InferenceSession`: `uint8 (n, H, W, C)` to its first output."""
+    name = session.get_inputs()[0].name
+    return lambda images: np.asarray(session.run(None, {name: images})[0])

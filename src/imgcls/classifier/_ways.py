@@ -1,0 +1,87 @@
+"""A trained model as functions from pixels to numbers, each compiled when it is first asked for."""
+
+import threading
+from functools import cached_property
+from typing import Any, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _backend, architectures
+from imgcls._runtimes import Run
+
+
+@final
+class Ways:
+    """The ways through one model. Threads may ask and call at once.
+
+    Args:
+        model: A classifier.
+        engine: As `ImageClassifier` takes it. "auto" is decided by the number of images of each call: many pay for the
+            conversion to a quicker engine, and few are answered by TensorFlow.
+        num_classes: K.
+    """
+
+    def __init__(self, model: Any, *, engine: str, num_classes: int) -> None:
+        self._model, self._engine, self._num_classes = model, engine, num_classes
+        self._lock = threading.RLock()
+
+    def run_for(self, count: int) -> Run:
+        """Return what gives probabilities `float32 (n, K)` quickest, where `count` images will come."""
+        work = count * self._multiply_adds if self._engine == "auto" else 0.0
+        with self._lock:
+            return self._many if _backend.pays(self._engine, work) else self.run
+
+    @cached_property
+    def run(self) -> Run:
+        """Gives probabilities of few images."""
+        with self._lock:
+            return self._probabilities(_backend.engine(self._model, self._engine))
+
+    @cached_property
+    def look(self) -> "Look":
+        """Gives features beside the model's own outputs."""
+        with self._lock:
+            featured = architectures.head_of(self._model) is not None
+            model = architectures.with_features(self._model) if featured else self._model
+            width = model.output_shape[1] - self._model.output_shape[1]
+            return Look(_backend.compiled(model), width, self._num_classes)
+
+    @cached_property
+    def features(self) -> Run:
+        """Gives the features of few images."""
+        with self._lock:
+            return _backend.engine(architectures.cut(self._model), self._engine)
+
+    @cached_property
+    def _many(self) -> Run:
+        return self._probabilities(_backend.engine(self._model, self._engine, work=np.inf))
+
+    @cached_property
+    def _multiply_adds(self) -> int:
+        return int(architectures.measure(self._model).multiply_adds)
+
+    def _probabilities(self, run: Run) -> Run:
+        return lambda pixels: architectures.probabilities(run(pixels), self._num_classes)
+
+
+class Look(NamedTuple):
+    """One pass that gives features too.
+
+    Attributes:
+        run: From pixels `uint8 (n, H, W, C)` to `float32 (n, D + O)`: features, then outputs.
+        width: D; 0 where the model has no head of its own.
+        num_classes: K.
+    """
+
+    run: Run
+    width: int
+    num_classes: int
+
+    def features(self, found: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return the features `(n, D)` of what `run` gave, or None."""
+        return found[:, : self.width] if self.width else None
+
+    def probabilities(self, found: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities `(n, K)` of what `run` gave."""
+        return architectures.probabilities(found[:, self.width :], self.num_classes)

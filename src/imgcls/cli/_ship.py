@@ -1,0 +1,82 @@
+"""`imgcls export` and `verify`: a model for other programs, and the proof that it still answers the same."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgcls.cli._app import (
+    AnyModel,
+    Image,
+    Json,
+    Label,
+    Model,
+    Root,
+    Trust,
+    app,
+    check_model,
+    check_openable,
+    opened,
+    print_json,
+    read_dataset,
+    tensorflow_started,
+)
+
+
+@app.command()
+def export(
+    model: Model,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where to: .onnx, .tflite, .xml, .keras, or the name of a folder.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled images to compare on, and to set the ranges of int8 by.")
+    ] = None,
+    *,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="saved_model, onnx, litert, openvino or keras; else the ending decides."),
+    ] = None,
+    quantize: Annotated[str | None, typer.Option(help="Of LiteRT: float16 or int8.")] = None,
+    any_size: Annotated[
+        bool, typer.Option("--any-size", help="Take images of any size; the file resizes them itself.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Keep a quantised file that is less accurate or slower.")
+    ] = False,
+    image: Image = None,
+    label: Label = None,
+    root: Root = None,
+    json_: Json = False,
+) -> None:
+    """Write a model as a file for other programs, run it there, and compare before it is kept.
+
+    Example: imgcls export photos.imgcls -o photos.tflite --quantize int8 --data photos/
+    """
+    check_model(model)
+    dataset = None if data is None else read_dataset(data, image=image, label=label, root=root)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    classifier = ImageClassifier.load(model)
+    certificate = classifier.export(output, form, data=dataset, quantize=quantize, any_size=any_size, force=force)
+    typer.echo(certificate.to_json() if json_ else str(certificate))
+    typer.echo(f"wrote {output}", err=True)
+
+
+@app.command()
+def verify(model: AnyModel, *, trust: Trust = False, json_: Json = False) -> None:
+    """Run the golden images of a model again, here, and compare with what they gave when it was made.
+
+    Exit code 1: it answers otherwise. ONNX, LiteRT and OpenVINO files are run without TensorFlow.
+
+    Example: imgcls verify photos.onnx
+    """
+    check_openable(model)
+    found = opened(model, trust=trust).verify()
+    if json_:
+        print_json({"same": bool(found), **asdict(found)})
+    else:
+        typer.echo(str(found))
+    if not found:
+        raise typer.Exit(1)

@@ -1,0 +1,282 @@
+"""`export`: write, open again, compare, and only then put in place."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks, images
+from imgcls._runtimes import Run
+from imgcls.errors import ExportError, ImgclsError
+from imgcls.export import _formats, _measure
+from imgcls.export._certificate import Certificate, Golden, certificate_path, hashes
+from imgcls.export._facts import Facts
+from imgcls.export._formats import Format
+from imgcls.export._place import check_place, put_in_place
+from imgcls.export._source import Source, Wanted
+
+TOLERANCE = 1e-3  # of a probability, in float32: sums in another order are some 1e-5 apart in the deepest networks
+_SLOWER = 1.1  # times float32: below it, the difference may be chance
+
+
+class _Limits(NamedTuple):
+    """What is accepted: the largest difference of a probability, the lost share of answers or of accuracy, and ties."""
+
+    difference: float | None
+    lost: float
+    tie: float
+
+
+_LIMITS = {
+    None: _Limits(TOLERANCE, 0.0, TOLERANCE),
+    # TODO measured
+    "float16": _Limits(0.05, 0.01, 0.05),
+    # A probability may be far off where an answer was undecided; what counts is whether answers are as good as before.
+    # Between two steps of 1/256 int8 knows no probability.
+    "int8": _Limits(None, 0.01, 1 / 256),
+}
+_RESIZED = 0.05  # of a probability: what a resize by another library may change
+
+
+def export(
+    model: Any,
+    path: str | Path,
+    format: str | None = None,  # noqa: A002 - the word that everybody uses
+    *,
+    facts: Facts,
+    golden: tuple[NDArray[np.uint8], NDArray[np.float32]],
+    measured: tuple[Any, NDArray[Any] | None] | None = None,
+    representative: NDArray[np.uint8] | None = None,
+    quantize: str | None = None,
+    any_size: bool = False,
+    force: bool = False,
+) -> Certificate:
+    """Write a classifier as a file for other programs, prove that it answers the same, and certify it.
+
+    It is written to a temporary folder beside `path`, opened by its own runtime, run and compared. If it passes, it is
+    renamed to `path`, with its certificate beside it or, in a folder, inside. If not, nothing is left, and what stood at
+    `path` stands there still.
+
+    Args:
+        model: A `keras.Model` from pixels 0-255 `(N, H, W, C)` to probabilities `(N, K)`, or to one sigmoid for two
+            classes, which becomes two.
+        path: Where to. The ending says the format; a name without one is a folder, a SavedModel.
+        format: One of `FORMATS`, where the ending shall not decide.
+        facts: What the file shall say of itself.
+        golden: Images `uint8 (n, H, W, C)` and their probabilities `float32 (n, K)`; they are kept in the certificate,
+            so that `ExportedModel.verify` can run them again.
+        measured: Further images to compare on, an array `uint8 (N, H, W, C)` or an iterable of such; and their labels,
+            codes `(N,)` or an indicator `(N, K)`, or None. They are not kept.
+        representative: Images `uint8 (n, H, W, C)` by which "int8" sets its ranges, some hundred, of all classes; see
+            `stratified`.
+        quantize: None for float32; "float16" halves the file; "int8" makes it a quarter, and quicker on most machines.
+            LiteRT only.
+        any_size: Whether the file takes images of any size and resizes them itself, antialiased.
+        force: Keep a quantised file that is less accurate than is accepted, or slower. The certificate says so.
+
+    Returns:
+        The certificate.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted.
+        ExportError: The model cannot be exported, the export does not answer as the original does, a library is not
+            installed, or the place is taken.
+    """
+    path = Path(path)
+    row = _formats.by_name(format, path)
+    wanted = Wanted(any_size, quantize, representative)
+    _checks.refuse(_unwanted(row, wanted))
+    row.check_installed(row.modules)
+    check_place(path, row)
+    source = Source.of(model, facts)
+    pixels, expected = golden
+    if not np.abs(source.run(pixels) - expected).max() <= TOLERANCE:
+        message = "the model does not give the probabilities of the golden images: they are another model's."
+        raise ExportError(message)
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
+        made = Path(folder) / path.name
+        with _refused_by(row):
+            row.write(source, made, wanted)
+            text, run = row.read(made)
+            if text is None or Facts.from_json(text) != facts:
+                message = f"{row.title} does not keep what the file shall say of itself."
+                raise ExportError(message)
+            certificate = _certified(row, made, run, source, wanted, golden, measured, force=force)
+        certificate_path(made).write_text(certificate.to_json(), encoding="utf-8")
+        files = [made] if made.is_dir() else [*reversed(row.files(made)), certificate_path(made)]
+        put_in_place(files, path.parent)
+    return certificate
+
+
+def stratified(labels: NDArray[Any], count: int = 200, *, seed: int = 0) -> NDArray[np.int64]:
+    """Choose images that represent all classes alike, as "int8" needs them.
+
+    Args:
+        labels: Codes `(N,)`, or an indicator `(N, K)`, where an image stands for the rarest of its classes.
+        count: How many, at most.
+        seed: Another seed, another choice.
+
+    Returns:
+        Positions, in ascending order: as many of each class as there are, or as their share of `count`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import export
+        >>> labels = np.array([0] * 90 + [1] * 10)
+        >>> np.bincount(labels[export.stratified(labels, 30)]).tolist()
+        [20, 10]
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 2:
+        rarity = np.where(labels > 0, 1 / np.maximum(labels.sum(axis=0), 1), 0)
+        labels = np.where(labels.any(axis=1), rarity.argmax(axis=1), -1)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    turn = np.empty(len(labels), np.int64)  # of each image among those of its class
+    for label in np.unique(labels):
+        turn[order[labels[order] == label]] = np.arange((labels == label).sum())
+    return np.sort(order[np.argsort(turn[order], kind="stable")[:count]])
+
+
+def _unwanted(row: Format, wanted: Wanted) -> list[str | None]:
+    """Word what a format cannot do."""
+    sized = ", ".join(one.name for one in _formats.rows() if one.any_size)
+    return [
+        _checks.unknown_name("quantize", wanted.quantize, _formats.QUANTIZATIONS)
+        or (
+            None
+            if wanted.quantize in row.quantizations
+            else f"quantize={wanted.quantize!r} is for format='litert' alone. Leave it out, or name the file .tflite."
+        ),
+        f"any_size=True is for the formats {sized}: {row.title} has no resize. Leave it out."
+        if wanted.any_size and not row.any_size
+        else None,
+        "quantize='int8' sets its ranges by images, and there are none. Give some hundred, of all classes: "
+        "representative=... ."
+        if wanted.quantize == "int8" and (wanted.representative is None or not len(wanted.representative))
+        else None,
+    ]
+
+
+@contextmanager
+def _refused_by(row: Format) -> Iterator[None]:
+    """Word whatever a converter or a runtime raises."""
+    try:
+        yield
+    except ImgclsError:
+        raise
+    except Exception as error:  # converters raise anything
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+        message = f"{row.title} cannot hold this model: {first}. Nothing was written; another format may hold it."
+        raise ExportError(message) from error
+
+
+def _certified(
+    row: Format,
+    made: Path,
+    run: Run,
+    source: Source,
+    wanted: Wanted,
+    golden: tuple[NDArray[np.uint8], NDArray[np.float32]],
+    measured: tuple[Any, NDArray[Any] | None] | None,
+    *,
+    force: bool,
+) -> Certificate:
+    """Run, compare, time; refuse or certify."""
+    limits = _LIMITS[wanted.quantize]
+    given = run(golden[0])
+    before, after = [golden[1]], [given]
+    for part in _measure.batches(measured[0]) if measured else ():
+        before.append(source.run(part))
+        after.append(run(part))
+    comparison = _measure.compare(
+        np.concatenate(before),
+        np.concatenate(after),
+        measured[1] if measured else None,
+        multi_label=source.facts.multi_label,
+        tie=limits.tie,
+    )
+    resized = _resize_difference(run, source) if wanted.any_size else None
+    ways = {"export": run, "original": source.run}
+    if wanted.quantize == "int8":
+        other = made.with_name(f"float32-{made.name}")
+        row.write(source, other, Wanted())
+        ways["float32"] = row.read(other)[1]
+    milliseconds, runs = _measure.medians(ways, golden[0][:1])
+    problems = _problems(comparison, limits, resized, milliseconds)
+    if problems and not (force and wanted.quantize):
+        message = f"the export as {row.title} is refused: {'; '.join(problems)}. {_advice(wanted)}"
+        raise ExportError(message)
+    files = row.files(made)
+    return Certificate(
+        format=row.name,
+        quantize=wanted.quantize,
+        any_size=wanted.any_size,
+        facts=source.facts,
+        sha256=hashes(made, files),
+        size=sum(file.stat().st_size for file in files),
+        runtime=_runtime(row),
+        tolerance=limits.difference,
+        resize_difference=resized,
+        milliseconds=milliseconds,
+        runs=runs,
+        verdict="; ".join(["forced: " * bool(problems) + (problems[0] if problems else "passed"), *problems[1:]]),
+        golden=Golden(golden[0], golden[1].astype(np.float32), given),
+        **comparison._asdict(),
+    )
+
+
+def _problems(
+    comparison: _measure.Comparison, limits: _Limits, resized: float | None, milliseconds: dict[str, float]
+) -> list[str]:
+    """Word why an export is not as good as its original."""
+    found = []
+    if comparison.accuracy_before is not None and comparison.accuracy_after is not None:
+        lost = comparison.accuracy_before - comparison.accuracy_after
+        words = f"its accuracy is {comparison.accuracy_after:.4f}, and the original's {comparison.accuracy_before:.4f}"
+    else:
+        lost = 1 - comparison.agreement
+        words = f"it gives the same answer for {comparison.agreement:.2%} of {comparison.images:,} images"
+    if lost > limits.lost + 1e-9:
+        found.append(f"{words}; {limits.lost:g} less is accepted")
+    elif not limits.lost and comparison.agreement < 1:
+        found.append(f"it gives the same answer for {comparison.agreement:.2%} of {comparison.images:,} images alone")
+    if limits.difference is not None and not comparison.largest_difference <= limits.difference:
+        found.append(
+            f"a probability differs by {comparison.largest_difference:.1e}, and {limits.difference:.1e} is accepted"
+        )
+    if resized is not None and not resized <= _RESIZED:
+        found.append(f"images that it resizes itself change a probability by {resized:.1e}, and {_RESIZED} is accepted")
+    if "float32" in milliseconds and milliseconds["export"] > _SLOWER * milliseconds["float32"]:
+        found.append(
+            f"one image takes {milliseconds['export']:.3g} ms, and {milliseconds['float32']:.3g} ms in float32"
+        )
+    return found
+
+
+def _advice(wanted: Wanted) -> str:
+    if wanted.quantize:
+        other = "quantize='float16'" if wanted.quantize == "int8" else "quantize=None"
+        return f"Nothing was written. Export with {other}, or keep it with force=True."
+    return "Nothing was written. Another format may do; please report it, for this is a fault."
+
+
+def _resize_difference(run: Run, source: Source) -> float:
+    """Return how far probabilities are apart between two resizes: the file's and the one of imgcls."""
+    height, width, channels = source.facts.input_shape
+    largest = 0.0
+    for shape in ((2 * height + 7, 3 * width + 5), (height // 2 + 1, 2 * width)):
+        pictures = images.drawn(8, (*shape, channels))
+        resized = np.stack([images.resize(picture, (height, width)) for picture in pictures])
+        largest = max(largest, float(np.abs(run(pictures) - source.run(resized)).max()))
+    return largest
+
+
+def _runtime(row: Format) -> str:
+    found = getattr(sys.modules[row.runtime], "__version__", None) or version(row.runtime)
+    return f"{row.runtime} {found}"

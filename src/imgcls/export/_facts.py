@@ -1,0 +1,107 @@
+"""What a model file says of itself: which classes, in which order, of which images."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self, final
+
+from imgcls import _checks
+from imgcls._version import __version__
+from imgcls.bundle import _json
+from imgcls.errors import ExportError
+
+FORMAT = 1
+KEY = "imgcls"  # under which a format's own place for notes holds them
+MEMBER, LABELS = "imgcls.json", "labels.txt"  # as files, where a format holds files
+MOST_BYTES = 2**20
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What travels inside an exported file.
+
+    Attributes:
+        architecture: Its name, or "your own".
+        classes: K classes, in the order of probabilities; strings or whole numbers.
+        input_shape: (H, W, C) of the images that it takes.
+        parameters: How many numbers were learnt or fixed.
+        multi_label: Whether an image may have several labels: probabilities then do not sum to 1.
+        license: Under what the model may be used, where that is known.
+        imgcls: The version that wrote it.
+        format: The version of these facts.
+
+    Examples:
+        >>> from imgcls.export import Facts
+        >>> facts = Facts("small_cnn", ("cat", "dog"), (32, 32, 3), 24_050)
+        >>> Facts.from_json(facts.to_json()) == facts
+        True
+    """
+
+    architecture: str
+    classes: tuple[Any, ...]
+    input_shape: tuple[int, int, int]
+    parameters: int
+    multi_label: bool = False
+    license: str | None = None
+    imgcls: str = __version__
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        names = [one for one in self.classes if isinstance(one, str | int) and not isinstance(one, bool)]
+        kinds = {"architecture": str, "parameters": int, "multi_label": bool, "imgcls": str, "format": int}
+        wrong = [
+            f"{name}={getattr(self, name)!r} is not accepted. Accepted: {kind.__name__}."
+            for name, kind in kinds.items()
+            if type(getattr(self, name)) is not kind
+        ]
+        sides = [_checks.not_whole("input_shape", side) for side in self.input_shape]
+        _checks.refuse(
+            [
+                *wrong,
+                None
+                if len(names) == len(set(names)) == len(self.classes) > 0
+                else f"classes={self.classes!r} is not accepted. Accepted: different strings or whole numbers.",
+                next(filter(None, sides), None if len(sides) == 3 else "input_shape is not (height, width, channels)."),
+                None
+                if self.license is None or isinstance(self.license, str)
+                else f"license={self.license!r} is not accepted. Accepted: words, or None.",
+            ]
+        )
+
+    def to_json(self) -> str:
+        """Return them as JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ExportError: It is something else, or of another version.
+        """
+        try:
+            return cls._of(_json.read(text.encode() if isinstance(text, str) else text))
+        except (ValueError, TypeError) as error:
+            message = f"what the file says of itself is not what imgcls writes: {error}"
+            raise ExportError(message) from error
+
+    @classmethod
+    def _of(cls, value: dict[str, Any]) -> Self:
+        """Return the facts in an object that was read.
+
+        Raises:
+            ValueError: It is something else.
+            TypeError: A part is missing or not known.
+        """
+        if value.get("format") != FORMAT:
+            message = f"its format is {value.get('format')!r}, and this imgcls reads {FORMAT}. Install a newer one."
+            raise ValueError(message)
+        lists = {name: tuple(value[name]) for name in ("classes", "input_shape") if isinstance(value.get(name), list)}
+        if len(lists) != 2:
+            message = "classes and input_shape have to be lists."
+            raise ValueError(message)
+        return cls(**{**value, **lists})
+
+    def labels(self) -> str:
+        """Return one class a line, as the tools of several formats read them."""
+        return "".join(" ".join(str(name).splitlines()) + "\n" for name in self.classes)

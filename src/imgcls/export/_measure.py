@@ -1,0 +1,108 @@
+"""Two ways to run a model, compared: answers, probabilities, time."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls._runtimes import Run
+
+_BATCH = 32
+_MOST_RUNS, _MOST_SECONDS = 50, 3.0
+
+
+class Comparison(NamedTuple):
+    """How far an export is from its original, on n images.
+
+    Attributes:
+        images: n.
+        agreement: The share of images with the same answer.
+        largest_difference: Of two probabilities.
+        accuracy_before: The original's, on images with labels; None where there are none.
+        accuracy_after: The export's.
+    """
+
+    images: int
+    agreement: float
+    largest_difference: float
+    accuracy_before: float | None
+    accuracy_after: float | None
+
+
+def batches(pixels: Any) -> Iterator[NDArray[np.uint8]]:
+    """Return an array `(n, H, W, C)` in parts; an iterable of such arrays as it is."""
+    if isinstance(pixels, np.ndarray):
+        return (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
+    return iter(pixels)
+
+
+def in_parts(run: Run, parts: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Return what a model gives for all parts."""
+    return np.concatenate([run(part) for part in parts])
+
+
+def compare(
+    expected: NDArray[np.float32],
+    given: NDArray[np.float32],
+    labels: NDArray[Any] | None,
+    *,
+    multi_label: bool,
+    tie: float,
+) -> Comparison:
+    """Compare probabilities `(n, K)` of an original with those of its export.
+
+    Args:
+        expected: The original's.
+        given: The export's; NaN differs from everything.
+        labels: Of the last images, `(m,)` or `(m, K)`; None for none.
+        multi_label: Whether an image may have several labels.
+        tie: Classes whose probabilities the original holds no further apart, or labels no further from 0.5, may change
+            places.
+    """
+    same = _same_answers(expected, given, multi_label=multi_label, tie=tie)
+    apart = np.abs(given.astype(np.float64) - expected)
+    largest = 1.0 if np.isnan(apart).any() else float(apart.max())
+    accuracies: list[float | None] = [None, None]
+    if labels is not None:
+        accuracies = [_accuracy(one[-len(labels) :], labels) for one in (expected, given)]
+    return Comparison(len(expected), float(same.mean()), largest, *accuracies)
+
+
+def medians(ways: Mapping[str, Run], image: NDArray[np.uint8]) -> tuple[dict[str, float], int]:
+    """Time ways to run one image `(1, H, W, C)`, in turns, so that what else the machine does meets all of them alike.
+
+    Returns:
+        The median of each in milliseconds, and how often each was run.
+    """
+    for run in ways.values():  # the first calls allocate
+        run(image)
+        run(image)
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    end = time.perf_counter() + _MOST_SECONDS
+    runs = 0
+    while runs < _MOST_RUNS and (runs < 3 or time.perf_counter() < end):
+        for name, run in ways.items():
+            began = time.perf_counter()
+            run(image)
+            taken[name].append(time.perf_counter() - began)
+        runs += 1
+    return {name: round(1000 * float(np.median(times)), 4) for name, times in taken.items()}, runs
+
+
+def _same_answers(
+    expected: NDArray[np.float32], given: NDArray[np.float32], *, multi_label: bool, tie: float
+) -> NDArray[np.bool_]:
+    if multi_label:
+        near = np.abs(expected - 0.5) <= tie
+        same: NDArray[np.bool_] = (((expected >= 0.5) == (given >= 0.5)) | near).all(axis=1)
+        return same & ~np.isnan(given).any(axis=1)
+    chosen = np.take_along_axis(expected, given.argmax(axis=1)[:, None], axis=1)[:, 0]
+    return (expected.max(axis=1) - chosen <= tie) & ~np.isnan(given).any(axis=1)
+
+
+def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[Any]) -> float:
+    if labels.ndim == 2:
+        return float(((probabilities >= 0.5) == (labels >= 0.5)).all(axis=1).mean())
+    return float((probabilities.argmax(axis=1) == labels).mean())

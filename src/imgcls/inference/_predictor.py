@@ -1,0 +1,217 @@
+"""`Predictor`: what a classifier, an exported file and a server answer with."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import images as _images
+from imgcls._progress import ProgressReport
+from imgcls._runtimes import Run
+from imgcls.datasets import Batches, Dataset, Sample, as_dataset, is_one_image
+from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.inference._outputs import outputs
+from imgcls.inference._stream import stream
+from imgcls.predictions import Answers, Prediction, Predictions
+
+_BATCH = 32
+_PATIENCE = 2.0  # seconds without a bar: most calls are shorter
+
+Decide = Callable[[NDArray[np.float32]], dict[str, Any]]
+
+
+@final
+class Predictor:
+    """Answers images of any kind by a compiled model. Threads may use one at once.
+
+    Args:
+        run: The model: pixels `uint8 (n, H, W, C)`, 0-255, to `float32 (n, ...)`.
+        input_shape: (H, W, C) of the model's images.
+        classes: K classes, in the order of probabilities.
+        multi_label: Whether an image may have several labels.
+        run_for: From a number of images to what runs that many; None for `run`.
+        decide: From what the model gives to the arguments of `Predictions`: `probabilities`, and perhaps `sets` and
+            `unknown`. None where it gives probabilities `(n, K)`.
+
+    Attributes:
+        run: As given.
+        input_shape: As given.
+        classes: As given.
+        multi_label: As given.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.inference import Predictor
+        >>> def bright(pixels):  # a model of two classes
+        ...     light = pixels.mean(axis=(1, 2, 3), dtype=np.float32)[:, None] / 255
+        ...     return np.concatenate([1 - light, light], axis=1)
+        >>> predictor = Predictor(bright, input_shape=(8, 8, 1), classes=["night", "day"])
+        >>> print(predictor.predict(np.full((20, 30), 230, np.uint8)))
+        day 0.90
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        input_shape: Sequence[int],
+        classes: Sequence[Any],
+        multi_label: bool = False,
+        run_for: Callable[[int], Run] | None = None,
+        decide: Decide | None = None,
+    ) -> None:
+        height, width, channels = input_shape
+        self.run, self.input_shape = run, (height, width, channels)
+        self.classes, self.multi_label = list(classes), multi_label
+        self._run_for = run_for or (lambda _: run)
+        self._decide = decide or (lambda found: {"probabilities": found})
+        self._abstaining = decide is not None
+
+    def predict(self, images: Any, *, bgr: bool = False, verbose: Any = "auto") -> Any:
+        """Say what is in one image, in many, or in a stream.
+
+        Args:
+            images: One: a path, the bytes of a file, a PIL image, an array `uint8 (H, W)` or `(H, W, C)`. Many: a
+                list of these, a folder, a glob, an array `(N, H, W[, C])`, a Dataset. A stream: an iterator of such
+                images, which may be endless.
+            bgr: Whether colours of arrays are in the order of OpenCV: blue, green, red.
+            verbose: 0 for nothing, 1 for a live bar, "auto" for a bar where one can be drawn and it takes long.
+
+        Returns:
+            A `Prediction`, or `Predictions`. For a stream an iterator, in order, with an `UnreadableImageError` in
+            place of an image that cannot be read.
+
+        Raises:
+            UnreadableImageError: The image cannot be read, or one of many; the message names it.
+            ConfigurationError: An argument is not accepted.
+        """
+        if is_stream(images):
+            return self._stream((None, item) for item in _checked(images, bgr=bgr))
+        if is_one_image(images, channels=self.input_shape[2]):
+            image = _rgb(images) if bgr else images
+            name = str(image) if isinstance(image, str | Path) else "image"
+            found = self.run(self.read(image, name)[None])
+            return self.as_predictions(found, [name], read=lambda _: _images.read(image))[0]
+        dataset = as_dataset(_rgb_of_many(images) if bgr else images, labelled=False)
+        return self.as_predictions(self.outputs(dataset, verbose=verbose), dataset.ids, read=dataset.read)
+
+    def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
+        """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`."""
+        found = self.outputs(as_dataset(images, labelled=False), verbose=verbose)
+        probabilities: NDArray[np.float32] = self._decide(found)["probabilities"]
+        return probabilities
+
+    def predict_to(self, path: str | Path, images: Any, *, model: str = "", verbose: Any = "auto") -> Answers:
+        """Write what is in many images into a table, a row for each, and go on where an earlier run was stopped.
+
+        Args:
+            path: A `.csv`, `.jsonl` or `.parquet` file. Images that it answers already, by their ids, are left out.
+            images: What `predict` takes for many, or an iterator, whose images are named by their number.
+            model: What names the model in a column of its own; an existing file of another model is refused.
+            verbose: As in `predict`.
+
+        Returns:
+            The finished file: `path`, `ids`, and `refused`, the number of images now that cannot be read. They have a
+            row with the reason.
+
+        Raises:
+            DataError: The file holds something else, or cannot be written.
+        """
+        answers = Answers(path, self.classes, abstaining=self._abstaining, model=model)
+        with answers, ProgressReport(verbose, after=_PATIENCE) as report:
+            if is_stream(images):
+                named = ((str(number), item) for number, item in enumerate(_checked(images)))
+            else:
+                dataset = as_dataset(images, labelled=False)
+                named = ((name, dataset.source(index)) for index, name in enumerate(dataset.ids))
+                report.begin("answering", len(dataset))
+            done = answers.ids.copy()
+            for answer in self._stream((name, item) for name, item in named if name not in done):
+                answers.add([answer])
+                report.done(len(answers.ids))
+        return answers
+
+    def read(self, image: Any, name: str | None = None) -> NDArray[np.uint8]:
+        """Return one image as the model takes it, `uint8 (H, W, C)`, by the one decoder and the one resize.
+
+        Args:
+            image: A path, the bytes of a file, a PIL image, or an array.
+            name: What to call it in an error.
+        """
+        height, width, channels = self.input_shape
+        return _images.read(image, size=(height, width), channels=channels, name=name)
+
+    def outputs(self, dataset: Dataset, *, verbose: Any = 0) -> NDArray[np.float32]:
+        """Return what the model gives for all images, or refuse at the first that cannot be read."""
+        with ProgressReport(verbose, after=_PATIENCE) as report:
+            report.begin("answering", len(dataset))
+            return outputs(self._run_for(len(dataset)), self.batches(dataset), report.done)[0]
+
+    def batches(self, dataset: Dataset, *, on_error: str = "raise") -> Batches:
+        """Return images in batches as the model takes them."""
+        height, width, channels = self.input_shape
+        return Batches(
+            dataset,
+            image_size=(height, width),
+            channels=channels,
+            batch_size=_BATCH,
+            keep="stream",
+            on_error=on_error,
+        )
+
+    def as_predictions(
+        self, found: NDArray[np.float32], ids: Sequence[str], *, read: Callable[[int], NDArray[np.uint8]] | None = None
+    ) -> Predictions:
+        """Return what the model gave, `float32 (n, ...)`, as predictions of n named images."""
+        return Predictions(
+            classes=self.classes, ids=ids, multi_label=self.multi_label, read=read, **self._decide(found)
+        )
+
+    def _stream(self, named: Iterator[tuple[str | None, Any]]) -> Iterator[Prediction | UnreadableImageError]:
+        """Yield an answer for each pair of a name, None for one of its own, and an image."""
+
+        def prepare(number: int, pair: tuple[str | None, Any]) -> tuple[str, NDArray[np.uint8]]:
+            name, item = pair
+            if isinstance(item, Sample):
+                name, item = name or item.id, item.image
+            name = name or (str(item) if isinstance(item, str | Path) else str(number))
+            try:
+                return name, self.read(item, f"image {name!r}")
+            except UnreadableImageError as error:
+                error.id = name
+                raise
+
+        return stream(
+            named, prepare, lambda pixels, ids: list(self.as_predictions(self.run(pixels), ids)), batch_size=_BATCH
+        )
+
+
+def is_stream(images: Any) -> bool:
+    """Say whether images come one after the other, from an iterator."""
+    return isinstance(images, Iterator)
+
+
+def _checked(images: Any, *, bgr: bool = False) -> Iterator[Any]:
+    if hasattr(images, "read"):
+        message = f"a {type(images).__name__} is an open file, not images. Give its bytes: predict(file.read())."
+        raise ConfigurationError(message)
+    return map(_rgb, images) if bgr else images
+
+
+def _rgb_of_many(images: Any) -> Any:
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return images[..., ::-1]
+    return [_rgb(image) for image in images]
+
+
+def _rgb(image: Any) -> NDArray[np.uint8]:
+    """Turn the colours of an OpenCV frame round."""
+    if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3):
+        message = (
+            "bgr=True is for arrays (H, W, 3) whose colours are blue, green, red, as OpenCV reads them. Leave it out "
+            "for files, PIL images and grayscale: those know their order."
+        )
+        raise ConfigurationError(message)
+    return image[..., ::-1]

@@ -1,0 +1,100 @@
+"""Endless images in, answers out: in order, in bounded memory, as soon as they can be given."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls.datasets import THREADS
+from imgcls.errors import UnreadableImageError
+
+Answer = TypeVar("Answer")
+Prepared = tuple[str, NDArray[np.uint8]]
+
+
+def stream(
+    source: Iterator[Any],
+    prepare: Callable[[int, Any], Prepared],
+    answer: Callable[[NDArray[np.uint8], list[str]], Sequence[Answer]],
+    *,
+    batch_size: int,
+) -> Iterator[Answer | UnreadableImageError]:
+    """Yield what there is to say of each item, in order.
+
+    A thread draws items ahead, others prepare them, and what is ready goes through the model together: a fast source in
+    full batches, a slow one item by item, without waiting for more. Twice `batch_size` items are held at most. An item
+    that cannot be read is answered by its error, with its `id`.
+
+    Args:
+        source: The items. It is drawn from in another thread.
+        prepare: From the number of an item, and the item, to its name and its pixels `uint8 (H, W, C)`. Threads call
+            it at once.
+        answer: From pixels `uint8 (n, H, W, C)` and names to n answers.
+        batch_size: Items that go through the model together, at most.
+
+    Raises:
+        Exception: What `source` raises, after the answers to what it gave before.
+    """
+    drawn: SimpleQueue[Future[Prepared] | BaseException] = SimpleQueue()
+    room, stopped = threading.Semaphore(2 * batch_size), threading.Event()
+    pool = ThreadPoolExecutor(THREADS)
+
+    def draw() -> None:
+        try:
+            for number, item in enumerate(source):
+                room.acquire()
+                if stopped.is_set():
+                    return
+                drawn.put(pool.submit(prepare, number, item))
+            drawn.put(StopIteration())
+        except BaseException as error:  # noqa: BLE001 - the consumer's thread raises it
+            drawn.put(error)
+
+    threading.Thread(target=draw, daemon=True).start()
+    try:
+        ended: BaseException | None = None
+        while ended is None:
+            waiting: list[Future[Prepared]] = []
+            for one in _available(drawn, batch_size):
+                if isinstance(one, BaseException):
+                    ended = one
+                else:
+                    waiting.append(one)
+            room.release(max(1, len(waiting)))
+            yield from _answered(waiting, answer)
+        if not isinstance(ended, StopIteration):
+            raise ended
+    finally:  # also where the consumer stops early
+        stopped.set()
+        room.release()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _available(drawn: SimpleQueue[Any], most: int) -> Iterator[Any]:
+    """Wait for one item, and give what else is there."""
+    yield drawn.get()
+    with suppress(Empty):
+        for _ in range(most - 1):
+            yield drawn.get_nowait()
+
+
+def _answered(
+    waiting: Sequence[Future[Prepared]], answer: Callable[[NDArray[np.uint8], list[str]], Sequence[Answer]]
+) -> Iterator[Answer | UnreadableImageError]:
+    found: list[Prepared | UnreadableImageError] = []
+    for one in waiting:
+        try:
+            found.append(one.result())
+        except UnreadableImageError as error:
+            found.append(error)
+    readable = [one for one in found if not isinstance(one, UnreadableImageError)]
+    answers: Iterator[Answer] = iter(())
+    if readable:
+        answers = iter(answer(np.stack([pixels for _, pixels in readable]), [name for name, _ in readable]))
+    for said in found:
+        yield said if isinstance(said, UnreadableImageError) else next(answers)

@@ -1,0 +1,237 @@
+"""A file of answers, a row for each image, that can be stopped at any time and continued."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, final
+
+from imgcls.errors import ConfigurationError, DataError, UnreadableImageError
+from imgcls.predictions._rows import Answer, Rows, joined
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+_NAMES = "surrogateescape"  # a file's name may be no UTF-8; it is written as it is
+_ROWS = 10_000  # of a Parquet file, at a time
+
+
+@final
+class Answers:
+    """A file with one row for each image: CSV, JSON Lines or Parquet, by its ending.
+
+    Where the file holds answers already, they stay, and `ids` names their images: a run that was stopped goes on. The
+    last row, if only half of it was written, is taken away. Parquet cannot be added to: rows gather in a file of JSON
+    Lines beside it, and `close` makes it of them.
+
+    Args:
+        path: The file.
+        classes: K classes.
+        abstaining: Whether rows have an "answer" beside the label: several classes, or "unknown".
+        model: What names the model, such as the first digits of its hash; "" for no such column. A file with rows of
+            another model is refused.
+
+    Attributes:
+        ids: The images that have a row.
+        refused: How many of the rows added are of images that cannot be read.
+
+    Raises:
+        ConfigurationError: The ending is not known, or what writes Parquet is not installed.
+        DataError: The file holds something else, or cannot be written.
+
+    Examples:
+        >>> from imgcls import Prediction
+        >>> from imgcls.predictions import Answers
+        >>> with Answers("answers.csv", ["cat", "dog"], model="3f2a") as answers:
+        ...     answers.add([Prediction("cat", 0.9, {"cat": 0.9, "dog": 0.1}, "a.jpg")])
+        >>> print(answers.path.read_text().rstrip())
+        id,label,probability,cat,dog,error,model
+        a.jpg,cat,0.9,0.9,0.1,,3f2a
+    """
+
+    def __init__(self, path: str | Path, classes: Sequence[Any], *, abstaining: bool = False, model: str = "") -> None:
+        self.path, self._rows = Path(path), Rows(list(classes), abstaining, model)
+        self.ids: set[str] = set()
+        self.refused = 0
+        check_path(self.path, classes)
+        self._is_csv = self.path.suffix == ".csv"
+        self._is_parquet = self.path.suffix == ".parquet"
+        self._journal = self.path.with_name(f".{self.path.name}.jsonl") if self._is_parquet else self.path
+        self._file: IO[bytes] = self._opened()
+
+    def add(self, answers: Iterable[Answer]) -> None:
+        """Write rows, and hand them to the operating system."""
+        added = list(answers)
+        self._write(self._rows.csv(added) if self._is_csv else self._rows.lines(added))
+        self.refused += sum(isinstance(answer, UnreadableImageError) for answer in added)
+        self.ids.update(answer.id for answer in added)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+        if self._is_parquet and (self.refused or self.ids) and self._journal.exists():
+            self._make_parquet()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:  # what is written stays, to go on from
+            self._file.close()
+
+    # --- the file ------------------------------------------------------------------------------------------------
+
+    def _opened(self) -> IO[bytes]:
+        """Open the file behind its last whole row."""
+        unmade = self._is_parquet and self.path.exists() and not self._journal.exists()
+        try:
+            if unmade:
+                self._unmake_parquet()
+            file = self._journal.open("r+b" if self._journal.exists() else "w+b")
+        except OSError as error:
+            raise self._trouble(error) from error
+        try:
+            end = self._read_csv(file) if self._is_csv else self._read_lines(file)
+            file.seek(end)
+            file.truncate()
+        except BaseException:
+            file.close()
+            if unmade:
+                self._journal.unlink()
+            raise
+        if self._is_csv and not end:
+            self._file = file
+            self._write(self._rows.csv([], head=True))
+        return file
+
+    def _read_csv(self, file: IO[bytes]) -> int:
+        """Take in the rows of a CSV file, and return where the last whole one ends."""
+        end, at, whole, width = 0, 0, True, len(self._rows.columns)
+
+        def lines() -> Iterator[str]:
+            nonlocal at, whole
+            for line in file:
+                at, whole = at + len(line), line.endswith(b"\n")
+                yield line.decode(errors=_NAMES)
+
+        for number, row in enumerate(csv.reader(lines())):  # asks for the lines of one row at a time
+            if not whole:
+                break
+            if number == 0 and row != self._rows.columns:
+                raise self._another("its columns are others")
+            if len(row) != width:
+                break
+            if number:
+                self._take_in(row[0], row[-1] if self._rows.model else "")
+            end = at
+        return end
+
+    def _read_lines(self, file: IO[bytes]) -> int:
+        """The same of JSON Lines."""
+        end, names = 0, dict.fromkeys(map(str, self._rows.classes))
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            try:
+                row = json.loads(line)
+                name, model = str(row["id"]), row.get("model", "")
+                same = (
+                    row.get("probabilities", names).keys() == names.keys()
+                    and ("answer" in row) <= self._rows.abstaining
+                )
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise self._another(f"a line of it is {line[:40]!r}") from None
+            self._take_in(name, model)
+            if not same:
+                raise self._another("its columns are others")
+            end += len(line)
+        return end
+
+    def _take_in(self, name: str, model: str) -> None:
+        if model != self._rows.model:
+            raise self._another(f"its rows are of model {model!r}, and this is {self._rows.model!r}")
+        self.ids.add(name)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text.encode(errors=_NAMES))
+            self._file.flush()
+        except OSError as error:
+            raise self._trouble(error) from error
+
+    def _trouble(self, error: OSError) -> DataError:
+        return DataError(f"{str(self.path)!r} cannot be written: {error}. Free the place, or write somewhere else.")
+
+    def _another(self, reason: str) -> DataError:
+        message = (
+            f"{str(self.path)!r} exists and holds no answers that these could be added to: {reason}. "
+            "Name another file, or remove it."
+        )
+        return DataError(message)
+
+    # --- Parquet -------------------------------------------------------------------------------------------------
+
+    def _make_parquet(self) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        number = pa.float32()
+        kinds = dict.fromkeys(self._rows.columns, pa.string())
+        kinds |= dict.fromkeys(["probability", *map(str, self._rows.classes)], number)
+        schema = pa.schema(list(kinds.items()))
+        temporary = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            with self._journal.open("rb") as lines, parquet.ParquetWriter(temporary, schema) as file:
+                while chunk := list(islice(lines, _ROWS)):
+                    file.write_table(pa.Table.from_pylist([_flat(json.loads(line)) for line in chunk], schema=schema))
+            temporary.replace(self.path)
+            self._journal.unlink()
+        except OSError as error:
+            raise self._trouble(error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _unmake_parquet(self) -> None:
+        """Write the rows of a finished file as lines again, to which others can be added."""
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self.path) as table:
+            if table.schema_arrow.names != self._rows.columns:
+                raise self._another("its columns are others")
+            with self._journal.open("w") as lines:
+                for chunk in table.iter_batches(_ROWS):
+                    for row in chunk.to_pylist():
+                        named = {name: row.pop(str(name)) for name in self._rows.classes}
+                        error = row.pop("error")
+                        model = {"model": row["model"]} if self._rows.model else {}
+                        rest = {"error": error, **model} if error else row | {"probabilities": named}
+                        lines.write(json.dumps({"id": row["id"]} | rest) + "\n")
+
+
+def check_path(path: Path, classes: Sequence[Any]) -> None:
+    """Refuse a file that cannot be written, before there is work for it."""
+    if path.suffix not in SUFFIXES:
+        message = f"{str(path)!r} has no ending of a table. Accepted: {', '.join(SUFFIXES)}."
+        raise ConfigurationError(message)
+    if not path.parent.is_dir():
+        message = f"folder {str(path.parent)!r} does not exist. Make it, or write somewhere else."
+        raise ConfigurationError(message)
+    twice = {*map(str, classes)} & {"id", "label", "answer", "probability", "error", "model"}
+    if path.suffix == ".parquet" and twice:
+        message = f"class {min(twice)!r} has the name of another column of a .parquet file. Write .csv or .jsonl."
+        raise ConfigurationError(message)
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        message = 'a .parquet file needs pyarrow. Install it: pip install "imgcls[parquet]". Or write .csv or .jsonl.'
+        raise ConfigurationError(message)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the object of a line as the columns of a table."""
+    name = row["id"].encode(errors="backslashreplace").decode()  # Parquet's text is UTF-8
+    labels = {column: joined(row[column]) for column in ("label", "answer") if column in row}
+    return {**row, **labels, **row.pop("probabilities", {}), "id": name}

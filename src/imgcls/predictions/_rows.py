@@ -1,0 +1,80 @@
+"""An answer as a row of text: CSV or JSON Lines."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from imgcls.errors import UnreadableImageError
+from imgcls.predictions._prediction import Prediction
+
+_DIGITS = 6  # of a probability: a float32 has hardly more
+
+Answer = Prediction | UnreadableImageError
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a table of answers holds.
+
+    Attributes:
+        classes: K classes: a column of probabilities each.
+        abstaining: Whether "answer" stands beside the label: several classes, or "unknown".
+        model: What names the model in a column; "" for no such column.
+    """
+
+    classes: Sequence[Any]
+    abstaining: bool = False
+    model: str = ""
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns, of which "id" is the first."""
+        answer, model = ["answer"] * self.abstaining, ["model"] * bool(self.model)
+        return ["id", "label", *answer, "probability", *map(str, self.classes), "error", *model]
+
+    def csv(self, answers: Iterable[Answer], *, head: bool = False) -> str:
+        """Return lines of CSV; with `head` the line of the columns first."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        if head:
+            rows.writerow(self.columns)
+        rows.writerows(map(self._cells, answers))
+        return text.getvalue()
+
+    def lines(self, answers: Iterable[Answer]) -> str:
+        """Return JSON Lines, each an object."""
+        return "".join(json.dumps(self._object(answer), allow_nan=False) + "\n" for answer in answers)
+
+    def _cells(self, answer: Answer) -> list[Any]:
+        model = [self.model] * bool(self.model)
+        if isinstance(answer, UnreadableImageError):
+            return [answer.id, *[""] * (len(self.classes) + 2 + self.abstaining), str(answer), *model]
+        said = [joined(answer.answer)] * self.abstaining
+        values = [round(answer.probabilities[name], _DIGITS) for name in self.classes]
+        return [answer.id, joined(answer.label), *said, round(answer.probability, _DIGITS), *values, "", *model]
+
+    def _object(self, answer: Answer) -> dict[str, Any]:
+        model = {"model": self.model} if self.model else {}
+        if isinstance(answer, UnreadableImageError):
+            return {"id": answer.id, "error": str(answer), **model}
+        return {
+            "id": answer.id,
+            "label": _listed(answer.label),
+            **({"answer": _listed(answer.answer)} if self.abstaining else {}),
+            "probability": round(answer.probability, _DIGITS),
+            "probabilities": {str(name): round(value, _DIGITS) for name, value in answer.probabilities.items()},
+            **model,
+        }
+
+
+def joined(label: Any) -> str:
+    """Return a label, or several, as one cell."""
+    return "|".join(map(str, label)) if isinstance(label, tuple | list) else str(label)
+
+
+def _listed(label: Any) -> Any:
+    return list(label) if isinstance(label, tuple) else label

@@ -1,0 +1,260 @@
+"""`create_app`: the ASGI application. Routes, and what each answers."""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar, final
+
+from imgcls import _checks
+from imgcls.errors import UnreadableImageError
+from imgcls.serving import _refusals
+from imgcls.serving._batcher import Batcher
+from imgcls.serving._measures import TEXT, Measures
+from imgcls.serving._refusals import Refusal
+from imgcls.serving._uploads import ClientLeft, Receive, Upload, Uploads
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Mapping[bytes, bytes]
+_T = TypeVar("_T")
+
+BATCH_SIZE, QUEUE_SIZE, MAX_BYTES, TIMEOUT = 8, 32, 16 * 2**20, 30.0
+_LOG = logging.getLogger("imgcls.serving")
+_ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+_DIGITS = 6  # of probabilities, behind the point
+
+
+class _Answer(NamedTuple):
+    status: HTTPStatus
+    body: bytes
+    headers: Mapping[str, str]
+
+
+_Route = Callable[[Headers, Receive], Awaitable[_Answer]]
+
+
+def create_app(
+    model: Any,
+    *,
+    name: str = "model",
+    batch_size: int = BATCH_SIZE,
+    queue_size: int = QUEUE_SIZE,
+    max_bytes: int = MAX_BYTES,
+    timeout: float = TIMEOUT,
+) -> "App":
+    """Return an ASGI application that predicts. Any ASGI server runs it; `serve` and `imgcls serve` run it on uvicorn.
+
+    Args:
+        model: An `ImageClassifier`, an `ExportedModel`, or an `imgcls.inference.Predictor`.
+        name: What answers call the model.
+        batch_size: The most images that go through the model at once, rounded down to a power of two.
+        queue_size: The most images that are accepted and not answered yet. Beyond them a request is answered 503 at
+            once. It bounds how long an accepted one waits.
+        max_bytes: The most bytes of a request's body. Pixels are bounded by the variable IMGCLS_MAX_PIXELS.
+        timeout: Seconds within which a request must have arrived, and again those within which it is answered.
+
+    Returns:
+        The application: `POST /predict`, `GET /health`, `GET /metrics`, `GET /`, and of a bundle `POST /explain`.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted; the message lists all of them.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.inference import Predictor
+        >>> from imgcls.serving import create_app
+        >>> def run(pixels):  # uint8 (n, H, W, C) -> float32 (n, K)
+        ...     return np.tile(np.float32([0.9, 0.1]), (len(pixels), 1))
+        >>> app = create_app(Predictor(run, input_shape=(8, 8, 3), classes=["cat", "dog"]), name="constant")
+    """
+    _checks.refuse(
+        [
+            _checks.not_whole("batch_size", batch_size),
+            _checks.not_whole("queue_size", queue_size),
+            _checks.not_whole("max_bytes", max_bytes),
+            _checks.not_positive("timeout", timeout),
+        ]
+    )
+    return App(model, name, batch_size=batch_size, queue_size=queue_size, max_bytes=max_bytes, timeout=timeout)
+
+
+@final
+class App:
+    """The ASGI application that `create_app` returns."""
+
+    def __init__(
+        self, model: Any, name: str, *, batch_size: int, queue_size: int, max_bytes: int, timeout: float
+    ) -> None:
+        self._predictor = getattr(model, "predictor", model)
+        self._explain = getattr(model, "explain", None)
+        self._name, self._max_bytes, self._timeout = name, max_bytes, timeout
+        batch_size = 1 << (batch_size.bit_length() - 1)
+        self._measures = Measures(
+            batch_size, queue=lambda: self._batcher.accepted, ready=lambda: self._state == "ready"
+        )
+        self._batcher = Batcher(
+            self._predictor.read,
+            self._predictor.run,
+            batch_size=batch_size,
+            queue_size=queue_size,
+            threads=os.cpu_count() or 1,
+            observe=self._measures.batches.observe,
+        )
+        self._uploads = Uploads(max_bytes=max_bytes, most_files=queue_size, timeout=timeout)
+        self._state = "warming"
+        self._warming: asyncio.Task[None] | None = None
+        self._routes: dict[str, tuple[tuple[str, ...], _Route]] = {
+            "/": (("GET", "HEAD"), self._page),
+            "/health": (("GET", "HEAD"), self._health),
+            "/metrics": (("GET", "HEAD"), self._metrics),
+            "/predict": (("POST",), self._predict),
+            "/explain": (("POST",), self._explained),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or the server's own start and end."""
+        self._warming = self._warming or asyncio.create_task(self._warm())
+        if scope["type"] == "lifespan":
+            await self._live(self._warming, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _live(self, warming: asyncio.Task[None], receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        warming.cancel()
+        self._batcher.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _warm(self) -> None:
+        try:
+            await self._batcher.warm(self._predictor.input_shape)
+            self._state = "ready"
+        except Exception:
+            self._state = "failed"
+            _LOG.exception("the model failed on an empty image; nothing can be predicted")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, path = time.perf_counter(), scope["path"]
+        try:
+            answer = await self._answer(path, scope, receive)
+        except ClientLeft:
+            return
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        headers = {"content-length": str(len(answer.body)), **_ALWAYS, **answer.headers}
+        pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        self._measures.requests.add(path if path in self._routes else "other", int(answer.status))
+        if path == "/predict" and answer.status is HTTPStatus.OK:
+            self._measures.seconds.observe(time.perf_counter() - started)
+        await send({"type": "http.response.start", "status": int(answer.status), "headers": pairs})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, path: str, scope: Scope, receive: Receive) -> _Answer:
+        try:
+            if path not in self._routes:
+                raise _refusals.no_such_path(path, self._routes)
+            methods, route = self._routes[path]
+            if scope["method"] not in methods:
+                raise _refusals.wrong_method(scope["method"], path, methods)
+            return await route(dict(scope["headers"]), receive)
+        except Refusal as refusal:
+            return _json(refusal.to_json(), refusal.status, **refusal.headers)
+        except ClientLeft:
+            raise
+        except Exception:
+            _LOG.exception("%s failed", path)
+            refusal = _refusals.failed()
+            return _json(refusal.to_json(), refusal.status)
+
+    # --- routes --------------------------------------------------------------------------------------------------
+
+    async def _health(self, _: Headers, __: Receive) -> _Answer:
+        status = HTTPStatus.OK if self._state == "ready" else HTTPStatus.SERVICE_UNAVAILABLE
+        return _json({"status": self._state, "model": self._name}, status)
+
+    async def _metrics(self, _: Headers, __: Receive) -> _Answer:
+        return _Answer(HTTPStatus.OK, self._measures.text().encode(), {"content-type": TEXT})
+
+    async def _page(self, _: Headers, __: Receive) -> _Answer:
+        from imgcls.serving._page import page
+
+        text, policy = page(
+            name=self._name,
+            classes=len(self._predictor.classes),
+            explains=self._explain is not None,
+            max_bytes=self._max_bytes,
+        )
+        headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": policy}
+        return _Answer(HTTPStatus.OK, text.encode(), headers)
+
+    async def _predict(self, headers: Headers, receive: Receive) -> _Answer:
+        self._batcher.check_room()  # before the image is read: who has to come again loses no time
+        async with self._uploads.received(headers, receive) as uploads:
+            with self._batcher.accept(len(uploads)):
+                found = await self._in_time(asyncio.gather(*map(self._predicted, uploads)))
+        if len(found) == 1:
+            if isinstance(found[0], Refusal):
+                raise found[0]
+            return _json({**found[0], "model": self._name})
+        told = [
+            one.to_json(id=upload.id) if isinstance(one, Refusal) else one
+            for upload, one in zip(uploads, found, strict=True)
+        ]
+        refused = all(isinstance(one, Refusal) for one in found)
+        status = HTTPStatus.UNPROCESSABLE_ENTITY if refused else HTTPStatus.OK
+        return _json({"predictions": told, "model": self._name}, status)
+
+    async def _explained(self, headers: Headers, receive: Receive) -> _Answer:
+        if self._explain is None:
+            raise _refusals.no_explanation()
+        from imgcls.serving._heat import heat_picture
+
+        self._batcher.check_room()
+        async with self._uploads.received(headers, receive) as uploads:
+            if len(uploads) > 1:
+                raise _refusals.too_many(len(uploads), 1)
+            with self._batcher.accept(1):
+                work = self._batcher.alone(heat_picture, self._explain, uploads[0].data)
+                try:
+                    label, picture = await self._in_time(work)
+                except UnreadableImageError as error:
+                    self._measures.refused.add()
+                    raise _refusals.unreadable(error) from error
+        return _json({"label": label, "picture": picture, "model": self._name})
+
+    # --- work ----------------------------------------------------------------------------------------------------
+
+    async def _predicted(self, upload: Upload) -> dict[str, Any] | Refusal:
+        """Return what is said of one image, or why it is refused: its neighbours are answered all the same."""
+        try:
+            found = await self._batcher.answer(upload.data, upload.called)
+        except UnreadableImageError as error:
+            self._measures.refused.add()
+            return _refusals.unreadable(error)
+        self._measures.answered.add()
+        one = self._predictor.as_predictions(found[None], [upload.id])[0]
+        return {
+            "id": one.id,
+            "label": list(one.label) if isinstance(one.label, tuple) else one.label,
+            "probability": round(one.probability, _DIGITS),
+            "probabilities": {str(label): round(value, _DIGITS) for label, value in one.probabilities.items()},
+        }
+
+    async def _in_time(self, work: Awaitable[_T]) -> _T:
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await work
+        except TimeoutError:
+            raise _refusals.too_late(self._timeout) from None
+
+
+def _json(value: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK, **headers: str) -> _Answer:
+    body = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str).encode()
+    return _Answer(status, body, {"content-type": "application/json", "cache-control": "no-store", **headers})

@@ -1,0 +1,188 @@
+"""One road from images of any kind to answers, with a model simple enough to compute by hand."""
+
+import csv
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgcls import ConfigurationError, Dataset, Prediction, Predictions, UnreadableImageError
+from imgcls.inference import Predictor
+
+RANDOM = np.random.default_rng(0)
+PHOTO = RANDOM.integers(0, 256, (30, 40, 3), np.uint8)
+
+
+def reddest(pixels):
+    """Say "red" with the share of red in all light."""
+    light = pixels.astype(np.float32).mean(axis=(1, 2))
+    red = light[:, :1] / light.sum(axis=1, keepdims=True)
+    return np.concatenate([red, 1 - red], axis=1)
+
+
+def predictor(run=reddest, **options):
+    return Predictor(run, input_shape=(8, 10, 3), classes=["red", "other"], **options)
+
+
+def by_pillow(image):
+    """What the model should be given, and say."""
+    pixels = np.asarray(Image.fromarray(image).resize((10, 8), Image.Resampling.BILINEAR))
+    return float(reddest(pixels[None])[0, 0])
+
+
+def png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_one_image_of_every_kind_is_the_same_image(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(png(PHOTO))
+    kinds = [path, str(path), png(PHOTO), bytearray(png(PHOTO)), memoryview(png(PHOTO)), Image.fromarray(PHOTO), PHOTO]
+    answers = [predictor().predict(one) for one in kinds]
+    assert all(isinstance(answer, Prediction) for answer in answers)
+    assert {answer.probabilities["red"] for answer in answers} == {by_pillow(PHOTO)}
+    assert [answer.id for answer in answers] == [str(path), str(path), *["image"] * 5]
+    np.testing.assert_array_equal(answers[0]._read(), PHOTO)
+
+
+def test_a_frame_of_opencv_has_its_colours_turned_round(tmp_path):
+    frame = PHOTO[..., ::-1]
+    for frames in ([frame, frame], np.stack([frame, frame]), iter([frame, frame])):
+        found = list(predictor().predict(frames, bgr=True))
+        assert [one.probabilities["red"] for one in found] == [by_pillow(PHOTO)] * 2
+    assert predictor().predict(frame, bgr=True).probabilities["red"] == by_pillow(PHOTO)
+    (tmp_path / "photo.png").write_bytes(png(PHOTO))
+    for image in (tmp_path / "photo.png", Image.fromarray(PHOTO), PHOTO[..., 0], [png(PHOTO)]):
+        with pytest.raises(ConfigurationError, match=r"bgr=True is for arrays \(H, W, 3\)"):
+            predictor().predict(image, bgr=True)
+
+
+def test_many_of_every_kind(tmp_path):
+    images = RANDOM.integers(0, 256, (40, 30, 40, 3), np.uint8)
+    for number, image in enumerate(images):
+        (tmp_path / f"{number:02}.png").write_bytes(png(image))
+    wanted = [by_pillow(image) for image in images]
+    paths = sorted(tmp_path.iterdir())
+    for many in (images, list(images), paths, tmp_path, f"{tmp_path}/*.png", Dataset.from_files(paths)):
+        found = predictor().predict(many)
+        assert isinstance(found, Predictions)
+        assert found.probabilities[:, 0].tolist() == wanted
+    assert predictor().predict_proba(images)[:, 0].tolist() == wanted
+
+
+def test_images_in_memory_of_the_right_size_go_straight_to_the_model():
+    images = RANDOM.integers(0, 256, (70, 8, 10, 3), np.uint8)
+    given = []
+    found = predictor(lambda pixels: given.append(pixels) or reddest(pixels)).predict(images)
+    np.testing.assert_array_equal(np.concatenate(given), images)
+    np.testing.assert_array_equal(found.probabilities, reddest(images))
+    chosen = Dataset.from_arrays(images)[[5, 3, 60]]
+    np.testing.assert_array_equal(predictor().predict(chosen).probabilities, reddest(images[[5, 3, 60]]))
+
+
+def test_gray_arrays_in_memory_keep_their_shape():
+    gray = RANDOM.integers(0, 256, (5, 8, 10), np.uint8)
+    seen = Predictor(
+        lambda pixels: pixels.reshape(len(pixels), -1).astype(np.float32), input_shape=(8, 10, 1), classes=range(80)
+    )
+    np.testing.assert_array_equal(seen.predict(gray).probabilities, gray.reshape(5, -1))
+
+
+def test_one_that_cannot_be_read_among_many_is_named(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    (tmp_path / "good.png").write_bytes(png(PHOTO))
+    with pytest.raises(UnreadableImageError, match=r"bad\.png"):
+        predictor().predict(tmp_path)
+    with pytest.raises(UnreadableImageError, match=r"bad\.png"):
+        predictor().predict(tmp_path / "bad.png")
+
+
+def test_an_open_file_is_no_stream_of_images(tmp_path):
+    (tmp_path / "photo.png").write_bytes(png(PHOTO))
+    with (
+        (tmp_path / "photo.png").open("rb") as file,
+        pytest.raises(ConfigurationError, match=r"predict\(file\.read\(\)\)"),
+    ):
+        predictor().predict(file)
+
+
+def test_the_number_of_images_chooses_what_runs():
+    asked = []
+
+    def run_for(count):
+        asked.append(count)
+        return reddest
+
+    one = predictor(run_for=run_for)
+    one.predict(RANDOM.integers(0, 256, (70, 8, 10, 3), np.uint8))
+    one.predict(PHOTO)
+    assert asked == [70]
+
+
+def test_threads_share_one():
+    images = RANDOM.integers(0, 256, (200, 30, 40, 3), np.uint8)
+    one, wanted = predictor(), [by_pillow(image) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        found = [answer.probabilities["red"] for answer in pool.map(one.predict, images)]
+    assert found == wanted
+
+
+# --- tables of answers ----------------------------------------------------------------------------------------------
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("stopped_after", [1, 33, 64])
+def test_a_folder_that_was_stopped_goes_on(tmp_path, stopped_after):
+    folder, table = tmp_path / "photos", tmp_path / "answers.csv"
+    folder.mkdir()
+    for number in range(70):
+        (folder / f"{number:02}.png").write_bytes(png(RANDOM.integers(0, 256, (9, 9, 3), np.uint8)))
+    (folder / "bad.png").write_bytes(b"no image")
+    seen = []
+
+    def stops(pixels):
+        seen.extend(pixels)
+        if len(seen) > stopped_after:
+            raise KeyboardInterrupt
+        return reddest(pixels)
+
+    with pytest.raises(KeyboardInterrupt):
+        predictor(stops).predict_to(table, folder, model="3f")
+    before = rows(table)
+    again = []
+    answers = predictor(lambda pixels: again.extend(pixels) or reddest(pixels)).predict_to(table, folder, model="3f")
+    assert rows(table)[: len(before)] == before
+    assert len(again) == 70 - sum(not row["error"] for row in before)
+    found = rows(table)
+    assert sorted(row["id"] for row in found) == sorted(map(str, folder.iterdir())) == sorted(answers.ids)
+    assert [row["id"] for row in found if row["error"]] == [str(folder / "bad.png")]
+    for row in found[:20]:
+        if not row["error"]:
+            with Image.open(row["id"]) as image:
+                assert float(row["red"]) == pytest.approx(by_pillow(np.asarray(image)), abs=1e-6)
+    assert {row["model"] for row in found} == {"3f"}
+
+
+def test_images_of_a_stream_are_named_by_their_number(tmp_path):
+    images = [PHOTO, b"no image", PHOTO[::-1]]
+    answers = predictor().predict_to(tmp_path / "answers.jsonl", iter(images))
+    assert answers.ids == {"0", "1", "2"}
+    assert answers.refused == 1
+    predictor().predict_to(tmp_path / "answers.jsonl", iter(images))
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_table_is_refused_before_any_image_is_answered(tmp_path):
+    ran = threading.Event()
+    with pytest.raises(ConfigurationError, match=r"Accepted: \.csv"):
+        predictor(lambda _: ran.set()).predict_to(tmp_path / "answers.txt", PHOTO[None])
+    assert not ran.is_set()

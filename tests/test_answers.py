@@ -1,0 +1,164 @@
+"""Files of answers: stopped at any byte, continued, never mixed."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from imgcls import ConfigurationError, DataError, Prediction, Predictions, UnreadableImageError
+from imgcls.predictions import Answers
+
+CLASSES = ["cat", "dog"]
+SUFFIXES = ("csv", "jsonl", "parquet")
+
+
+def prediction(name, cat=0.25):
+    likeliest = "cat" if cat >= 0.5 else "dog"
+    return Prediction(likeliest, max(cat, 1 - cat), {"cat": cat, "dog": 1 - cat}, name)
+
+
+def refusal(name):
+    error = UnreadableImageError(f'{name} is empty, it says, with a "quote"')
+    error.id = name
+    return error
+
+
+def written(path):
+    """Read ids, labels and probabilities of cats back by libraries of others."""
+    if path.suffix == ".parquet":
+        import pandas as pd
+
+        rows = pd.read_parquet(path).to_dict("records")
+        return [(row["id"], row["label"], row["cat"]) for row in rows if not isinstance(row["error"], str)]
+    if path.suffix == ".csv":
+        with path.open(newline="", errors="surrogateescape") as file:
+            return [(row["id"], row["label"], float(row["cat"])) for row in csv.DictReader(file) if not row["error"]]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(row["id"], row["label"], row["probabilities"]["cat"]) for row in rows if "error" not in row]
+
+
+NAMES = ["a.jpg", "folder/b, with comma.jpg", "line\nbreak.jpg", 'quote".jpg', "c.jpg"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_rerun_goes_on_and_ends_the_same(tmp_path, suffix):
+    whole, halves = tmp_path / f"whole.{suffix}", tmp_path / f"halves.{suffix}"
+    rows = [prediction(name, index / 8) for index, name in enumerate(NAMES)]
+    with Answers(whole, CLASSES, model="3f") as answers:
+        answers.add([*rows, refusal("bad.jpg")])
+    with Answers(halves, CLASSES, model="3f") as answers:
+        answers.add(rows[:2])
+    with Answers(halves, CLASSES, model="3f") as answers:
+        assert answers.ids == set(NAMES[:2])
+        answers.add([*rows[2:], refusal("bad.jpg")])
+        assert answers.refused == 1
+    assert written(halves) == written(whole) == [(row.id, row.label, row.probabilities["cat"]) for row in rows]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, halves.name])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_stopped_at_any_byte_it_goes_on(tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    rows = [prediction(name) for name in NAMES]
+    with Answers(path, CLASSES, model="3f") as answers:
+        answers.add([*rows, refusal("bad.jpg")])
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with Answers(path, CLASSES, model="3f") as answers:
+            done = answers.ids.copy()
+            answers.add(row for row in [*rows, refusal("bad.jpg")] if row.id not in done)
+        assert path.read_bytes() == whole, length
+
+
+def test_a_parquet_file_that_was_stopped_goes_on_from_its_lines(tmp_path):
+    path = tmp_path / "answers.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        _stopped(Answers(path, CLASSES))
+    assert not path.exists()
+    with Answers(path, CLASSES) as answers:
+        assert answers.ids == {"a.jpg"}
+        answers.add([prediction("b.jpg")])
+    assert [name for name, _, _ in written(path)] == ["a.jpg", "b.jpg"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_answers_of_another_model_or_of_other_classes_are_refused(tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    with Answers(path, CLASSES, model="3f") as answers:
+        answers.add([prediction("a.jpg")])
+    before = path.read_bytes()
+    with pytest.raises(
+        DataError, match=r"its rows are of model '3f', and this is '4a'\. Name another file, or remove it"
+    ):
+        Answers(path, CLASSES, model="4a")
+    with pytest.raises(DataError, match="its columns are others"):
+        Answers(path, ["cat", "owl"], model="3f")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_something_else_is_refused_and_stays(tmp_path):
+    for name, text in {"a.csv": "date,price\n1,2\n", "a.jsonl": "hello\n", "b.jsonl": '{"id": 3}\n[]\n'}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(DataError, match="holds no answers that these could be added to"):
+            Answers(tmp_path / name, CLASSES)
+        assert (tmp_path / name).read_text() == text
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"Accepted: \.csv, \.jsonl, \.parquet"):
+        Answers(tmp_path / "answers.xlsx", CLASSES)
+    with pytest.raises(ConfigurationError, match=r"does not exist\. Make it"):
+        Answers(tmp_path / "nowhere" / "answers.csv", CLASSES)
+    with pytest.raises(ConfigurationError, match="class 'id' has the name of another column"):
+        Answers(tmp_path / "answers.parquet", ["id", "dog"])
+    with pytest.raises(DataError, match=r"cannot be written.*Free the place"):
+        Answers(_folder(tmp_path / "answers.csv"), CLASSES)
+
+
+def _stopped(answers):
+    with answers:
+        answers.add([prediction("a.jpg")])
+        raise KeyboardInterrupt
+
+
+def _folder(path):
+    path.mkdir()
+    return path
+
+
+def test_parquet_without_pyarrow_names_the_line_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("imgcls.predictions._answers.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r'pip install "imgcls\[parquet\]"'):
+        Answers(tmp_path / "answers.parquet", CLASSES)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_predictions_are_saved_whole_or_not_at_all(tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    path.write_text("old")
+    given = np.array([[0.75, 0.25], [0.125, 0.875]], np.float32)
+    predictions = Predictions(given, classes=CLASSES, ids=["a", "b"], sets=np.array([[True, True], [False, True]]))
+    assert predictions.save(path) == path
+    assert written(path) == [("a", "cat", 0.75), ("b", "dog", 0.125)]
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ConfigurationError, match=r"'.*answers\.txt' has no ending"):
+        predictions.save(tmp_path / "answers.txt")
+
+
+def test_several_labels_and_abstentions(tmp_path):
+    both = Predictions(np.array([[0.9, 0.8], [0.1, 0.2]]), classes=CLASSES, ids=["a", "b"], multi_label=True)
+    assert [row["label"] for row in map(json.loads, both.save(tmp_path / "a.jsonl").read_text().splitlines())] == [
+        ["cat", "dog"],
+        [],
+    ]
+    with both.save(tmp_path / "a.csv").open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["cat|dog", ""]
+    sets, unknown = np.array([[True, True], [True, False]]), np.array([False, True])
+    given = np.array([[0.9, 0.1], [0.6, 0.4]])
+    decided = Predictions(given, classes=CLASSES, ids=["a", "b"], sets=sets, unknown=unknown)
+    with decided.save(tmp_path / "b.csv").open(newline="") as file:
+        assert [row["answer"] for row in csv.DictReader(file)] == ["cat|dog", "unknown"]
