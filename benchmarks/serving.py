@@ -9,10 +9,13 @@ to the server; its share of the processor is printed. Each round asks, in this o
 1. start: from starting the process to the first answer of /predict.
 2. alone: one request after the other.
 3. capacity: answers a second while 16 clients each send the next request as soon as the last is answered.
-4. 80 %: requests come at random moments (Poisson), 0.8 times the capacity of this round, whether or not earlier ones
-   are answered. Latency counts from the moment at which a request was due.
-5. 300 %: the same at three times the capacity. How soon is a refusal there, is every accepted request answered?
-6. after: one request after the other again.
+4. 80 %, steady: 0.8 times the capacity of this round, one at a time at an even pace, whether or not earlier ones are
+   answered, as wrk2 does. Latency counts from the moment at which a request was due.
+5. 80 %, random: the same, but at random moments (Poisson), as strangers come. Requests then wait for each other in any
+   server with one queue, however good it is: at 80 % of what a server of constant speed can do, one in a hundred waits
+   for some nine others (the queue M/D/1).
+6. 300 %: random moments at three times the capacity. How soon is a refusal there, is every accepted request answered?
+7. after: one request after the other again.
 
 In the end it is looked up which libraries the server's process has mapped: no TensorFlow is among them.
 """
@@ -28,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,8 +119,7 @@ class Server:
     """A process of `imgcls serve` on a free port."""
 
     def __init__(self, model: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as place:
-            self.port = place.getsockname()[1]
+        self.port = free_port()
         command = [sys.executable, "-m", "imgcls", "serve", str(model), "--port", str(self.port)]
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
 
@@ -131,11 +134,17 @@ class Server:
         self.process.wait()
 
 
-async def alone(port: int, images: list[bytes]) -> list[float]:
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        return place.getsockname()[1]
+
+
+async def alone(port: int, images: list[bytes], count: int = ALONE) -> list[float]:
     """Ask one after the other, and return the seconds of each."""
     connection = await Connection.open(port)
     seconds = []
-    for number in range(ALONE):
+    for number in range(count):
         start = time.perf_counter()
         assert await connection.ask(images[number % len(images)]) == 200  # noqa: S101 - it must be served
         seconds.append(time.perf_counter() - start)
@@ -162,8 +171,10 @@ async def capacity(port: int, images: list[bytes], seconds: float) -> float:
     return answered / (time.perf_counter() - start)
 
 
-async def at_rate(port: int, images: list[bytes], rate: float, seconds: float, seed: int) -> list[Answer]:
-    """Send requests at random moments, `rate` a second, and return what came back of each."""
+async def at_rate(
+    port: int, images: list[bytes], rate: float, seconds: float, seed: int, *, steady: bool = False
+) -> list[Answer]:
+    """Send `rate` requests a second, at random moments or at a steady pace, and return what came back of each."""
     moments = random.Random(seed)  # noqa: S311 - no secret
     idle: list[Connection] = []
 
@@ -181,7 +192,7 @@ async def at_rate(port: int, images: list[bytes], rate: float, seconds: float, s
     while due < ends:
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         tasks.append(asyncio.create_task(one(len(tasks), due)))
-        due += moments.expovariate(rate)
+        due += 1 / rate if steady else moments.expovariate(rate)
     found = await asyncio.gather(*tasks)
     for connection in idle:
         connection.close()
@@ -208,35 +219,41 @@ def measured(model: Path, images: list[bytes], seconds: float, seed: int) -> tup
         figures = {"start, s": time.perf_counter() - start}
         single = float(np.median(run(alone, images)))
         most = run(capacity, images, seconds)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        busy, began = used.ru_utime + used.ru_stime, time.perf_counter()
-        usual = run(at_rate, images, 0.8 * most, seconds, seed)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        share = (used.ru_utime + used.ru_stime - busy) / (time.perf_counter() - began)
+        figures |= {"alone: median, ms": 1000 * single, "capacity, answers/s": most}
+        for name, steady in (("80 %, steady", True), ("80 %, random", False)):
+            busy, began = processor(), time.perf_counter()
+            found = run(partial(at_rate, steady=steady), images, 0.8 * most, seconds, seed)
+            share = (processor() - busy) / (time.perf_counter() - began)
+            latencies = [one.seconds for one in found if one.status == 200]
+            most_of_them = float(np.percentile(latencies, 99))
+            figures |= {
+                f"{name}: median, ms": 1000 * float(np.median(latencies)),
+                f"{name}: 99 % within, ms": 1000 * most_of_them,
+                f"{name}: 99 % within, times alone (wanted 5)": most_of_them / single,
+                f"{name}: refused, %": 100 * (1 - len(latencies) / len(found)),
+            }
+        figures["80 %: the client's share of one core, %"] = 100 * share
         storm = run(at_rate, images, 3 * most, seconds, seed)
+        accepted = [one.seconds for one in storm if one.status == 200]
+        refused = [one.seconds for one in storm if one.status == 503]
         after = float(np.median(run(alone, images)))
         libraries = server.libraries()
     finally:
         server.stop()
-    latencies = np.array([one.seconds for one in usual])
-    accepted = np.array([one.seconds for one in storm if one.status == 200])
-    refused = np.array([one.seconds for one in storm if one.status == 503])
-    return {
-        **figures,
-        "alone: median, ms": 1000 * single,
-        "capacity, answers/s": most,
-        "80 %: median, ms": 1000 * float(np.median(latencies)),
-        "80 %: 99 % within, ms": 1000 * float(np.percentile(latencies, 99)),
-        "80 %: 99 % within, times alone": float(np.percentile(latencies, 99)) / single,
-        "80 %: refused, %": 100 * float(np.mean([one.status == 503 for one in usual])),
-        "80 %: the client's share of one core, %": 100 * share,
-        "300 %: answered, of the capacity": len(accepted) / seconds / most,
+    return figures | {
+        "300 %: answers, of the capacity": len(accepted) / seconds / most,
         "300 %: accepted, 99 % within, ms": 1000 * float(np.percentile(accepted, 99)),
         "300 %: refused, median, ms": 1000 * float(np.median(refused)),
         "300 %: refused, 99 % within, ms": 1000 * float(np.percentile(refused, 99)),
         "300 %: neither answered nor refused": len(storm) - len(accepted) - len(refused),
         "after: median, times alone": after / single,
     }, libraries
+
+
+def processor() -> float:
+    """Return the seconds of processor that this process has used."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -255,8 +272,8 @@ def main() -> None:
 
     size = sum(map(len, images)) / len(images) / 1000
     print(
-        f"{arguments.architecture} at {arguments.side} pixels as {arguments.format}; JPEGs of 500 x 375 ({size:.0f} kB); "
-        f"{os.cpu_count()} cores for server and client; {arguments.seconds:g} s for each question\n"
+        f"{arguments.architecture} at {arguments.side} pixels as {arguments.format}; JPEGs of 500 x 375 ({size:.0f} "
+        f"kB); {os.cpu_count()} cores for server and client; {arguments.seconds:g} s for each question\n"
     )
     print("| | median | min | max | n |")
     print("|---|---|---|---|---|")

@@ -1,7 +1,6 @@
 """The sealed file: what goes in comes out, what is wrong is refused with its place, and nothing else is opened."""
 
 import copy
-import io
 import json
 import os
 import pickle
@@ -56,7 +55,9 @@ def refusal(data, kind=BundleError):
 
 def cause(data):
     """Return why a sealed file is no bundle."""
-    words = re.fullmatch(r"'a\.imgcls' is sealed but not a bundle: (.*)\. (Get the file|It says that) .*\.", refusal(data))
+    words = re.fullmatch(
+        r"'a\.imgcls' is sealed but not a bundle: (.*)\. (Get the file|It says that) .*\.", refusal(data)
+    )
     return words[1]
 
 
@@ -65,13 +66,16 @@ def cause(data):
 
 def test_what_goes_in_comes_out(here):
     config = {"class_name": "Functional", "config": {"layers": []}}
-    own = forging.description(architecture=None, card="# Card\n\nWords: Kätzchen.", keras=config)
+    own = forging.description(architecture=None, parameters={}, card="# Card\n\nWords: Kätzchen.", keras=config)
     more = [*forging.weights(), np.ones((2, 2), np.float16), np.arange(6, dtype=np.int64).reshape(2, 3).T]
     path = bundle.save(here / "a.imgcls", own, more, forging.named())
     contents = bundle.load(str(path))
     assert contents.description == own
     assert len(contents.weights) == len(more)
-    for array, truth in [*zip(contents.weights, more, strict=True), *((contents.named[n], a) for n, a in forging.named().items())]:
+    for array, truth in [
+        *zip(contents.weights, more, strict=True),
+        *((contents.named[n], a) for n, a in forging.named().items()),
+    ]:
         assert (array.dtype, array.shape) == (truth.dtype, truth.shape)
         np.testing.assert_array_equal(array, truth)
     assert set(contents.named) == set(forging.named())
@@ -198,7 +202,9 @@ ORDER = "manifest.json, classifier.json, [card.md], [keras.json], weights.safete
         (lambda members: members | {"extra.py": b"x"}, "manifest.json, classifier.json, weights.safetensors, extra.py"),
         (lambda members: dict(list(members.items())[:2]), "manifest.json, classifier.json"),
         (
-            lambda members: {name: members[name] for name in ("manifest.json", "weights.safetensors", "classifier.json")},
+            lambda members: {
+                name: members[name] for name in ("manifest.json", "weights.safetensors", "classifier.json")
+            },
             "manifest.json, weights.safetensors, classifier.json",
         ),
     ],
@@ -270,15 +276,18 @@ def test_parts_that_the_manifest_does_not_list_are_refused_in_words(tiny, change
         (b'{"a": NaN}', "JSON holds NaN"),
         (b'{"a": -Infinity}', "JSON holds -Infinity"),
         (b'{"a": 1e999}', "JSON holds the number 1e999, which is too long or too large for float64"),
-        (b'{"a": 0.' + b"1" * 99 + b"}", f"JSON holds the number 0.{'1' * 28}, which is too long or too large for float64"),
+        (
+            b'{"a": 0.' + b"1" * 99 + b"}",
+            f"JSON holds the number 0.{'1' * 28}, which is too long or too large for float64",
+        ),
         (b'{"a": ' + b"9" * 10_000 + b"}", "JSON holds a whole number of 10,000 digits"),
         (b"[1]", "JSON holds no object"),
         (b'{"a": }', "Expecting value: line 1 column 7 (char 6)"),
         (b'{"a": "\\ud800"}', "'utf-8' codec can't encode character '\\ud800' in position 7: surrogates not allowed"),
         (b'{"a": "\xff"}', "'utf-8' codec can't decode byte 0xff in position 7: invalid start byte"),
         (b'{"a":' * 65 + b"1" + b"}" * 65, "JSON nests 65 deep, and at most 64 are read"),
-        (b"[" * 1_000_000, "JSON nests 1,000,000 deep, and at most 64 are read"),
-        (b'{"a": [' + b"0," * 1_000_000 + b"0]}", "JSON has 1,000,002 values, and at most 1,000,000 are read"),
+        (b"[" * 300_000, "JSON nests 300,000 deep, and at most 64 are read"),
+        (b'{"a": [' + b"0," * 300_000 + b"0]}", "JSON has 300,002 values, and at most 300,000 are read"),
         (b" " * (2**24 + 1), "JSON has 16,777,217 bytes, and at most 16,777,216 are read"),
     ],
     ids=lambda value: value[:40].decode(errors="replace") if isinstance(value, bytes) else "",
@@ -292,7 +301,11 @@ def test_brackets_and_commas_in_text_do_not_count():
     assert _json.read(_json.write(value)) == value
 
 
-@pytest.mark.parametrize("text", [b'"' * 2_000_001, b'\\"' * 1_000_000, b'{"a": "' + b"\\" * 2_000_001], ids=["quotes", "escapes", "backslashes"])
+@pytest.mark.parametrize(
+    "text",
+    [b'"' * 2_000_001, b'\\"' * 1_000_000, b'{"a": "' + b"\\" * 2_000_001],
+    ids=["quotes", "escapes", "backslashes"],
+)
 def test_bounds_are_found_in_a_time_that_grows_with_the_text_alone(text):
     with pytest.raises(ValueError, match=r"Expecting|Extra|Unterminated"):
         _json.read(text)
@@ -363,7 +376,10 @@ def of_bundle():
 def test_the_schema_is_read_as_another_library_reads_it(count):
     dice = random.Random(count)
     jsonschema.Draft202012Validator.check_schema(of_bundle())
-    documents = [forging.description(), forging.description(architecture=None, license=None, evaluation=None)]
+    documents = [
+        forging.description(),
+        forging.description(architecture=None, parameters={}, license=None, evaluation=None),
+    ]
     for _ in range(count):
         documents.append(mutated(dice.choice(documents[-20:] + documents[:2] * 9), dice))
     accepted = agree(of_bundle(), documents)
@@ -396,7 +412,9 @@ def any_schema(dice, depth=0):
         "anyOf": [inner(), inner(), {"$ref": "#/$defs/small"}],
     }
     schema = {key: choices[key] for key in dice.sample(list(choices), dice.randrange(1, 4))}
-    return schema | ({"$defs": {"small": {"type": ["integer", "string"], "maximum": 2, "maxLength": 1}}} if not depth else {})
+    return schema | (
+        {"$defs": {"small": {"type": ["integer", "string"], "maximum": 2, "maxLength": 1}}} if not depth else {}
+    )
 
 
 def any_value(dice, depth=0):
@@ -422,28 +440,69 @@ def test_a_keyword_that_nobody_would_check_is_refused():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"classes": ["a", None]}, "classes[1] is null; accepted: a name of at most 500 characters without control characters, or a whole number"),
-        ({"classes": ["a" * 501]}, f'classes[0] is "{"a" * 60}" and 441 characters more; accepted: a name of at most 500 characters without control characters, or a whole number'),
+        (
+            {"classes": ["a", None]},
+            "classes[1] is null; accepted: a name of at most 500 characters without control characters, or a whole number",
+        ),
+        (
+            {"classes": ["a" * 501]},
+            f'classes[0] is "{"a" * 60}" and 441 characters more; accepted: a name of at most 500 characters without control characters, or a whole number',
+        ),
         ({"classes": []}, "classes is a list of 0; accepted: a list of at least 1 of at most 100,000"),
         ({"classes": None}, "classes is null; accepted: a list of at least 1 of at most 100,000"),
-        ({"classes": ["a", "a"]}, "classes are mixed or repeated; accepted: different names, or different whole numbers"),
+        (
+            {"classes": ["a", "a"]},
+            "classes are mixed or repeated; accepted: different names, or different whole numbers",
+        ),
         ({"classes": ["a", 1]}, "classes are mixed or repeated; accepted: different names, or different whole numbers"),
-        ({"architecture": "os.system"}, 'architecture is "os.system"; accepted: the name of an architecture, or null for one of the user\'s own'),
+        (
+            {"architecture": "os.system"},
+            'architecture is "os.system"; accepted: the name of an architecture, or null for one of the user\'s own',
+        ),
+        (
+            {"architecture": None},
+            "architecture is None, and parameters and choices say 'small_cnn'; accepted: one and the same",
+        ),
+        (
+            {"choices": {"architecture": ["os", "x"]}},
+            "architecture is 'small_cnn', and parameters and choices say 'os'; accepted: one and the same",
+        ),
         ({"multi_label": 1}, "multi_label is 1; accepted: true or false"),
         ({"temperature": 0}, "temperature is 0; accepted: a number above 0 up to 1,000,000,000.0"),
         ({"temperature": 2}, "temperature is 2; accepted: that of choices.temperature, or 1 without one"),
         ({"choices": {}}, "temperature is 1.5; accepted: that of choices.temperature, or 1 without one"),
         ({"choices": {"temperature": [1.5]}}, "choices['temperature'] is a list of 1; accepted: [value, reason]"),
-        ({"thresholds": [0.5, 0.5]}, "thresholds is a list of 2; accepted: null: labels are decided by the largest probability, or with several labels by one half; other thresholds are for a later format"),
+        (
+            {"thresholds": [0.5, 0.5]},
+            "thresholds is a list of 2; accepted: null: labels are decided by the largest probability, or with several labels by one half; other thresholds are for a later format",
+        ),
         ({"blueprint": {}}, "blueprint lacks 'input_shape'"),
-        ({"payload": "x"}, "it has the unknown key 'payload'. Accepted: imgcls, license, architecture, blueprint, classes, multi_label, temperature, thresholds, parameters, choices, history, evaluation, data, golden, environment"),
-        ({"parameters": {"image_sise": 3}}, "parameters has the unknown key 'image_sise'. Did you mean 'image_size'? Accepted: "),
-        ({"parameters": {"weights": "/etc/passwd"}}, 'parameters.weights is "/etc/passwd"; accepted: null, or the name of weights or of a file, without its folder'),
+        (
+            {"payload": "x"},
+            "it has the unknown key 'payload'. Accepted: imgcls, license, architecture, blueprint, classes, multi_label, temperature, thresholds, parameters, choices, history, evaluation, data, golden, environment",
+        ),
+        (
+            {"parameters": {"image_sise": 3}},
+            "parameters has the unknown key 'image_sise'. Did you mean 'image_size'? Accepted: ",
+        ),
+        (
+            {"parameters": {"weights": "/etc/passwd"}},
+            'parameters.weights is "/etc/passwd"; accepted: null, or the name of weights or of a file, without its folder',
+        ),
         ({"history": []}, "history is a list of 0; accepted: an object"),
-        ({"license": "\x1b[2J"}, 'license is "\\u001b[2J"; accepted: null, or text of at most 10,000 characters without control characters'),
-        ({"environment": {"a\x07": "1"}}, "environment has the key 'a\\x07'; accepted: text of at most 500 characters without control characters"),
+        (
+            {"license": "\x1b[2J"},
+            'license is "\\u001b[2J"; accepted: null, or text of at most 10,000 characters without control characters',
+        ),
+        (
+            {"environment": {"a\x07": "1"}},
+            "environment has the key 'a\\x07'; accepted: text of at most 500 characters without control characters",
+        ),
         ({"golden": "photos"}, 'golden is "photos"; accepted: where the golden images come from: "drawn" or "given"'),
-        ({"multi_label": True}, "blueprint.num_classes is 2 with a softmax for 2 classes; accepted: one output a class, a sigmoid where an image may have several labels, or one sigmoid for two classes"),
+        (
+            {"multi_label": True},
+            "blueprint.num_classes is 2 with a softmax for 2 classes; accepted: one output a class, a sigmoid where an image may have several labels, or one sigmoid for two classes",
+        ),
     ],
 )
 def test_a_description_that_is_wrong_is_refused_with_its_place(tiny, change, words):
@@ -459,7 +518,10 @@ def test_a_description_that_is_wrong_is_refused_with_its_place(tiny, change, wor
         ({"weights": "x.h5"}, "blueprint has the unknown key 'weights'. Accepted: "),
         ({"std": [0]}, "blueprint.std[0] is 0; accepted: a number from 1e-09 up to 1,000,000,000.0"),
         ({"std": [1, 1]}, "blueprint.mean and blueprint.std are lists of 1 and 2; accepted: 1 or 3 each"),
-        ({"grayscale": True, "input_shape": [4, 5, 1]}, "blueprint.grayscale is true; accepted: only with three channels in blueprint.input_shape"),
+        (
+            {"grayscale": True, "input_shape": [4, 5, 1]},
+            "blueprint.grayscale is true; accepted: only with three channels in blueprint.input_shape",
+        ),
         ({"num_classes": 3}, "blueprint.num_classes is 3 with a softmax for 2 classes; "),
         ({"dropout": 1}, "blueprint.dropout is 1; accepted: a number from 0 to below 1"),
     ],
@@ -502,7 +564,9 @@ def test_a_card_that_is_wrong_is_refused_in_words(full, changes, words):
 def test_a_config_beside_a_name_is_refused_in_words(tiny):
     members = forging.members_of(tiny)
     order = {name: members.get(name, b"{}") for name in ("classifier.json", "keras.json", "weights.safetensors")}
-    assert cause(forging.forged(order)) == "keras.json describes a model, and architecture is 'small_cnn': accepted is one"
+    assert (
+        cause(forging.forged(order)) == "keras.json describes a model, and architecture is 'small_cnn': accepted is one"
+    )
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
@@ -676,7 +740,9 @@ contents = bundle.load("a.imgcls")
 assert contents.weights[0][7, 7] == 1
 print(saved, peak() - before)
 """
-    done = subprocess.run([sys.executable, "-c", code, forging.CORPUS.parent], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, forging.CORPUS.parent], capture_output=True, text=True, check=True
+    )
     saved, loaded = map(float, done.stdout.split())
     assert saved < 20
     assert loaded < 40

@@ -15,6 +15,7 @@ from imgcls import (
     ConfigurationError,
     DataError,
     Dataset,
+    ExportedModel,
     ImageClassifier,
     NotFittedError,
     Prediction,
@@ -416,3 +417,35 @@ def test_five_channels_train_save_and_predict(tmp_path):
     assert classifier.score(images, labels) > 0.9
     again = ImageClassifier.load(classifier.save(tmp_path / "five.imgcls"))
     assert again.predict(images[1]).label == 1
+
+
+# --- exports -------------------------------------------------------------------------------------------------------
+
+
+def test_export_compares_on_the_validation_images_of_fit(tmp_path):
+    images, labels = pictures(150)
+    validation, test = (images[60:120], labels[60:120]), (images[120:], labels[120:])
+    classifier = small().fit(images[:60], labels[:60], validation_data=validation, verbose=0)
+    made = classifier.export(tmp_path / "squares.onnx")
+    assert made.images == 8 + 60
+    assert made.accuracy_before == classifier.score(*validation)
+    assert classifier.export(tmp_path / "squares.onnx", data=test[0], y=test[1]).images == 8 + 30
+    assert pickle.loads(pickle.dumps(classifier)).export(tmp_path / "squares.onnx").accuracy_before is None
+    found = ExportedModel.open(tmp_path / "squares.onnx")
+    np.testing.assert_allclose(found.predict_proba(test[0]), classifier.predict_proba(test[0]), atol=1e-5)
+    assert found.classes == classifier.classes_.tolist()
+
+
+def test_int8_takes_its_ranges_from_what_was_learnt_from_or_is_given(fitted, tmp_path, monkeypatch):
+    from imgcls import export
+
+    others, labels = pictures(40, seed=1)
+    given = []
+    monkeypatch.setattr(export, "export", lambda *_, **wanted: given.append(wanted["representative"]))
+    fitted.export(tmp_path / "a.tflite", quantize="int8")
+    again = pickle.loads(pickle.dumps(fitted))
+    again.export(tmp_path / "a.tflite", quantize="int8", data=others, y=labels)
+    again.export(tmp_path / "a.tflite", quantize="int8")
+    np.testing.assert_array_equal(given[0], pictures()[0])
+    np.testing.assert_array_equal(given[1], others)
+    assert given[2] is None

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, __version__, cli
+from imgcls import ConfigurationError, DataError, Dataset, ExportError, ImageClassifier, __version__, cli
 from imgcls.datasets import write_png
 
 RUN = CliRunner()
@@ -205,6 +205,37 @@ def test_predict_prints_text_csv_or_lines(judged, photos):
     refused = RUN.invoke(cli.app, ["predict", str(judged), str(images[0]), "--format", "xml"]).exception
     assert isinstance(refused, ConfigurationError)
     assert "Accepted: text, csv, jsonl" in str(refused)
+
+
+def test_export_verify_and_predict_without_the_bundle(judged, photos, tmp_path):
+    made, image = tmp_path / "digits.onnx", next(photos.glob("3/*.png"))
+    told = run("export", judged, "-o", made, "--data", photos)
+    assert told.stdout.startswith("onnx: passed")
+    assert f"wrote {made}" in told.stderr
+    assert json.loads(run("verify", made, "--json").stdout)["same"] is True
+    assert "8 of 8 golden images give the same answer" in run("verify", judged).stdout
+    exported, bundled = (json.loads(run("predict", model, image, "--json").stdout) for model in (made, judged))
+    assert exported["label"] == bundled["label"]
+    assert exported["probabilities"] == pytest.approx(bundled["probabilities"], abs=1e-4)
+    refused = RUN.invoke(cli.app, ["predict", str(made), str(image), "--abstain", "set"]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert "Give the bundle." in str(refused)
+    certificate = tmp_path / "digits.onnx.certificate.json"
+    certificate.write_text(certificate.read_text().replace('"size": ', '"size": 1'))
+    made.write_bytes(made.read_bytes()[:-1])
+    assert isinstance(RUN.invoke(cli.app, ["verify", str(made)]).exception, ExportError)
+
+
+def test_verify_ends_with_1_where_the_answers_are_others(judged, tmp_path, monkeypatch):
+    from imgcls import bundle
+
+    contents = bundle.load(judged)
+    named = dict(contents.named)
+    named["golden/probabilities"] = np.roll(named["golden/probabilities"], 1, axis=1)
+    moved = bundle.save(tmp_path / "moved.imgcls", contents.description, contents.weights, named)
+    result = RUN.invoke(cli.app, ["verify", str(moved)])
+    assert result.exit_code == 1
+    assert "probabilities differ by at most" in result.stdout
 
 
 def test_abstain_without_images_held_out_is_refused_in_words(model, photos):

@@ -1,6 +1,6 @@
 """Make the bundle of this version for the corpus: one file a released version, kept for ever.
 
-    python tests/bundles/make.py
+python tests/bundles/make.py
 """
 
 from pathlib import Path

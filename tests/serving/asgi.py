@@ -55,7 +55,7 @@ class Client:
         sent = []
 
         async def receive():
-            while parts and isinstance(parts[0], float):
+            if parts and isinstance(parts[0], float):
                 await asyncio.sleep(parts.pop(0))
             if not parts:
                 return {"type": "http.disconnect"}
@@ -78,11 +78,16 @@ class Client:
     def warm(self):
         """Wait until the model is warm."""
 
-        async def wait():
-            while (await self.asked("GET", "/health")).status != 200:
-                await asyncio.sleep(0.001)
+        self.ask("GET", "/health")  # it begins with the first request
+        self.run(until(lambda: self._app._state != "warming"))
+        assert self.ask("GET", "/health").status == 200
 
-        self.run(wait())
+
+async def until(condition):
+    """Wait until something is so; the test fails where it never is."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for knows no event
+            await asyncio.sleep(0.001)
 
 
 def form(*files, boundary="xyz"):

@@ -22,13 +22,18 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """Started with a command whose first line on stderr says where it listens."""
+    """Started with a command that says on stderr where it listens."""
 
     def __init__(self, *command):
         self.process = subprocess.Popen([sys.executable, *map(str, command)], stderr=subprocess.PIPE, text=True)
-        self.first = self.process.stderr.readline()
-        match = re.fullmatch(r"serving (.*) on http://(.*):(\d+)/ - Ctrl-C stops\n", self.first)
-        assert match, self.first + self.process.stderr.read()
+        said, match = "", None
+        while match is None:  # runtimes may have their say before
+            line = self.process.stderr.readline()
+            said += line
+            match = re.fullmatch(r"serving (.*) on http://(.*):(\d+)/ - Ctrl-C stops\n", line)
+            if not line:
+                self.__exit__()
+                raise AssertionError(said)
         self.name, self.host, self.port = match[1], match[2].strip("[]"), int(match[3])
         self.url = f"http://{match[2]}:{match[3]}/"
 
@@ -49,7 +54,7 @@ class Server:
             return connection.answer(head=method == "HEAD")
 
     def ended(self, seconds=20.0):
-        """Wait for its end, and return its exit code and what it wrote on stderr after the first line."""
+        """Wait for its end, and return its exit code and what it wrote on stderr after where it listens."""
         code = self.process.wait(seconds)
         return code, self.process.stderr.read()
 

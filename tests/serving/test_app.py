@@ -265,7 +265,11 @@ def test_a_wrong_type_is_415(client, kind):
         (b"garbage", "multipart/form-data; boundary=xyz", None),
         (form(("a.png", b"x"))[0][:-4], "multipart/form-data; boundary=xyz", "the form ends before its last boundary."),
         (b"--xyz--\r\n", "multipart/form-data; boundary=xyz", "the form holds no file."),
-        (b'--xyz\r\ncontent-disposition: form-data; name="a"\r\n\r\nb\r\n--xyz--\r\n', form()[1], "the form holds no file."),
+        (
+            b'--xyz\r\ncontent-disposition: form-data; name="a"\r\n\r\nb\r\n--xyz--\r\n',
+            form()[1],
+            "the form holds no file.",
+        ),
         (b"--xyz\r\n" + b"a: b\r\n" * 1000, "multipart/form-data; boundary=xyz", None),
         (b"--xyz\r\na: " + b"b" * 100_000, "multipart/form-data; boundary=xyz", None),
     ],
@@ -311,10 +315,14 @@ def test_too_many_bytes_are_413_before_they_are_read():
         streamed = client.predict([b"x" * 400] * 3 + [60.0, b"y"])
         fits = client.predict(b"x" * 1000, **{"content-length": "1000"})
     assert (told.status, streamed.status, fits.status) == (413, 413, 422)
-    assert refusal(told) == refusal(streamed) == (
-        "the request is larger than 1,000 bytes.",
-        "at most 1,000 bytes",
-        "Send a smaller image, or let the server accept more: imgcls serve --max-bytes.",
+    assert (
+        refusal(told)
+        == refusal(streamed)
+        == (
+            "the request is larger than 1,000 bytes.",
+            "at most 1,000 bytes",
+            "Send a smaller image, or let the server accept more: imgcls serve --max-bytes.",
+        )
     )
 
 
@@ -438,7 +446,7 @@ def test_arguments_are_refused_all_at_once():
         create_app(predictor(), batch_size=0, queue_size="many", max_bytes=1.5, timeout=0)
     assert str(refused.value) == (
         "4 arguments are wrong:\n"
-        "- batch_size=0 is not accepted. Accepted: a whole number of at least 1.\n"
+        "- batch_size=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'.\n"
         "- queue_size='many' is not accepted. Accepted: a whole number of at least 1.\n"
         "- max_bytes=1.5 is not accepted. Accepted: a whole number of at least 1.\n"
         "- timeout=0 is not accepted. Accepted: a number above 0."

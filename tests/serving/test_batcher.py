@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from asgi import until
 
 from imgcls.errors import UnreadableImageError
 from imgcls.serving._batcher import Batcher
@@ -53,11 +54,9 @@ def test_what_gathers_while_the_model_runs_goes_together_in_powers_of_two():
 
     async def many():
         first = asyncio.create_task(one.answer(b"\x00", "x"))
-        while not model.sizes:
-            await asyncio.sleep(0.001)
+        await until(lambda: model.sizes)
         others = [asyncio.create_task(one.answer(bytes([number]), "x")) for number in range(1, 16)]
-        while len(one._waiting) < 15:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(one._waiting) == 15)
         model.go.set()
         return await asyncio.gather(first, *others)
 
@@ -110,11 +109,9 @@ def test_a_failure_of_the_model_hits_whom_it_must(fails, expected):
 
     async def four():
         tasks = [asyncio.create_task(one.answer(b"\x00", "x"))]
-        while not model.sizes:
-            await asyncio.sleep(0.001)
+        await until(lambda: model.sizes)
         tasks += [asyncio.create_task(one.answer(bytes([number]), "x")) for number in range(1, 5)]
-        while len(one._waiting) < 4:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(one._waiting) == 4)
         model.go.set()
         return (await asyncio.gather(*tasks, return_exceptions=True))[1:]
 
@@ -128,11 +125,9 @@ def test_who_gave_up_is_not_computed():
 
     async def leave():
         first = asyncio.create_task(one.answer(b"\x00", "x"))
-        while not model.sizes:
-            await asyncio.sleep(0.001)
+        await until(lambda: model.sizes)
         others = [asyncio.create_task(one.answer(bytes([number]), "x")) for number in range(1, 4)]
-        while len(one._waiting) < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(one._waiting) == 3)
         others[0].cancel()
         others[2].cancel()
         await asyncio.sleep(0)

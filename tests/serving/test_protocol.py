@@ -86,14 +86,13 @@ def test_a_head_that_does_not_end_in_time_is_408(server):
 
 def test_a_head_that_comes_byte_by_byte_gains_no_time(server):
     with server.connect() as connection:
+        connection.send(b"GET / HTTP/1.1\r\nx: ")
         start = time.perf_counter()
-        with pytest.raises(OSError):  # noqa: PT011 - hung up, in one of several ways
-            for _ in range(100):
+        with suppress(OSError):  # hung up
+            while time.perf_counter() - start < 10:
                 connection.send(b"x")
                 time.sleep(0.05)
-                if connection.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
-                    raise ConnectionResetError
-        assert time.perf_counter() - start < 5
+        assert 0.8 < time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize("sent", [request("POST", "/predict", content_length="100", **JPEG), None])
@@ -157,10 +156,11 @@ def test_an_endless_body_is_413_and_ends(server):
     with server.connect() as connection:
         connection.send(request("POST", "/predict", b"1000\r\n" + bytes(4096), transfer_encoding="chunked", **JPEG))
         start = time.perf_counter()
-        with pytest.raises(OSError):  # noqa: PT011 - hung up, in one of several ways
+        with suppress(OSError):  # hung up
             while time.perf_counter() - start < 10:
                 connection.send(b"\r\n1000\r\n" + bytes(4096))
                 time.sleep(0.001)
+        assert time.perf_counter() - start < 5
 
 
 def test_an_oversized_head_is_431(server):
@@ -305,7 +305,14 @@ def test_a_place_that_is_taken_is_said_in_words():
         serving.listening("127.0.0.1", 70_000)
 
 
-@pytest.mark.parametrize(("host", "loud"), [("0.0.0.0", True), ("127.0.0.1", False), ("localhost", False)])
+@pytest.mark.parametrize(
+    ("host", "loud"),
+    [
+        ("0.0.0.0", True),  # noqa: S104 - the point of this test
+        ("127.0.0.1", False),
+        ("localhost", False),
+    ],
+)
 def test_an_open_host_is_said_loudly(host, loud):
     with lights(host=host) as server:
         server.host = "127.0.0.1"

@@ -232,13 +232,48 @@ def as_onnx(graph: Any, output: str = "outputs") -> Any:
         import tf2onnx
 
         model, _ = tf2onnx.convert.from_graph_def(
-            graph.graph.as_graph_def(),
+            _without_erfc(_inlined(graph)),
             input_names=inside,
             output_names=outside,
             tensors_to_rename={inside[0]: "images", outside[0]: output},
             opset=18,  # in every ONNX Runtime since 1.14
         )
     return model
+
+
+def _inlined(graph: Any) -> Any:
+    """Return the definition of a frozen graph without functions in it.
+
+    Keras compiles grouped convolutions, of which ConvNeXt is made, by XLA, for TensorFlow has none on processors. Such
+    a function stays one where others are dissolved, and the converter knows none.
+    """
+    definition = graph.graph.as_graph_def()
+    if not definition.library.function:
+        return definition
+    functions = definition.library.function
+    for one in (*definition.node, *functions):
+        for name in ("_XlaMustCompile", "_noinline"):
+            one.attr.pop(name, None)
+    for function in functions:  # TensorFlow knows its name already, with other attributes
+        function.signature.name += "_inlined"
+    for node in (*definition.node, *(node for function in functions for node in function.node_def)):
+        if "f" in node.attr:
+            node.attr["f"].func.name += "_inlined"
+    whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
+    return frozen(whole.prune(graph.inputs[0].name, graph.outputs[0].name)).graph.as_graph_def()
+
+
+def _without_erfc(definition: Any) -> Any:
+    """Write erfc(x) as 1 - erf(x): TensorFlow makes GELU of the first, and ONNX has the second alone."""
+    for node in [node for node in definition.node if node.op == "Erfc"]:
+        erf, one = definition.node.add(), definition.node.add(op="Const", name=f"{node.name}/one")
+        erf.CopyFrom(node)
+        erf.op, erf.name = "Erf", f"{node.name}/erf"
+        one.attr["dtype"].type = tf.float32.as_datatype_enum
+        one.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(1.0))
+        node.op = "Sub"
+        node.input[:] = [one.name, erf.name]
+    return definition
 
 
 @contextmanager

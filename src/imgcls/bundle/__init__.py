@@ -16,7 +16,6 @@ specification.
 Needs NumPy and Pillow; neither Keras nor TensorFlow.
 """
 
-from imgcls.bundle._arrays import is_finite
 from imgcls.bundle._contents import FORMAT, Contents, check_config, load, save
 from imgcls.bundle._verification import MOST_GOLDEN, TOLERANCE, Verification, golden_images
 
@@ -28,7 +27,6 @@ __all__ = [
     "Verification",
     "check_config",
     "golden_images",
-    "is_finite",
     "load",
     "save",
 ]

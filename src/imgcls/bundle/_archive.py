@@ -103,7 +103,7 @@ def members(data: memoryview) -> dict[str, memoryview]:
     entries: list[_Entry] = []
     found: dict[str, memoryview] = {}
     place, end = 0, len(data) - _SEAL_BYTES
-    while data[place : place + 4] == b"PK\x03\x04" and place + _LOCAL.size <= end:
+    while bytes(data[place : place + 4]) == b"PK\x03\x04" and place + _LOCAL.size <= end:
         *_, crc, size, _, name_size, _ = _LOCAL.unpack_from(data, place)
         start = place + _LOCAL.size + name_size
         entry = _Entry(bytes(data[place + _LOCAL.size : start]), size, crc)

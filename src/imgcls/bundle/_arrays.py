@@ -98,8 +98,9 @@ def check(description: Mapping[str, Any], weights: list[NDArray[Any]], named: Ma
         _check_weight(number(index), weight, dtypes)
     given = set(named)
     for group in _TOGETHER:
-        if given & set(group) and not given.issuperset(group):
-            message = f"the arrays {', '.join(group)} belong together, and only {', '.join(sorted(given & set(group)))} is there"
+        there = sorted(given & set(group))
+        if there and len(there) < len(group):
+            message = f"the arrays {', '.join(group)} belong together, and only {', '.join(there)} is there"
             raise ValueError(message)
     for one, other in _RESTS_ON.items():
         if one in given and other not in given:
@@ -119,7 +120,7 @@ def _check_weight(name: str, weight: NDArray[Any], dtypes: frozenset[str]) -> No
     if weight.dtype.name not in dtypes:
         message = f"the weight {name!r} is {weight.dtype}; accepted: {', '.join(sorted(dtypes))}"
         raise ValueError(message)
-    if not is_finite(weight):
+    if not _is_finite(weight):
         message = f"the weight {name!r} holds NaN or infinity; accepted: finite numbers"
         raise ValueError(message)
 
@@ -138,7 +139,7 @@ def _check_shape(name: str, array: NDArray[Any], row: _Row, sides: dict[str, int
 
 
 def _check_numbers(name: str, array: NDArray[Any], row: _Row, sides: Mapping[str, int]) -> None:
-    if not is_finite(array):
+    if not _is_finite(array):
         message = f"the array {name!r} holds NaN or infinity; accepted: finite numbers"
         raise ValueError(message)
     most = sides["K"] - 1 if row.most == "K" else row.most
@@ -153,7 +154,7 @@ def _check_numbers(name: str, array: NDArray[Any], row: _Row, sides: Mapping[str
         raise ValueError(message)
 
 
-def is_finite(array: NDArray[Any]) -> bool:
+def _is_finite(array: NDArray[Any]) -> bool:
     """Say whether no number is NaN or infinite. A sum tells it five times as fast as a look at each."""
     if array.dtype.kind != "f":
         return True

@@ -129,6 +129,9 @@ def load(path: str | Path) -> Contents:
     except _FAULTS as error:
         message = f"{str(path)!r} is sealed but not a bundle: {error}. {_advice(description)}"
         raise BundleError(message) from error
+    except MemoryError as error:
+        message = f"{str(path)!r} holds more than there is memory for. Get the file from where it was saved."
+        raise BundleError(message) from error
     return Contents(description | beside, weights, {name: array.copy() for name, array in named.items()})
 
 
@@ -179,6 +182,10 @@ def _contradiction(description: Mapping[str, Any]) -> str | None:
         return (
             f"blueprint.mean and blueprint.std are lists of {len(mean)} and {len(std)}; accepted: 1 or {channels} each"
         )
+    name, given = description["architecture"], description["parameters"].get("architecture")
+    chosen = description["choices"].get("architecture", [given])[0]
+    if chosen != name:
+        return f"architecture is {name!r}, and parameters and choices say {chosen!r}; accepted: one and the same"
     if description["temperature"] != description["choices"].get("temperature", [1])[0]:
         return f"temperature is {description['temperature']}; accepted: that of choices.temperature, or 1 without one"
     rows = (description["evaluation"] or {}).get("per_class")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 MOST_BYTES = 16 * 2**20
-MOST_VALUES = 1_000_000  # of an object for each byte, memory would be fifty times the file
+MOST_VALUES = 300_000  # each takes a hundred bytes and more of memory; ten thousand classes with figures, 180,000
 MOST_DEPTH = 64
 _MOST_DIGITS = 20  # of a whole number: 64 bits have 20 at most
 _MOST_SIGNS = 40  # of any other: Python writes 24 at most

@@ -5,6 +5,7 @@ are not known here are an error of ours and not silence: a schema must not promi
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -153,19 +154,20 @@ def _fits(value: Any, schema: Schema) -> bool:
     if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
         return False
     if isinstance(value, str):
-        short = len(value) <= schema.get("maxLength", len(value))
-        return short and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
+        if len(value) > schema.get("maxLength", len(value)):
+            return False
+        return "pattern" not in schema or re.search(schema["pattern"], value) is not None
     if isinstance(value, int | float) and not isinstance(value, bool):
         inside = schema.get("minimum", value) <= value <= schema.get("maximum", value)
-        return inside and ("exclusiveMinimum" not in schema or value > schema["exclusiveMinimum"])
+        return bool(inside and value > schema.get("exclusiveMinimum", -math.inf))
     if isinstance(value, list):
-        return schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        return bool(schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)))
     return not isinstance(value, dict) or len(value) <= schema.get("maxProperties", len(value))
 
 
 def _same(value: Any, other: Any) -> bool:
     """Compare as JSON does, where 1 is not true."""
-    return value == other and isinstance(value, bool) == isinstance(other, bool)
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def _limits(schema: Schema) -> str:

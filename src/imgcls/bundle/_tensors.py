@@ -32,6 +32,7 @@ DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
+MOST_ARRAYS = 20_000  # the deepest network of the table has 1,544
 _LETTERS = {name: letters for letters, name in DTYPES.items()}
 _LENGTH = struct.Struct("<Q")
 _ALIGNED = 8  # bytes that the header's length is a multiple of
@@ -70,14 +71,17 @@ def read(data: memoryview) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file, by name.
 
     Raises:
-        ValueError: An entry of the header is not one that `write` writes, arrays overlap or leave a gap, or the file
-            is longer or shorter than they are.
+        ValueError: An entry of the header is not one that `write` writes, there are very many, arrays overlap or leave
+            a gap, or the file is longer or shorter than they are.
     """
     length = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else len(data)
     if length > len(data) - _LENGTH.size:
         message = "the header of its weights is longer than they are"
         raise ValueError(message)
     header = _json.read(data[_LENGTH.size : _LENGTH.size + length])
+    if len(header) > MOST_ARRAYS:
+        message = f"it holds {len(header):,} arrays, and at most {MOST_ARRAYS:,} are read"
+        raise ValueError(message)
     numbers = data[_LENGTH.size + length :]
     entries = {name: _checked(name, entry, len(numbers)) for name, entry in header.items()}
     place = 0

@@ -86,9 +86,13 @@ class Kept:
         golden = Golden(named["golden/images"], named["golden/probabilities"], description["golden"])
         data, traces = description["data"], None
         if "training/contents" in named:
-            none = {"hashes": np.zeros(0, np.uint64), "mosaics": np.zeros((0, 4, 4, 3), np.uint8)}
-            images = data["training"]["images"] if data["training"] else len(named["training/contents"])
-            traces = Traces(images, **{name: named.get(f"training/{name}", none.get(name)) for name in _TRACES})
+            traces = Traces(
+                data["training"]["images"] if data["training"] else len(named["training/contents"]),
+                named["training/contents"],
+                named["training/pixels"],
+                named.get("training/hashes", np.zeros(0, np.uint64)),
+                named.get("training/mosaics", np.zeros((0, 4, 4, 3), np.uint8)),
+            )
         return cls(data, traces, description["license"], golden)
 
     def told(self) -> dict[str, Any]:
@@ -168,7 +172,7 @@ def weights_of(model: Any) -> list[NDArray[Any]]:
     """
     weights = [np.asarray(variable) for variable in model.weights]
     for variable, weight in zip(model.weights, weights, strict=True):
-        if not bundle.is_finite(weight):
+        if not np.isfinite(weight).all():
             message = (
                 f"the weight {variable.path!r} holds NaN or infinity: the model has not learnt, and is not saved. "
                 "Fit it again with a lower learning rate."
@@ -233,7 +237,7 @@ def _needs_you(path: str, *, described: bool) -> str:
 def _check_size(name: str, blueprint: Mapping[str, Any], numbers: int) -> None:
     """Refuse weights that are not as many as the architecture takes, before it is built."""
     row, outputs, pooling = architectures.describe(name), blueprint["num_classes"], blueprint["pooling"]
-    height, width, channels = blueprint["input_shape"]
+    *_, channels = blueprint["input_shape"]
     taken = 1 if blueprint["grayscale"] else channels
     taken = 3 if row.builder is not None and taken == 1 else taken  # given to the network three times
     apart = _OF_A_CHANNEL * abs(taken - 3)

@@ -657,7 +657,7 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, *, license: str | None = None, golden: Any = None) -> Path:  # noqa: A002 - the word users know
-        """Write the classifier into one sealed file of data, which holds all that predicting needs, and no image of yours.
+        """Write the classifier into one sealed file of data: all that predicting needs, and no image of yours.
 
         Args:
             path: The file, such as "flowers.imgcls"; an existing one is replaced.
@@ -741,7 +741,10 @@ class ImageClassifier(base.ClassifierMixin, base.BaseEstimator):  # type: ignore
             classifier._trust = Trust.of(of_trust(contents.named), description["classes"])
             classifier._kept = Kept.of(contents)
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
-            message = f"{str(path)!r} does not describe a classifier that this imgcls can build: {error}"
+            message = (
+                f"{str(path)!r} does not describe a classifier that this imgcls can build: {str(error).rstrip('.')}. "
+                "Get the file from where it was saved, or use the imgcls that wrote it."
+            )
             raise BundleError(message) from error
         return classifier
 

@@ -1,10 +1,10 @@
 """`imgcls serve`: a model behind HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from imgcls.cli._app import AnyModel, Trust, app, check_openable, opened
+from imgcls.cli._app import AnyModel, Trust, app, check_openable, opened, whole
 
 
 @app.command()
@@ -16,7 +16,9 @@ def serve(
         str, typer.Option(help="The address to listen at. Others than 127.0.0.1 and ::1 are open to other machines.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port to listen at; 0 for a free one.")] = 8080,
-    batch_size: Annotated[int, typer.Option(help="The most images that go through the model at once.")] = 8,
+    batch_size: Annotated[
+        str, typer.Option(help="The most images that go through the model at once, or auto.")
+    ] = "auto",
     queue_size: Annotated[int, typer.Option(help="The most images that wait; beyond them it answers 503.")] = 32,
     max_bytes: Annotated[int, typer.Option(help="The most bytes of a request.")] = 16 * 2**20,
     timeout: Annotated[float, typer.Option(help="Seconds for a request to arrive, and to be answered.")] = 30.0,
@@ -31,7 +33,12 @@ def serve(
     from imgcls import serving
 
     check_openable(model)
-    limits = {"batch_size": batch_size, "queue_size": queue_size, "max_bytes": max_bytes, "timeout": timeout}
+    limits: dict[str, Any] = {
+        "batch_size": whole("batch_size", batch_size),
+        "queue_size": queue_size,
+        "max_bytes": max_bytes,
+        "timeout": timeout,
+    }
     with serving.listening(host, port) as place:
         try:
             serving.run(opened(model, trust=trust), place, name=model.name, **limits)

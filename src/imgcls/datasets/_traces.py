@@ -136,4 +136,5 @@ def _mosaics(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the mean colours of cells: `(N, 16, 16, 3)` to `uint8 (N, 4, 4, 3)`."""
     side = thumbnails.shape[1] // _CELLS
     cells = thumbnails.reshape(-1, _CELLS, side, _CELLS, side, 3).sum(axis=(2, 4), dtype=np.uint32)
-    return ((cells + side * side // 2) // (side * side)).astype(np.uint8)
+    mosaics: NDArray[np.uint8] = ((cells + side * side // 2) // (side * side)).astype(np.uint8)
+    return mosaics

@@ -107,21 +107,24 @@ class Certificate:
             ExportError: It is something else, of another version, or a part of it does not go with another.
         """
         try:
-            value = _json.read(text.encode() if isinstance(text, str) else text)
-            if value.pop("certificate", None) != VERSION:
-                message = f"it is no certificate of version {VERSION}"
-                raise ValueError(message)
-            kinds = {field.name: field.type for field in fields(cls)}
-            if set(value) != set(kinds):
-                message = f"its parts are not {', '.join(kinds)}"
-                raise ValueError(message)
-            facts = Facts.from_json(json.dumps(value["facts"]))
-            golden = _unpacked(value["golden"], facts)
-            made = cls(**{**value, "facts": facts, "golden": golden})
-            _check(made)
+            return cls._of(_json.read(text.encode() if isinstance(text, str) else text))
         except (ValueError, TypeError, KeyError, ExportError, zlib.error) as error:
             message = f"the certificate cannot be read: {error}. Export the model again."
             raise ExportError(message) from error
+
+    @classmethod
+    def _of(cls, value: dict[str, Any]) -> Self:
+        """Return the certificate in an object that was read; raise what `from_json` words."""
+        if value.pop("certificate", None) != VERSION:
+            message = f"it is no certificate of version {VERSION}"
+            raise ValueError(message)
+        names = {field.name for field in fields(cls)}
+        if set(value) != names:
+            message = f"its parts are not {', '.join(sorted(names))}"
+            raise ValueError(message)
+        facts = Facts.from_json(json.dumps(value["facts"]))
+        made = cls(**{**value, "facts": facts, "golden": _unpacked(value["golden"], facts)})
+        _check(made)
         return made
 
     def __str__(self) -> str:

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._runtimes import Run
-from imgcls.bundle import Verification
+from imgcls.bundle import TOLERANCE, Verification
 from imgcls.errors import ConfigurationError, ExportError
 from imgcls.export import _formats
 from imgcls.export._certificate import Certificate, certificate_path, hashes
-from imgcls.export._export import TOLERANCE
 from imgcls.export._facts import Facts
 from imgcls.export._formats import Format
 from imgcls.inference import Predictor
@@ -60,41 +59,35 @@ class ExportedModel:
 
         Args:
             path: The file; of OpenVINO the `.xml`, of a SavedModel the folder.
-            trust: Whether you trust who made the file. A SavedModel and a `.keras` file are programs that TensorFlow and
-                Keras run: open them if you made them, or would run a program from there. The others are data.
+            trust: Whether you trust who made the file. A SavedModel and a `.keras` file are programs, which TensorFlow
+                and Keras run: open them if you made them, or would run a program from there. The others are data.
 
         Raises:
             ExportError: It is no export of imgcls, it is damaged, a library is not installed, or `trust` is needed.
         """
         path = Path(path)
-        if not path.exists():
-            message = f"{str(path)!r} does not exist. Check the path and the working directory."
-            raise ExportError(message)
-        try:
-            row = _formats.by_ending(path)
-        except ConfigurationError as error:
-            raise ExportError(str(error)) from error
+        row = _row_of(path)
         if row.program and not trust:
             message = (
-                f"{str(path)!r} is {row.title}: a program, which can read, write and run what it likes. If you made it, "
-                "or trust who did as you would with a program: ExportedModel.open(path, trust=True)."
+                f"{str(path)!r} is {row.title}: a program, which can read, write and run what it likes. If you made "
+                "it, or trust who did as you would with a program: ExportedModel.open(path, trust=True)."
             )
             raise ExportError(message)
         row.check_installed((row.runtime,))
         certificate = _certificate_of(path, row)
+        if row.program and certificate is None:
+            raise ExportError(_missing_certificate(path))
         try:
-            text, run = row.read(path)
+            facts, run = row.read(path)
+            found = run(np.zeros((1, *facts.input_shape), np.uint8))  # and is warm now
+            if found.shape != (1, len(facts.classes)):
+                message = f"it gives {found.shape[1:]} for an image, and has {len(facts.classes)} classes"
+                raise ExportError(message)  # noqa: TRY301 - worded below, as all that is wrong with a file
         except Exception as error:
-            first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+            first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300].rstrip(".")
             message = f"{str(path)!r} cannot be opened as {row.title}: {first}. Get the file again, or export again."
             raise ExportError(message) from error
-        if not text:
-            message = (
-                f"{str(path)!r} does not say its classes: another program made it. Accepted: what "
-                "ImageClassifier.export wrote."
-            )
-            raise ExportError(message)
-        return cls(path, row, Facts.from_json(text), certificate, run)
+        return cls(path, row, facts, certificate, run)
 
     @property
     def classes(self) -> list[Any]:
@@ -126,11 +119,7 @@ class ExportedModel:
         """
         certificate = _certificate_of(self.path, self._row)
         if certificate is None:
-            message = (
-                f"{str(self.path)!r} has no certificate: {str(certificate_path(self.path))!r} is missing. Copy it from "
-                "where the model was exported."
-            )
-            raise ExportError(message)
+            raise ExportError(_missing_certificate(self.path))
         golden = certificate.golden
         return Verification.measured(
             golden.given,
@@ -141,6 +130,31 @@ class ExportedModel:
 
     def __repr__(self) -> str:
         return f"ExportedModel({str(self.path)!r}, {self.format}, {len(self.classes)} classes)"
+
+
+def _row_of(path: Path) -> Format:
+    """Return the format of an existing file or folder.
+
+    Raises:
+        ExportError: It does not exist, or is of none.
+    """
+    if not path.exists():
+        message = f"{str(path)!r} does not exist. Check the path and the working directory."
+        raise ExportError(message)
+    if path.is_dir() and not (path / "saved_model.pb").is_file():
+        message = f"{str(path)!r} is a folder, and no SavedModel. Accepted: what ImageClassifier.export wrote."
+        raise ExportError(message)
+    try:
+        return _formats.by_ending(path)
+    except ConfigurationError as error:
+        raise ExportError(str(error)) from error
+
+
+def _missing_certificate(path: Path) -> str:
+    return (
+        f"{str(path)!r} has no certificate: {str(certificate_path(path))!r} is missing. Copy it from where the model was "
+        "exported, or export again."
+    )
 
 
 def _certificate_of(path: Path, row: Format) -> Certificate | None:

@@ -1,7 +1,9 @@
 """What a model file says of itself: which classes, in which order, of which images."""
 
 import json
+import zipfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self, final
 
 from imgcls import _checks
@@ -12,7 +14,7 @@ from imgcls.errors import ExportError
 FORMAT = 1
 KEY = "imgcls"  # under which a format's own place for notes holds them
 MEMBER, LABELS = "imgcls.json", "labels.txt"  # as files, where a format holds files
-MOST_BYTES = 2**20
+_MOST_BYTES = 2**20  # of a member, unpacked
 
 
 @final
@@ -73,12 +75,17 @@ class Facts:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read what `to_json` wrote.
+    def from_json(cls, text: str | bytes | None) -> Self:
+        """Read what `to_json` wrote; None is what a file holds that another program wrote.
 
         Raises:
             ExportError: It is something else, or of another version.
         """
+        if not text:
+            message = (
+                "it does not say its classes: another program made it. Accepted: what ImageClassifier.export wrote"
+            )
+            raise ExportError(message)
         try:
             return cls._of(_json.read(text.encode() if isinstance(text, str) else text))
         except (ValueError, TypeError) as error:
@@ -105,3 +112,23 @@ class Facts:
     def labels(self) -> str:
         """Return one class a line, as the tools of several formats read them."""
         return "".join(" ".join(str(name).splitlines()) + "\n" for name in self.classes)
+
+
+def add_members(path: Path, facts: Facts) -> None:
+    """Add facts and class names to a zip archive, or put one behind whatever else a file holds."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(MEMBER, facts.to_json())
+        archive.writestr(LABELS, facts.labels())
+
+
+def member(path: Path) -> Facts:
+    """Return the facts that `add_members` put into a file.
+
+    Raises:
+        ExportError: There are none.
+        OSError, RuntimeError, ValueError: The archive is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        return Facts.from_json(None)
+    with zipfile.ZipFile(path) as archive:
+        return Facts.from_json(archive.open(MEMBER).read(_MOST_BYTES) if MEMBER in archive.namelist() else None)

@@ -9,6 +9,7 @@ from imgcls import _checks
 from imgcls._runtimes import Run
 from imgcls.errors import ExportError
 from imgcls.export import _keras, _litert, _onnx, _openvino, _saved_model
+from imgcls.export._facts import Facts
 from imgcls.export._source import Source, Wanted
 
 QUANTIZATIONS = (None, "float16", "int8")
@@ -22,7 +23,7 @@ class Format(NamedTuple):
         title: What people call it.
         ending: Of its files; "" for a folder.
         write: Writes a model to a path.
-        read: Opens what `write` wrote: the text of its facts, and what runs it.
+        read: Opens what `write` wrote: its facts, and what runs it.
         runtime: The module that runs it, whose version the certificate names.
         modules: What has to be installed to write it.
         install: What to give to pip where they are not.
@@ -35,7 +36,7 @@ class Format(NamedTuple):
     title: str
     ending: str
     write: Callable[[Source, Path, Wanted], None]
-    read: Callable[[Path], tuple[str | bytes | None, Run]]
+    read: Callable[[Path], tuple[Facts, Run]]
     runtime: str
     modules: tuple[str, ...]
     install: str

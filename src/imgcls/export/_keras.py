@@ -1,25 +1,21 @@
 """A `.keras` file: the model itself, for programs that speak Keras. Keras runs it."""
 
-import zipfile
 from pathlib import Path
 
 from imgcls._runtimes import Run
-from imgcls.export._facts import LABELS, MEMBER, MOST_BYTES
+from imgcls.export._facts import Facts, add_members, member
 from imgcls.export._source import Source, Wanted
 
 
 def write(source: Source, path: Path, _: Wanted) -> None:
     """Write the model, with facts as two more members of its archive, which Keras passes over."""
     source.model.save(path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(MEMBER, source.facts.to_json())
-        archive.writestr(LABELS, source.facts.labels())
+    add_members(path, source.facts)
 
 
-def read(path: Path) -> tuple[str | bytes | None, Run]:
+def read(path: Path) -> tuple[Facts, Run]:
     """Open a file. Keras' safe mode refuses some of what could run code, and not all."""
-    with zipfile.ZipFile(path) as archive:
-        facts = archive.open(MEMBER).read(MOST_BYTES) if MEMBER in archive.namelist() else None
+    facts = member(path)  # first of all: a file of another program is not opened
     import keras
 
     from imgcls import _backend

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,26 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._runtimes import Run
-from imgcls.export._facts import LABELS, MEMBER, MOST_BYTES
+from imgcls.export._facts import Facts, add_members, member
 from imgcls.export._source import Source, Wanted
 
 
 def write(source: Source, path: Path, wanted: Wanted) -> None:
     """Write a model for one image at a time, with facts and class names as the associated files of its format.
 
-    The batch is fixed at one. With any number, the sizes of tensors are computed among the convolutions, and EfficientNet
-    fell apart into 17 pieces between which LiteRT's fast kernels cannot reach, and into as many that no phone's GPU
-    takes.
+    The batch is fixed at one: phones need that for their GPUs, and a larger one can be asked for all the same. With any
+    number, sizes would be computed in between, and EfficientNet falls apart into 17 pieces for LiteRT's fast kernels.
     """
     import tensorflow as tf
 
     from imgcls import _backend
 
     with TemporaryDirectory(prefix="imgcls-") as folder, _backend.quiet():
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         serve = source.function(batch=1)
         # Through a folder: a graph that is handed over directly loses the names of what it takes and gives.
-        tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": serve}, options=options)
+        tf.saved_model.save(tf.Module(), folder, signatures={"serving_default": serve})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if wanted.quantize is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -41,18 +38,13 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
             # Pixels come in as they are and probabilities go out as float32; all between is int8, weights by channel.
             converter.representative_dataset = lambda: _one_by_one(wanted.representative)
         path.write_bytes(converter.convert())
-    with zipfile.ZipFile(path, "a") as archive:  # behind the model: a reader of either does not see the other
-        archive.writestr(MEMBER, source.facts.to_json())
-        archive.writestr(LABELS, source.facts.labels())
+    add_members(path, source.facts)  # behind the model: a reader of either does not see the other
 
 
-def read(path: Path) -> tuple[str | bytes | None, Run]:
+def read(path: Path) -> tuple[Facts, Run]:
     """Open a file."""
-    facts = None
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            facts = archive.open(MEMBER).read(MOST_BYTES) if MEMBER in archive.namelist() else None
-    return facts, _run(path.read_bytes())
+    run = _run(path.read_bytes())
+    return member(path), run
 
 
 def _one_by_one(images: Any) -> Iterator[dict[str, NDArray[np.uint8]]]:

@@ -1,7 +1,7 @@
 """Two ways to run a model, compared: answers, probabilities, time."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,11 +36,6 @@ def batches(pixels: Any) -> Iterator[NDArray[np.uint8]]:
     if isinstance(pixels, np.ndarray):
         return (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
     return iter(pixels)
-
-
-def in_parts(run: Run, parts: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Return what a model gives for all parts."""
-    return np.concatenate([run(part) for part in parts])
 
 
 def compare(
@@ -96,10 +91,12 @@ def _same_answers(
 ) -> NDArray[np.bool_]:
     if multi_label:
         near = np.abs(expected - 0.5) <= tie
-        same: NDArray[np.bool_] = (((expected >= 0.5) == (given >= 0.5)) | near).all(axis=1)
-        return same & ~np.isnan(given).any(axis=1)
-    chosen = np.take_along_axis(expected, given.argmax(axis=1)[:, None], axis=1)[:, 0]
-    return (expected.max(axis=1) - chosen <= tie) & ~np.isnan(given).any(axis=1)
+        same = (((expected >= 0.5) == (given >= 0.5)) | near).all(axis=1)
+    else:
+        chosen = np.take_along_axis(expected, given.argmax(axis=1)[:, None], axis=1)[:, 0]
+        same = expected.max(axis=1) - chosen <= tie
+    found: NDArray[np.bool_] = same & ~np.isnan(given).any(axis=1)
+    return found
 
 
 def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[Any]) -> float:

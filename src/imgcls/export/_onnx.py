@@ -5,7 +5,7 @@ from typing import Any
 
 from imgcls import _runtimes
 from imgcls._runtimes import Run
-from imgcls.export._facts import KEY
+from imgcls.export._facts import KEY, Facts
 from imgcls.export._source import Source, Wanted
 
 
@@ -28,10 +28,10 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def read(path: Path) -> tuple[str | bytes | None, Run]:
+def read(path: Path) -> tuple[Facts, Run]:
     """Open a file."""
     session = _runtimes.onnx_session(path.read_bytes())
-    return session.get_modelmeta().custom_metadata_map.get(KEY), _runtimes.run_onnx(session)
+    return Facts.from_json(session.get_modelmeta().custom_metadata_map.get(KEY)), _runtimes.run_onnx(session)
 
 
 def _resize_first(graph: Any, size: tuple[int, int]) -> None:

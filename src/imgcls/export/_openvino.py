@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from imgcls import _runtimes
 from imgcls._runtimes import Run
-from imgcls.export._facts import KEY
+from imgcls.export._facts import KEY, Facts
 from imgcls.export._source import Source, Wanted
 
 
@@ -33,8 +33,8 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
         openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def read(path: Path) -> tuple[str | bytes | None, Run]:
+def read(path: Path) -> tuple[Facts, Run]:
     """Open a pair of files."""
     model = _runtimes.openvino().Core().read_model(path)
-    facts = model.get_rt_info([KEY, "facts"]).astype(str) if model.has_rt_info([KEY, "facts"]) else None
-    return facts, _runtimes.run_openvino(model)
+    text = model.get_rt_info([KEY, "facts"]).astype(str) if model.has_rt_info([KEY, "facts"]) else None
+    return Facts.from_json(text), _runtimes.run_openvino(model)

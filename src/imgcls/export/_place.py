@@ -19,12 +19,12 @@ def check_place(path: Path, row: Format) -> None:
         message = f"folder {str(path.parent)!r} does not exist. Make it, or export somewhere else."
         raise ExportError(message)
     if row.ending:
-        taken = path.is_dir()
+        taken = path.is_dir() or (not path.exists() and any(file.exists() for file in row.files(path)))
     else:
         ours = path.is_dir() and (not any(path.iterdir()) or certificate_path(path).is_file())
         taken = path.exists() and not ours
     if taken:
-        message = f"{str(path)!r} exists and is no earlier export as {row.title}. It is left alone: export under another name."
+        message = f"{str(path)!r} exists and is no earlier export as {row.title}. Export under another name."
         raise ExportError(message)
 
 

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls import images
 from imgcls._runtimes import Run
-from imgcls.export._facts import LABELS, MEMBER, MOST_BYTES
+from imgcls.bundle import TOLERANCE
+from imgcls.errors import ExportError
+from imgcls.export._facts import LABELS, MEMBER, Facts
 from imgcls.export._source import Source, Wanted
 
 _EXTRA = "assets.extra"  # TensorFlow's own place for what is not part of the graph
@@ -28,25 +31,23 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
     if source.facts.input_shape[2] in {1, 3}:
         signatures["bytes"] = _from_files(source, serve)
     with _backend.quiet():
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # nobody trains it
-        tf.saved_model.save(tf.Module(), str(path), signatures=signatures, options=options)
+        tf.saved_model.save(tf.Module(), str(path), signatures=signatures)
+    if "bytes" in signatures:
+        _check_files(source, path)
     extra = path / _EXTRA
     extra.mkdir()
     (extra / MEMBER).write_text(source.facts.to_json(), encoding="utf-8")
     (extra / LABELS).write_text(source.facts.labels(), encoding="utf-8")
 
 
-def read(path: Path) -> tuple[str | bytes | None, Run]:
+def read(path: Path) -> tuple[Facts, Run]:
     """Open a folder."""
+    notes = path / _EXTRA / MEMBER  # first of all: a folder of another program is not opened
+    facts = Facts.from_json(notes.read_bytes() if notes.is_file() else None)
     import tensorflow as tf
 
     from imgcls import _backend
 
-    notes = path / _EXTRA / MEMBER
-    facts = None
-    if notes.is_file():
-        with notes.open("rb") as file:
-            facts = file.read(MOST_BYTES)
     with _backend.quiet():
         loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures["serving_default"]
@@ -54,8 +55,29 @@ def read(path: Path) -> tuple[str | bytes | None, Run]:
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(serve(images=tf.constant(images))["probabilities"])
 
-    run.loaded = loaded  # type: ignore[attr-defined] # a signature does not keep what it needs alive
+    run.loaded = loaded  # type: ignore[attr-defined] # a signature does not keep alive what it needs
     return facts, run
+
+
+def _check_files(source: Source, path: Path) -> None:
+    """Let the folder read pictures from files, and compare what it says with what the model says of their pixels.
+
+    Raises:
+        ExportError: It says something else.
+    """
+    import tensorflow as tf
+
+    from imgcls import _backend
+
+    pictures = images.drawn(8, source.facts.input_shape)
+    files = tf.stack([tf.io.encode_png(picture) for picture in pictures])
+    with _backend.quiet():
+        loaded = tf.saved_model.load(str(path))
+    found = loaded.signatures["bytes"](images=files)["probabilities"]
+    apart = float(np.abs(found - source.run(pictures)).max())
+    if not apart <= TOLERANCE:
+        message = f'the signature "bytes" differs by {apart:.1e} of a probability, and {TOLERANCE:g} is accepted.'
+        raise ExportError(message)
 
 
 def _resize(pixels: Any, size: tuple[int, int]) -> Any:
@@ -67,34 +89,32 @@ def _resize(pixels: Any, size: tuple[int, int]) -> Any:
 
 
 def _resized(source: Source, serve: Any) -> Any:
+    """Return a signature for pixels of any size."""
     import tensorflow as tf
 
     height, width, channels = source.facts.input_shape
+    signature = [tf.TensorSpec((None, None, None, channels), tf.uint8, name="images")]
 
-    @tf.function(
-        input_signature=[tf.TensorSpec((None, None, None, channels), tf.uint8, name="images")], autograph=False
-    )
-    def resize_and_serve(images: Any) -> dict[str, Any]:
-        answers: dict[str, Any] = serve(_resize(images, (height, width)))
-        return answers
+    def resize_and_serve(images: Any) -> Any:
+        return serve(_resize(images, (height, width)))
 
-    return resize_and_serve
+    return tf.function(resize_and_serve, input_signature=signature, autograph=False)
 
 
 def _from_files(source: Source, serve: Any) -> Any:
+    """Return a signature for the bytes of JPEG and PNG files."""
     import tensorflow as tf
 
     height, width, channels = source.facts.input_shape
+    one = tf.TensorSpec((height, width, channels), tf.uint8)
 
     def read_one(file: Any) -> Any:
-        # The slow, exact cosine transform is the one that Pillow takes. The kernel reads PNG files too.
+        # The exact cosine transform is the one that Pillow takes. The kernel reads PNG files too.
         pixels = tf.io.decode_jpeg(file, channels=channels, dct_method="INTEGER_ACCURATE")
         return _resize(pixels, (height, width))
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="images")], autograph=False)
-    def read_and_serve(images: Any) -> dict[str, Any]:
-        pixels = tf.map_fn(read_one, images, fn_output_signature=tf.TensorSpec((height, width, channels), tf.uint8))
-        answers: dict[str, Any] = serve(pixels)
-        return answers
+    def read_and_serve(images: Any) -> Any:
+        return serve(tf.map_fn(read_one, images, fn_output_signature=one))
 
-    return read_and_serve
+    signature = [tf.TensorSpec((None,), tf.string, name="images")]
+    return tf.function(read_and_serve, input_signature=signature, autograph=False)

@@ -84,14 +84,17 @@ class Source:
         """
         import tensorflow as tf
 
+        graph = self.frozen.graph.as_graph_def()
+        for node in graph.node:  # whoever loads it would be warned that it cannot be trained
+            node.attr.pop("_gradient_op_type", None)
+        whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+        run = whole.prune(self.frozen.inputs[0].name, self.frozen.outputs[0].name)
         signature = [tf.TensorSpec((batch, *self.facts.input_shape), tf.uint8, name="images")]
-        frozen = self.frozen
 
-        @tf.function(input_signature=signature, autograph=False)
         def serve(images: Any) -> dict[str, Any]:
-            return {"probabilities": frozen(images)[0]}
+            return {"probabilities": run(images)}
 
-        return serve
+        return tf.function(serve, input_signature=signature, autograph=False)
 
 
 def _both(model: Any) -> Any:

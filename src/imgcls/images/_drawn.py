@@ -49,45 +49,45 @@ def drawn(count: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 def _color(channel: Whole, number: int) -> Whole:
     """Return a colour, one number from 0 to 255 for each channel, that no channel shares with its neighbours."""
-    return (channel * 89 + number * 57 + channel * number * 31) % 256
+    color: Whole = (channel * 89 + number * 57 + channel * number * 31) % 256
+    return color
 
 
-def _slope(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
-    return (
-        (y * (1 + channel) + x * (3 - channel % 3) + turn * 40) // (4 + channel // 3) + _color(channel, turn) // 8 + 28
-    )
+def _slope(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
+    light = (y * (1 + channel) + x * (3 - channel % 3) + turn * 40) // (4 + channel // 3)
+    return light + _color(channel, turn) // 8 + 28
 
 
-def _disc(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _disc(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     inside = (y - 100 - 20 * turn) ** 2 + (x - 90 + 30 * turn) ** 2 < 60**2
     return np.where(inside, _color(channel, 3 + turn), 30 + _color(channel, 7 + turn) // 2)
 
 
-def _stripes(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _stripes(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     return np.where((x + 2 * y + turn * 9) % 48 < 20, _color(channel, 11 + turn), _color(channel, 2 + turn))
 
 
-def _board(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _board(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     field = (y // (36 + turn) + x // 43) % 3
     return _color(channel, 5 + turn) * (field == 0) + _color(channel, 9) * (field == 1) + 128 * (field == 2)
 
 
-def _noise(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _noise(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     mixed = (y * 40_503 + x * 30_011 + channel * 10_007 + turn * 6_007 + 1) * 69_069 % 2**31
     return (mixed ^ (mixed >> 13)) * 1_103 // 64 % 256
 
 
-def _rings(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _rings(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     apart = ((y - 140) ** 2 + (x - 70 - 40 * turn) ** 2) // 64
     return (apart * (3 + channel % 5) + _color(channel, 4)) % 256
 
 
-def _halves(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _halves(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     left = 3 * x + y < 400 + 50 * turn
     return np.where(left, _color(channel, 6 + turn) // 6, 255 - _color(channel, 8 + turn) // 6)
 
 
-def _hills(y: Whole, x: Whole, channel: Whole, turn: int) -> Whole:
+def _hills(y: Whole, x: Whole, channel: Whole, turn: int) -> Any:
     height = (255 - abs(2 * x - 200 - 30 * turn)) * (255 - abs(2 * y - 330)) // 255
     return abs(height) * (160 + _color(channel, 12) // 3) // 256 + _color(channel, 1) // 4
 

@@ -431,8 +431,8 @@ class Evaluation(Mapping[str, float]):
     def leaks(self) -> "Leaks | None":
         """Search for images that the model has learnt from, and measure without them: print the result.
 
-        Copies count too: resized, encoded again or mirrored. None where the images that were learnt from are not at
-        hand: after loading, or for an evaluation made by hand.
+        Copies count too: resized, encoded again or mirrored. None where the images that were learnt from are not known:
+        for an evaluation made by hand, or by a bundle that holds no traces of them.
         """
         if self._leaked is None:
             return None

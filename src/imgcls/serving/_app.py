@@ -22,7 +22,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = Mapping[bytes, bytes]
 _T = TypeVar("_T")
 
-BATCH_SIZE, QUEUE_SIZE, MAX_BYTES, TIMEOUT = 8, 32, 16 * 2**20, 30.0
+QUEUE_SIZE, MAX_BYTES, TIMEOUT = 32, 16 * 2**20, 30.0
+_BATCH_SIZE = 8  # small networks gain by half from 1 to 8, and nothing beyond; large ones neither gain nor lose
 _LOG = logging.getLogger("imgcls.serving")
 _ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 _DIGITS = 6  # of probabilities, behind the point
@@ -41,7 +42,7 @@ def create_app(
     model: Any,
     *,
     name: str = "model",
-    batch_size: int = BATCH_SIZE,
+    batch_size: Any = "auto",
     queue_size: int = QUEUE_SIZE,
     max_bytes: int = MAX_BYTES,
     timeout: float = TIMEOUT,
@@ -51,7 +52,8 @@ def create_app(
     Args:
         model: An `ImageClassifier`, an `ExportedModel`, or an `imgcls.inference.Predictor`.
         name: What answers call the model.
-        batch_size: The most images that go through the model at once, rounded down to a power of two.
+        batch_size: The most images that go through the model at once, rounded down to a power of two. "auto" is 8,
+            and 1 for a LiteRT file, which is made for one image at a time.
         queue_size: The most images that are accepted and not answered yet. Beyond them a request is answered 503 at
             once. It bounds how long an accepted one waits.
         max_bytes: The most bytes of a request's body. Pixels are bounded by the variable IMGCLS_MAX_PIXELS.
@@ -73,12 +75,14 @@ def create_app(
     """
     _checks.refuse(
         [
-            _checks.not_whole("batch_size", batch_size),
+            _checks.not_whole("batch_size", batch_size, names=("auto",)),
             _checks.not_whole("queue_size", queue_size),
             _checks.not_whole("max_bytes", max_bytes),
             _checks.not_positive("timeout", timeout),
         ]
     )
+    if batch_size == "auto":
+        batch_size = 1 if getattr(model, "format", None) == "litert" else _BATCH_SIZE
     return App(model, name, batch_size=batch_size, queue_size=queue_size, max_bytes=max_bytes, timeout=timeout)
 
 
@@ -137,7 +141,7 @@ class App:
         try:
             await self._batcher.warm(self._predictor.input_shape)
             self._state = "ready"
-        except Exception:
+        except Exception:  # noqa: BLE001 - a runtime may raise anything; /health tells, and the log says why
             self._state = "failed"
             _LOG.exception("the model failed on an empty image; nothing can be predicted")
 
@@ -158,20 +162,24 @@ class App:
 
     async def _answer(self, path: str, scope: Scope, receive: Receive) -> _Answer:
         try:
-            if path not in self._routes:
-                raise _refusals.no_such_path(path, self._routes)
-            methods, route = self._routes[path]
-            if scope["method"] not in methods:
-                raise _refusals.wrong_method(scope["method"], path, methods)
+            route = self._route(scope["method"], path)
             return await route(dict(scope["headers"]), receive)
-        except Refusal as refusal:
-            return _json(refusal.to_json(), refusal.status, **refusal.headers)
         except ClientLeft:
             raise
-        except Exception:
+        except Refusal as error:
+            refusal = error
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets words and the server goes on
             _LOG.exception("%s failed", path)
             refusal = _refusals.failed()
-            return _json(refusal.to_json(), refusal.status)
+        return _json(refusal.to_json(), refusal.status, **refusal.headers)
+
+    def _route(self, method: str, path: str) -> _Route:
+        if path not in self._routes:
+            raise _refusals.no_such_path(path, self._routes)
+        methods, route = self._routes[path]
+        if method not in methods:
+            raise _refusals.wrong_method(method, path, methods)
+        return route
 
     # --- routes --------------------------------------------------------------------------------------------------
 

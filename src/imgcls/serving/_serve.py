@@ -10,7 +10,7 @@ from typing import Any
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
-from imgcls.serving._app import BATCH_SIZE, MAX_BYTES, QUEUE_SIZE, TIMEOUT, create_app
+from imgcls.serving._app import MAX_BYTES, QUEUE_SIZE, TIMEOUT, create_app
 
 _BACKLOG = 2048
 
@@ -21,7 +21,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     name: str = "model",
-    batch_size: int = BATCH_SIZE,
+    batch_size: Any = "auto",
     queue_size: int = QUEUE_SIZE,
     max_bytes: int = MAX_BYTES,
     timeout: float = TIMEOUT,
@@ -86,8 +86,8 @@ def listening(host: str, port: int) -> socket.socket:
             return place
     except OSError as error:
         message = (
-            f"host={host!r}, port={port} cannot be listened at: {error.strerror or error}. Accepted: an address of this "
-            "machine and a free port. Give another port, 0 for any free one, or end the program that holds it."
+            f"host={host!r}, port={port} cannot be listened at: {error.strerror or error}. Accepted: an address of "
+            "this machine and a free port. Give another port, 0 for any free one, or end the program that holds it."
         )
         raise ConfigurationError(message) from error
 

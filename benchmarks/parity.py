@@ -1,0 +1,137 @@
+"""Export parity: every architecture in every format, beside the model it was made of.
+
+    python benchmarks/parity.py [--names small_cnn resnet50 ...] [--minutes 25] [--page docs/concepts/parity.md]
+
+Each network gets random weights; its normalisations get the statistics of 32 drawn pictures, and its head is scaled so
+that the answers to them differ. Then it is written in each format in float32, opened by that format's own runtime, and
+run on 32 other pictures. Networks of up to a thousand million multiply-adds run at the size they were designed for,
+others at a smaller one.
+
+Rows go into the page between its markers as they are measured; rows of other architectures stay. Without names, one of
+each family comes first, then the others, the smallest first, until the minutes are over.
+"""
+
+import argparse
+import gc
+import os
+import re
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+CLASSES = ("ant", "bee", "cat", "dog", "elk")
+PICTURES = 32
+SMALL = 96  # pixels
+MARKERS = "<!-- {}: begin -->", "<!-- {}: end -->"
+
+
+def lively(name: str, side: int) -> tuple[Any, np.ndarray]:
+    """Return a network whose answers differ from picture to picture, and pictures that it has not seen."""
+    import keras
+
+    from imgcls import architectures, images
+
+    pictures = images.drawn(2 * PICTURES, (side, side, 3))
+    seen = pictures[:PICTURES].astype(np.float32)
+    model = architectures.build(name, input_shape=(side, side, 3), num_classes=len(CLASSES))
+    layers = model._flatten_layers()  # noqa: SLF001 - Keras offers no public walk through nested models
+    statistics = [one for one in layers if isinstance(one, keras.layers.BatchNormalization)]
+    momenta = [one.momentum for one in statistics]
+    for one in statistics:
+        one.momentum = 0.0
+    model(seen, training=True)
+    for one, momentum in zip(statistics, momenta, strict=True):
+        one.momentum = momentum
+    features = np.asarray(architectures.cut(model)(seen, training=False))
+    kernel = np.random.default_rng(0).normal(size=(features.shape[1], len(CLASSES)))
+    scores = (features - features.mean(axis=0)) @ kernel
+    kernel *= 2 / scores.std()
+    model.get_layer("head").set_weights([kernel, -features.mean(axis=0) @ kernel])
+    return model, pictures[PICTURES:]
+
+
+def row(name: str) -> dict[str, list[str]]:
+    """Return the cells of an architecture in each table."""
+    from imgcls import architectures
+    from imgcls.export import Facts, _formats, _measure
+    from imgcls.export._source import Source, Wanted
+
+    known = architectures.describe(name)
+    designed = known.image_size or 32
+    side = designed if known.multiply_adds <= 1e9 else max(SMALL, known.least_size)
+    model, pictures = lively(name, side)
+    source = Source.of(model, Facts(name, CLASSES, (side, side, 3), model.count_params()))
+    expected = source.run(pictures)
+    agreement, ways, megabytes = [f"`{name}`", str(side)], {"original": source.run}, 0.0
+    with TemporaryDirectory() as folder:
+        for form in _formats.rows():
+            path = Path(folder) / f"model{form.ending}"
+            form.write(source, path, Wanted())
+            run = ways[form.name] = form.read(path)[1]
+            found = _measure.compare(expected, run(pictures), None, multi_label=False, tie=0.0)
+            differs = "" if found.agreement == 1 else f" ({found.agreement:.0%})"
+            agreement.append(f"{found.largest_difference:.0e}{differs}")
+            if form.name == "onnx":
+                megabytes = path.stat().st_size / 1e6
+            print(f"  {form.name}: {agreement[-1]}", flush=True)
+        milliseconds, _ = _measure.medians(ways, pictures[:1])
+    times = [f"{milliseconds[way]:.3g}" for way in ways]
+    return {"agreement": agreement, "time": [f"`{name}`", str(side), f"{megabytes:.1f}", *times]}
+
+
+def put(page: Path, table: str, cells: list[str], order: tuple[str, ...]) -> None:
+    """Put a row into a table of the page, in the order of the architectures."""
+    begin, end = (marker.format(table) for marker in MARKERS)
+    text = page.read_text(encoding="utf-8")
+    inside = text.split(begin)[1].split(end)[0]
+    head = inside.strip().splitlines()[:2]
+    rows = dict(re.findall(r"^(?=\| `(\w+)` )(.+)$", inside, re.MULTILINE)) | {
+        cells[0].strip("`"): f"| {' | '.join(cells)} |"
+    }
+    lines = [*head, *(rows[name] for name in order if name in rows)]
+    page.write_text(text.replace(inside, "\n" + "\n".join(lines) + "\n"), encoding="utf-8")
+
+
+def in_turn() -> list[str]:
+    """Return all names: the smallest of each family first, then the others, by size."""
+    from imgcls import architectures
+
+    rows = sorted(map(architectures.describe, architectures.names()), key=lambda one: one.parameters)
+    families: dict[str, str] = {}
+    for one in rows:
+        families.setdefault(one.summary if one.builder is None else one.summary.split("(")[1], one.name)
+    first = list(families.values())
+    return first + [one.name for one in rows if one.name not in first]
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="*", default=None)
+    parser.add_argument("--minutes", type=float, default=25.0)
+    parser.add_argument("--page", type=Path, default=Path(__file__).resolve().parents[1] / "docs/concepts/parity.md")
+    arguments = parser.parse_args()
+    import keras
+
+    from imgcls import architectures
+
+    end = time.monotonic() + 60 * arguments.minutes
+    for name in arguments.names or in_turn():
+        if time.monotonic() > end:
+            break
+        began = time.monotonic()
+        print(name, flush=True)
+        for table, cells in row(name).items():
+            put(arguments.page, table, cells, architectures.names())
+        print(f"  {time.monotonic() - began:.0f} s", flush=True)
+        keras.backend.clear_session()
+        gc.collect()
+
+
+if __name__ == "__main__":
+    main()

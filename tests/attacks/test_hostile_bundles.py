@@ -1,0 +1,214 @@
+"""Hostile bundles: refused with BundleError, under a limit of memory and a hook on whatever a process can do.
+
+A child process loads a good bundle a few times, so that TensorFlow has started and every import is done. Then its memory
+is limited to what it has and `ROOM` more, and from there on, while `ImageClassifier.load` runs, an audit hook lets
+nothing through but three events: `id()`, a guarded attribute, and opening the one file for reading. Whatever else
+happens — an import, `exec`, `compile`, a socket, a process, another file, a pickle, a folder — is counted and fails.
+
+What loads is counted apart: a bit that is flipped in a weight, or in the text of a reason, and sealed again with right
+hashes, is another good bundle. It must then be a classifier that answers.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "attacks")]
+
+import forging  # noqa: E402 - found by the line above, in the child too
+import hostile  # noqa: E402 - the same
+
+GOOD = max(forging.CORPUS.glob("*.imgcls"))
+HARMLESS = frozenset({"builtins.id", "object.__getattr__"})  # of a good load, beside opening its file
+ROOM = 400 * 2**20  # bytes of memory beside those that a good load has taken
+SECONDS = 5.0  # for one bundle
+
+
+class Watch:
+    """An audit hook that can be switched on. It refuses what it does not know, and keeps count."""
+
+    def __init__(self, allowed):
+        self.on, self.tripped, self._allowed = False, [], os.fspath(allowed)
+        sys.addaudithook(self)
+
+    def __call__(self, event, arguments):
+        if not self.on or event in HARMLESS:
+            return
+        if (
+            event == "open"
+            and arguments[0] == self._allowed
+            and not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        ):
+            return
+        self.on = False  # whoever words the next line may need more
+        self.tripped.append(f"{event} {str(arguments)[:200]}")
+        self.on = True
+        message = f"the audit hook refuses {event}"
+        raise PermissionError(message)
+
+
+def bundles_of(kind, good, count):
+    """Give pairs of a name and hostile bytes."""
+    if kind == "named":
+        yield from ((name, make(good)) for name, make in hostile.HOSTILE.items())
+    elif kind == "truncated":
+        cut = hostile.truncated(good, count, resealed=True)
+        yield from ((f"cut {index}", data) for index, data in enumerate(cut))
+    else:
+        flips = hostile.flipped(good, count, seed=count, resealed=kind == "resealed")
+        yield from ((f"flip {index}", data) for index, data in enumerate(flips))
+
+
+def attack(kind, count):
+    """Load hostile bundles; the child's whole work. What is printed last is its report."""
+    import resource
+
+    import numpy as np
+
+    from imgcls import BundleError, ImageClassifier
+
+    path, good = Path("mutant.imgcls"), GOOD.read_bytes()
+    report = {"refused": 0, "loaded": [], "wrong": [], "slowest": 0.0}
+    path.write_bytes(good)
+    for _ in range(3):
+        loaded = ImageClassifier.load(path)
+        assert loaded.verify()
+    watch = Watch(path)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (taken + ROOM, taken + ROOM))
+    cases = bundles_of(kind, good, count)
+    for name, data in [("the good one", good), *cases] if kind == "named" else cases:
+        path.write_bytes(data)
+        start = time.perf_counter()
+        loaded = None
+        try:
+            watch.on = True
+            loaded = ImageClassifier.load(path)
+        except BundleError as error:
+            report["refused"] += 1
+            if "Traceback" in str(error) or not str(error).strip().endswith((".", ")")):
+                report["wrong"].append(f"{name}: {error}")
+        except BaseException as error:  # noqa: BLE001 - whatever comes is a finding
+            report["wrong"].append(f"{name}: {type(error).__name__}: {error}")
+        finally:
+            watch.on = False
+        report["slowest"] = max(report["slowest"], time.perf_counter() - start)
+        if loaded is not None:
+            report["loaded"].append(name)
+            answers = loaded.predict_proba(loaded._kept.golden.images)
+            if answers.shape != (len(loaded._kept.golden.images), 10) or answers.dtype != np.float32:
+                report["wrong"].append(f"{name}: loaded, and does not answer")
+    report["tripped"] = watch.tripped
+    sys.stdout.write(json.dumps(report))
+
+
+def in_a_child(tmp_path, kind, count=0):
+    pytest.importorskip("resource")
+    done = subprocess.run(
+        [sys.executable, __file__, kind, str(count)],
+        cwd=tmp_path,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=600 + count,
+        check=False,
+    )
+    kept = f"the last one is {tmp_path / 'mutant.imgcls'}"
+    assert done.returncode == 0, f"{kept}\n{done.stderr[-3000:].decode(errors='replace')}"
+    report = json.loads(done.stdout)
+    assert report["wrong"] == []
+    assert report["tripped"] == []
+    assert report["slowest"] < SECONDS
+    return report
+
+
+def test_there_are_many_kinds():
+    assert len(hostile.HOSTILE) > 200
+    assert len({name.rstrip("0123456789_") for name in hostile.HOSTILE}) >= 40
+
+
+def test_every_hostile_bundle_is_refused(tmp_path):
+    report = in_a_child(tmp_path, "named")
+    assert report["loaded"] == ["the good one"]
+    assert report["refused"] == len(hostile.HOSTILE)
+
+
+def test_bits_flipped_and_sealed_again(tmp_path):
+    report = in_a_child(tmp_path, "resealed", 150)
+    assert report["refused"] > 75
+    assert report["loaded"]
+
+
+@pytest.mark.slow
+def test_truncated_at_every_64th_byte(tmp_path):
+    report = in_a_child(tmp_path, "truncated", 64)
+    assert report["loaded"] == []
+    assert report["refused"] > 2 * GOOD.stat().st_size / 64
+
+
+@pytest.mark.slow
+def test_thousands_of_flipped_bits(tmp_path):
+    report = in_a_child(tmp_path, "raw", 5000)
+    assert report["loaded"] == []
+    assert report["refused"] == 5000
+
+
+@pytest.mark.slow
+def test_thousands_of_bits_flipped_and_sealed_again(tmp_path):
+    report = in_a_child(tmp_path, "resealed", 5000)
+    assert report["refused"] > 2500
+    assert len(report["loaded"]) > 100
+
+
+def test_the_hook_sees_what_it_should(tmp_path):
+    """The watch itself is tested: each of these is refused while it is on, and counted."""
+    code = """
+import os, socket, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+from test_hostile_bundles import Watch
+watch, caught = Watch("only"), 0
+open("only", "w").close()
+deeds = [lambda: exec("1"), lambda: compile("1", "", "eval"), lambda: __import__("wave"), lambda: open("/etc/passwd"),
+         lambda: socket.socket(), lambda: subprocess.Popen(["true"]), lambda: open("only", "w"), lambda: os.listdir("."),
+         lambda: os.system("true"), lambda: os.remove("only")]
+for deed in deeds:
+    watch.on = True
+    try:
+        deed()
+    except PermissionError:
+        caught += 1
+    watch.on = False
+watch.on = True
+open("only").close()
+watch.on = False
+assert caught == len(watch.tripped) == len(deeds), watch.tripped
+"""
+    subprocess.run([sys.executable, "-c", code, Path(__file__).parent], cwd=tmp_path, check=True)
+
+
+# --- what is no file -------------------------------------------------------------------------------------------------
+
+
+def test_special_files_and_holes_are_refused(tmp_path, monkeypatch):
+    from imgcls import BundleError, bundle
+
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("nowhere").symlink_to("gone")
+    Path("circle").symlink_to("circle")
+    Path("zero").symlink_to("/dev/zero")
+    with open("hole", "wb") as file:  # noqa: PTH123 - 5 GiB that take no disk
+        file.write(GOOD.read_bytes()[:100])
+        file.truncate(5 * 2**30)
+    for name in ("pipe", "nowhere", "circle", "zero", "hole", "/dev/zero", "."):
+        with pytest.raises(BundleError):
+            bundle.load(name)
+
+
+if __name__ == "__main__":
+    attack(sys.argv[1], int(sys.argv[2]))
