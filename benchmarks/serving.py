@@ -13,7 +13,7 @@ to the server; its share of the processor is printed. Each round asks, in this o
    answered, as wrk2 does. Latency counts from the moment at which a request was due.
 5. 80 %, random: the same, but at random moments (Poisson), as strangers come. Requests then wait for each other in any
    server with one queue, however good it is: at 80 % of what a server of constant speed can do, one in a hundred waits
-   for some nine others (the queue M/D/1).
+   for ten others (the queue M/D/1).
 6. 300 %: random moments at three times the capacity. How soon is a refusal there, is every accepted request answered?
 7. after: one request after the other again.
 

@@ -84,6 +84,8 @@ def named(**changes):
     return arrays | {name.replace("__", "/"): array for name, array in changes.items()}
 
 
+GOLDEN = {name: array for name, array in named().items() if name.startswith("golden/")}
+
 # --- layers --------------------------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,18 @@ def test_the_hash_follows_from_the_contents_alone():
     assert Traces.of(Dataset.from_arrays(images[:4])).sha256 != expected
 
 
+def test_the_short_way_for_small_arrays_finds_what_a_scan_finds(monkeypatch):
+    images = [*np.random.default_rng(0).integers(0, 256, (50, 20, 30), dtype=np.uint8), np.zeros((5, 5), np.float32)]
+    dataset = Dataset([*images, images[3]])
+    short = Traces.of(dataset)
+    monkeypatch.setattr(module, "_is_small_array", lambda _: False)
+    long = Traces.of(dataset)
+    assert short.images == long.images == 52
+    for name in ("contents", "pixels", "hashes", "mosaics"):
+        np.testing.assert_array_equal(getattr(short, name), getattr(long, name))
+    assert short.contents.shape == (50, 16)
+
+
 def test_a_mosaic_is_the_mean_of_its_cells(traces):
     picture = np.asarray(textured(0).resize((96, 96), Image.Resampling.BOX), float)
     cells = picture.reshape(4, 24, 4, 24, 3).mean(axis=(1, 3))

@@ -288,21 +288,22 @@ def test_accepted_requests_are_answered_before_the_end():
 
 
 def test_a_place_that_is_taken_is_said_in_words():
-    from imgcls import ConfigurationError, serving
+    from imgcls import ConfigurationError
+    from imgcls.serving._serve import listening
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError) as refused:
-            serving.listening("127.0.0.1", port)
+            listening("127.0.0.1", port)
     assert str(refused.value) == (
         f"host='127.0.0.1', port={port} cannot be listened at: Address already in use. Accepted: an address of this "
         "machine and a free port. Give another port, 0 for any free one, or end the program that holds it."
     )
     for host in ("no such host", "203.0.113.1"):
         with pytest.raises(ConfigurationError, match=f"^host='{host}', port=0 cannot be listened at: "):
-            serving.listening(host, 0)
+            listening(host, 0)
     with pytest.raises(ConfigurationError, match=r"^port=70000 is not accepted\. Accepted: a whole number from 0"):
-        serving.listening("127.0.0.1", 70_000)
+        listening("127.0.0.1", 70_000)
 
 
 @pytest.mark.parametrize(

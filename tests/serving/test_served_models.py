@@ -7,39 +7,42 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import tomllib
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from PIL import Image
 from process import Server
 
 from imgcls import Dataset, ImageClassifier
 from imgcls.images import write_png
 
-# What deploy/Dockerfile leaves out, and what those would bring along.
-ABSENT = (
-    *("tensorflow", "keras", "sklearn", "scipy", "matplotlib", "seaborn", "pandas", "threadpoolctl", "safetensors"),
-    *("h5py", "onnx", "tf2onnx", "datasets", "torch"),
-)
-WITHOUT = f"""
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = [
+    line for line in (ROOT / "deploy" / "requirements.txt").read_text().splitlines() if not line.startswith("#")
+]
+WITHOUT = """
 import sys
+absent = set(sys.argv.pop(1).split())
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {ABSENT!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
-sys.argv = ["imgcls", *sys.argv[1:]]
 from imgcls.cli import main
 main()
 """
+RUNTIMES = {"onnx": "onnxruntime", "tflite": "ai-edge-litert"}
 FORMATS = [
     pytest.param(
         ending,
-        marks=pytest.mark.skipif(importlib.util.find_spec(module) is None, reason=f"needs {module}"),
+        marks=pytest.mark.skipif(importlib.util.find_spec(name.replace("-", "_")) is None, reason=f"needs {name}"),
     )
-    for ending, module in (("onnx", "onnxruntime"), ("tflite", "ai_edge_litert"))
+    for ending, name in RUNTIMES.items()
 ]
 COMMAND = ("-m", "imgcls", "serve", "--port", "0")
 
@@ -84,6 +87,26 @@ def ask(server, path, data):
     return server.ask("POST", path, data, content_type="image/png")
 
 
+def absent(runtime):
+    """Return the modules of all that is installed here and is not where deploy/requirements.txt is."""
+    present, rest = {"imgcls"}, [*REQUIREMENTS, runtime]
+    while rest:
+        requirement = Requirement(rest.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in present and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            present.add(name)
+            rest += requires(name) or ()
+    modules = packages_distributions().items()
+    return {module for module, names in modules if not {canonicalize_name(name) for name in names} & present}
+
+
+def test_what_is_deployed_is_a_part_of_what_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {*project["dependencies"], *project["optional-dependencies"]["serve"]}
+    assert set(REQUIREMENTS) <= declared
+    assert set(project["optional-dependencies"]["serve"]) <= set(REQUIREMENTS)
+
+
 def check_answers(server, classifier, files, tolerance):
     for file in files:
         told, said = ask(server, "/predict", file).told, classifier.predict(file)
@@ -96,7 +119,9 @@ def check_answers(server, classifier, files, tolerance):
 def test_an_exported_file_answers_as_the_classifier_and_needs_none_of_its_libraries(
     ending, exported, classifier, files
 ):
-    with Server("-c", WITHOUT, *COMMAND[2:], exported(ending)) as server:
+    missing = absent(RUNTIMES[ending])
+    assert {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "pandas", "safetensors"} <= missing
+    with Server("-c", WITHOUT, " ".join(missing), *COMMAND[2:], exported(ending)) as server:
         assert server.name == f"digits.{ending}"
         check_answers(server, classifier, files, 1e-3)
         assert ask(server, "/explain", files[0]).status == 404
@@ -106,6 +131,7 @@ def test_an_exported_file_answers_as_the_classifier_and_needs_none_of_its_librar
             assert "/tensorflow/" not in maps.read_text()
 
 
+@pytest.mark.slow  # TensorFlow takes seconds to start
 def test_a_bundle_answers_and_explains(classifier, files, tmp_path):
     bundle = classifier.save(tmp_path / "digits.imgcls")
     with Server(*COMMAND, bundle) as server:
@@ -187,29 +213,26 @@ def test_a_taken_port_and_ctrl_c_on_the_command_line(exported):
         assert server.ended() == (130, "")
 
 
-@pytest.mark.slow  # a clock: it is repeated until the machine is quiet enough
+@pytest.mark.slow  # several starts, each with compiled modules, as pip leaves them
 @pytest.mark.parametrize("ending", FORMATS)
 def test_the_first_answer_comes_within_a_second_of_the_start(ending, exported, files, tmp_path):
-    """With compiled modules, as pip leaves them."""
+    """A second of the processor: by the clock it is as much on an idle machine, and any number on a busy one."""
     path = exported(ending)
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     import serving as benchmark
 
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(tmp_path)
     seconds = []
-    for _ in range(12):
+    for _ in range(6):  # the first compiles
         port = benchmark.free_port()
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, *COMMAND[:3], "--port", str(port), path], env=environment, stderr=subprocess.DEVNULL
-        )
+        command = [sys.executable, *COMMAND[:3], "--port", str(port), path]
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         try:
             asyncio.run(benchmark.first_answer(port, files[0]))
-            seconds.append(time.perf_counter() - start)
         finally:
             process.kill()
+            used = os.wait4(process.pid, 0)[2]
             process.wait()
-        if min(seconds) <= 1:
-            return
+        seconds.append(used.ru_utime + used.ru_stime)
     assert min(seconds) <= 1, seconds

@@ -75,7 +75,8 @@ def save(
     numbered = {_arrays.number(index): weight for index, weight in enumerate(weights)}
     try:
         text = _json.write(plain)
-        _check(_json.read(text), list(weights), named)
+        _check_description(_json.read(text))
+        _arrays.check(plain, list(weights), named)
         _check_beside(plain, beside)
         members: dict[str, _archive.Pieces] = {_DESCRIPTION: [text]}
         members |= {_BESIDE[name]: [_beside(name, value)] for name, value in beside.items()}
@@ -122,8 +123,9 @@ def load(path: str | Path) -> Contents:
         members = _archive.members(data)
         _check_manifest(members, path)
         description = _json.read(members[_DESCRIPTION])
+        _check_description(description)
         weights, named = _arrays.divide(_tensors.read(members[_WEIGHTS]))
-        _check(description, weights, named)
+        _arrays.check(description, weights, named)
         beside = {name: _unpacked(name, members[member]) for name, member in _BESIDE.items() if member in members}
         _check_beside(description, beside)
     except _FAULTS as error:
@@ -144,12 +146,11 @@ def check_config(config: Mapping[str, Any]) -> None:
     _unpacked("keras", memoryview(_json.write(dict(config))))
 
 
-def _check(description: dict[str, Any], weights: list[NDArray[Any]], named: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse what does not agree with the schema, with itself, or with the arrays."""
+def _check_description(description: dict[str, Any]) -> None:
+    """Refuse what does not agree with the schema, or with itself."""
     problem = _schema.description().problem(description) or _contradiction(description)
     if problem is not None:
         raise ValueError(problem)
-    _arrays.check(description, weights, named)
 
 
 def _check_beside(description: Mapping[str, Any], beside: Mapping[str, Any]) -> None:

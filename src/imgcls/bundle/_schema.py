@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any, final
 
@@ -70,11 +70,10 @@ class Validator:
 
     def _problem(self, value: Any, schema: Schema, place: str) -> str | None:
         schema = self._resolved(schema)
-        if "anyOf" in schema:
+        if "anyOf" in schema and None not in map(partial(self._problem, value, place=place), schema["anyOf"]):
             meant = [one for one in schema["anyOf"] if _fits(value, self._resolved(one))]
-            problems = [self._problem(value, one, place) for one in meant]
-            if None not in problems:  # where one alternative alone is of this kind, it knows best what is wrong
-                return problems[0] if len(problems) == 1 else self._refusal(value, schema, place)
+            # Where one alternative alone is of this kind, it knows best what is wrong.
+            return self._problem(value, meant[0], place) if len(meant) == 1 else self._refusal(value, schema, place)
         if not _fits(value, schema):
             return self._refusal(value, schema, place)
         if isinstance(value, list):

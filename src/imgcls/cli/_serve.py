@@ -30,7 +30,7 @@ def serve(
 
     Example: imgcls serve flowers.onnx --port 8080
     """
-    from imgcls import serving
+    from imgcls.serving._serve import listening, run
 
     check_openable(model)
     limits: dict[str, Any] = {
@@ -39,8 +39,8 @@ def serve(
         "max_bytes": max_bytes,
         "timeout": timeout,
     }
-    with serving.listening(host, port) as place:
+    with listening(host, port) as place:
         try:
-            serving.run(opened(model, trust=trust), place, name=model.name, **limits)
+            run(opened(model, trust=trust), place, name=model.name, **limits)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, final, get_origin
 
@@ -91,11 +91,11 @@ class Certificate:
     milliseconds: dict[str, float]
     runs: int
     verdict: str
-    golden: Golden
+    golden: Golden = field(repr=False)
 
     def to_json(self) -> str:
         """Return it as JSON, with the golden images in it."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
         parts = {"facts": json.loads(self.facts.to_json()), "golden": _packed(self.golden)}
         return json.dumps({"certificate": VERSION, **plain, **parts}, ensure_ascii=False, allow_nan=False, indent=1)
 
@@ -118,7 +118,7 @@ class Certificate:
         if value.pop("certificate", None) != VERSION:
             message = f"it is no certificate of version {VERSION}"
             raise ValueError(message)
-        names = {field.name for field in fields(cls)}
+        names = {one.name for one in fields(cls)}
         if set(value) != names:
             message = f"its parts are not {', '.join(sorted(names))}"
             raise ValueError(message)
@@ -201,7 +201,7 @@ def _unpacked(value: dict[str, Any], facts: Facts) -> Golden:
 
 def _check(made: Certificate) -> None:
     """Refuse parts of another kind than is written."""
-    kinds = {field.name: dict if get_origin(field.type) is dict else field.type for field in fields(made)}
+    kinds = {one.name: dict if get_origin(one.type) is dict else one.type for one in fields(made)}
     found = {name: getattr(made, name) for name in kinds}
     found |= {f"{name}[{key!r}]": one for name in _LISTED for key, one in dict(found[name]).items()}
     kinds |= {name: _LISTED[name.split("[")[0]] for name in found if "[" in name}

@@ -77,10 +77,11 @@ def export(
             codes `(N,)` or an indicator `(N, K)`, or None. They are not kept.
         representative: Images `uint8 (n, H, W, C)` by which "int8" sets its ranges, some hundred, of all classes; see
             `stratified`.
-        quantize: None for float32; "float16" halves the file; "int8" makes it a quarter, and quicker on most machines.
+        quantize: None for float32; "float16" halves the file; "int8" makes it a quarter, and quicker on many phones.
             LiteRT only.
         any_size: Whether the file takes images of any size and resizes them itself, antialiased.
-        force: Keep a quantised file that is less accurate than is accepted, or slower. The certificate says so.
+        force: Keep a quantised file that is less accurate than is accepted, or slower; or one whose resize changes more
+            than is accepted. The certificate says so. A float32 file that answers otherwise is never kept.
 
     Returns:
         The certificate.
@@ -160,7 +161,8 @@ def _unwanted(row: Format, wanted: Wanted) -> list[str | None]:
         else None,
         "quantize='int8' sets its ranges by images, and there are none. Give some hundred, of all classes: "
         "representative=... ."
-        if wanted.quantize == "int8" and (wanted.representative is None or not len(wanted.representative))
+        if wanted.quantize == "int8" in row.quantizations
+        and (wanted.representative is None or not len(wanted.representative))
         else None,
     ]
 
@@ -210,9 +212,12 @@ def _certified(
         row.write(source, other, Wanted())
         ways["float32"] = row.read(other)[1]
     milliseconds, runs = _measure.medians(ways, golden[0][:1])
-    problems = _problems(comparison, limits, resized, milliseconds)
-    if problems and not (force and wanted.quantize):
-        message = f"the export as {row.title} is refused: {'; '.join(problems)}. {_advice(wanted)}"
+    apart = _apart(comparison, limits)
+    drawbacks = _drawbacks(resized, milliseconds) + (apart if wanted.quantize else [])
+    faults = [] if wanted.quantize else apart
+    if faults or (drawbacks and not force):
+        words = "; ".join(faults + drawbacks)
+        message = f"the export as {row.title} is refused: {words}. Nothing was written. {_advice(faults, wanted)}"
         raise ExportError(message)
     files = row.files(made)
     return Certificate(
@@ -227,46 +232,49 @@ def _certified(
         resize_difference=resized,
         milliseconds=milliseconds,
         runs=runs,
-        verdict="; ".join(["forced: " * bool(problems) + (problems[0] if problems else "passed"), *problems[1:]]),
+        verdict=f"forced: {'; '.join(drawbacks)}" if drawbacks else "passed",
         golden=Golden(golden[0], golden[1].astype(np.float32), given),
         **comparison._asdict(),
     )
 
 
-def _problems(
-    comparison: _measure.Comparison, limits: _Limits, resized: float | None, milliseconds: dict[str, float]
-) -> list[str]:
-    """Word why an export is not as good as its original."""
+def _apart(comparison: _measure.Comparison, limits: _Limits) -> list[str]:
+    """Word where an export answers otherwise than its original."""
     found = []
-    if comparison.accuracy_before is not None and comparison.accuracy_after is not None:
-        lost = comparison.accuracy_before - comparison.accuracy_after
-        words = f"its accuracy is {comparison.accuracy_after:.4f}, and the original's {comparison.accuracy_before:.4f}"
+    same = f"it gives the same answer for {comparison.agreement:.2%} of {comparison.images:,} images"
+    if not limits.lost:
+        lost, words = 1 - comparison.agreement, same
+    elif comparison.accuracy_before is None or comparison.accuracy_after is None:
+        lost, words = 1 - comparison.agreement, f"{same}, and {1 - limits.lost:.0%} is accepted"
     else:
-        lost = 1 - comparison.agreement
-        words = f"it gives the same answer for {comparison.agreement:.2%} of {comparison.images:,} images"
-    if lost > limits.lost + 1e-9:
-        found.append(f"{words}; {limits.lost:g} less is accepted")
-    elif not limits.lost and comparison.agreement < 1:
-        found.append(f"it gives the same answer for {comparison.agreement:.2%} of {comparison.images:,} images alone")
-    if limits.difference is not None and not comparison.largest_difference <= limits.difference:
-        found.append(
-            f"a probability differs by {comparison.largest_difference:.1e}, and {limits.difference:.1e} is accepted"
-        )
-    if resized is not None and not resized <= _RESIZED:
-        found.append(f"images that it resizes itself change a probability by {resized:.1e}, and {_RESIZED} is accepted")
-    if "float32" in milliseconds and milliseconds["export"] > _SLOWER * milliseconds["float32"]:
-        found.append(
-            f"one image takes {milliseconds['export']:.3g} ms, and {milliseconds['float32']:.3g} ms in float32, on this "
-            "machine"
-        )
+        lost = comparison.accuracy_before - comparison.accuracy_after
+        figures = f"{comparison.accuracy_after:.4f}, and the original's {comparison.accuracy_before:.4f}"
+        words = f"its accuracy is {figures}; {limits.lost:g} less is accepted"
+    if lost > limits.lost + 1e-9:  # a rounding error more
+        found.append(words)
+    largest = comparison.largest_difference
+    if limits.difference is not None and not largest <= limits.difference:
+        found.append(f"a probability differs by {largest:.1e}, and {limits.difference:.1e} is accepted")
     return found
 
 
-def _advice(wanted: Wanted) -> str:
-    if wanted.quantize:
-        other = "quantize='float16'" if wanted.quantize == "int8" else "quantize=None"
-        return f"Nothing was written. Export with {other}, or keep it with force=True."
-    return "Nothing was written. Another format may do; please report it, for this is a fault."
+def _drawbacks(resized: float | None, milliseconds: dict[str, float]) -> list[str]:
+    """Word what an export does less well than was to be hoped."""
+    found = []
+    if resized is not None and not resized <= _RESIZED:
+        found.append(f"images that it resizes itself change a probability by {resized:.1e}, and {_RESIZED} is accepted")
+    if "float32" in milliseconds and milliseconds["export"] > _SLOWER * milliseconds["float32"]:
+        taken = f"{milliseconds['export']:.3g} ms, and {milliseconds['float32']:.3g} ms in float32"
+        found.append(f"one image takes {taken}, on this machine")
+    return found
+
+
+def _advice(faults: list[str], wanted: Wanted) -> str:
+    """Word what to do next."""
+    if faults:
+        return "Another format may do; please report it, for this is a fault."
+    other = {"int8": "with quantize='float16'", "float16": "with quantize=None", None: "without any_size"}
+    return f"Export {other[wanted.quantize]}, or keep it with force=True."
 
 
 def _resize_difference(run: Run, source: Source) -> float:

@@ -145,15 +145,15 @@ def _row_of(path: Path) -> Format:
         message = f"{str(path)!r} is a folder, and no SavedModel. Accepted: what ImageClassifier.export wrote."
         raise ExportError(message)
     try:
-        return _formats.by_ending(path)
+        return _formats.by_name("saved_model", path) if path.is_dir() else _formats.by_ending(path)
     except ConfigurationError as error:
         raise ExportError(str(error)) from error
 
 
 def _missing_certificate(path: Path) -> str:
     return (
-        f"{str(path)!r} has no certificate: {str(certificate_path(path))!r} is missing. Copy it from where the model was "
-        "exported, or export again."
+        f"{str(path)!r} has no certificate: {str(certificate_path(path))!r} is missing. Copy it from where the model "
+        "was exported, or export again."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from imgcls import _checks
 from imgcls._runtimes import Run
-from imgcls.errors import ExportError
+from imgcls.errors import ConfigurationError, ExportError
 from imgcls.export import _keras, _litert, _onnx, _openvino, _saved_model
 from imgcls.export._facts import Facts
 from imgcls.export._source import Source, Wanted
@@ -129,7 +129,8 @@ def by_name(name: Any, path: Path) -> Format:
         return by_ending(path)
     _checks.refuse([_checks.unknown_name("format", name, FORMATS)])
     row = _TABLE[name]
-    wrong = path.suffix.lower() != row.ending if row.ending else path.suffix.lower() in _ENDINGS
+    ending = path.suffix.lower()
+    wrong = ending != row.ending and (bool(row.ending) or ending in _ENDINGS)
     _checks.refuse(
         [
             f"{str(path)!r} does not go with format={name!r}. "
@@ -142,22 +143,19 @@ def by_name(name: Any, path: Path) -> Format:
 
 
 def by_ending(path: Path) -> Format:
-    """Return the row of the format that a path's ending says; a folder is a SavedModel.
+    """Return the row of the format that a path's ending says; without one, it is a folder: a SavedModel.
 
     Raises:
         ConfigurationError: The ending is of none.
     """
-    row = _ENDINGS.get("" if path.is_dir() else path.suffix.lower())
-    endings = ", ".join(f"{row.ending} ({row.name})" for row in _ROWS if row.ending)
-    _checks.refuse(
-        [
+    row = _ENDINGS.get(path.suffix.lower())
+    if row is None:
+        endings = ", ".join(f"{one.ending} ({one.name})" for one in _ROWS if one.ending)
+        message = (
             f"what {str(path)!r} ends with is of no format that imgcls exports. Accepted: {endings}, or a folder "
             "(saved_model)."
-            if row is None
-            else None
-        ]
-    )
-    assert row is not None  # noqa: S101 - refused above
+        )
+        raise ConfigurationError(message)
     return row
 
 

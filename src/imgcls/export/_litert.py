@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
 
 def read(path: Path) -> tuple[Facts, Run]:
     """Open a file."""
-    run = _run(path.read_bytes())
+    run = _Runner(path.read_bytes())
     return member(path), run
 
 
@@ -51,35 +51,35 @@ def _one_by_one(images: Any) -> Iterator[dict[str, NDArray[np.uint8]]]:
     return ({"images": image[None]} for image in images)
 
 
-def _run(model: bytes) -> Run:
-    from ai_edge_litert.interpreter import Interpreter
+@final
+class _Runner:
+    """Runs a `.tflite` model on any number of images, for any number of threads, one after the other."""
 
-    interpreter = Interpreter(model_content=model, num_threads=os.cpu_count() or 1)
-    (takes,), (gives,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.allocate_tensors()
-    lock = threading.Lock()  # one interpreter serves one thread at a time, and takes all cores
-    state = {"count": 1, "batches": True}
+    def __init__(self, model: bytes) -> None:
+        from ai_edge_litert.interpreter import Interpreter
 
-    def resize(count: int) -> None:
-        if count != state["count"]:
-            interpreter.resize_tensor_input(takes["index"], (count, *takes["shape"][1:]))
-            interpreter.allocate_tensors()
-            state["count"] = count
+        self._interpreter = Interpreter(model_content=model, num_threads=os.cpu_count() or 1)
+        (self._takes,), (self._gives,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        self._count = 0  # images that memory is laid out for
+        self._in_batches = True
+        self._lock = threading.Lock()
 
-    def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        interpreter.set_tensor(takes["index"], np.ascontiguousarray(images))
-        interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(gives["index"]))
-
-    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with lock:
-            if state["batches"]:
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities `float32 (n, K)` of images `uint8 (n, H, W, C)`."""
+        with self._lock:
+            if self._in_batches:
                 try:
-                    resize(len(images))
-                    return forward(images)
+                    return self._forward(images)
                 except RuntimeError:  # of a layer in which a shape is written down, such as Reshape
-                    state["batches"] = False
-            resize(1)
-            return np.concatenate([forward(image[None]) for image in images])
+                    self._in_batches = False
+            return np.concatenate([self._forward(image[None]) for image in images])
 
-    return run
+    def _forward(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(images) != self._count:
+            self._count = 0
+            self._interpreter.resize_tensor_input(self._takes["index"], (len(images), *self._takes["shape"][1:]))
+            self._interpreter.allocate_tensors()
+            self._count = len(images)
+        self._interpreter.set_tensor(self._takes["index"], np.ascontiguousarray(images))
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._gives["index"]))

@@ -1,0 +1,71 @@
+"""Networks that converters are known to trip over."""
+
+import keras
+import numpy as np
+import pytest
+from by_hand import Made, lively, run_by_hand
+from keras import layers
+
+from imgcls.export import FORMATS, ExportedModel, Facts
+
+ENDINGS = {"saved_model": "", "onnx": ".onnx", "litert": ".tflite", "openvino": ".xml", "keras": ".keras"}
+
+
+def assert_exports(made, path):
+    certificate = made.to(path, measured=(made.pixels[8:], None))
+    assert (certificate.verdict, certificate.agreement) == ("passed", 1.0)
+    np.testing.assert_allclose(run_by_hand(path, made.pixels), made.truth, rtol=0, atol=1e-3)
+    assert ExportedModel.open(path, trust=True).verify()
+
+
+@pytest.fixture(scope="module")
+def efficient_net():
+    made = lively("efficientnet_b0", side=64)
+    assert made.truth.max(axis=0).min() > 0.5  # each class is somewhere the likeliest
+    return made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_efficient_net_goes_through_every_format(efficient_net, tmp_path, name):
+    """Keras' own ONNX export makes inputs of its `Normalization`'s mean and variance, and loses their values."""
+    assert_exports(efficient_net, tmp_path / f"model{ENDINGS[name]}")
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_tensors_that_a_layer_keeps_are_no_inputs(tmp_path, name):
+    """The same in small: a `Normalization` that has adapted keeps tensors, which are no variables."""
+    keras.utils.set_random_seed(0)
+    normalization = layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).uniform(0, 255, (99, 12, 12, 3)).astype(np.float32))
+    convolution = [layers.Conv2D(8, 3, activation="relu"), layers.GlobalAveragePooling2D()]
+    model = keras.Sequential([keras.Input((12, 12, 3)), normalization, *convolution, layers.Dense(3, "softmax")])
+    made = Made(model, Facts("your own", ("a", "b", "c"), (12, 12, 3), model.count_params()))
+    assert_exports(made, tmp_path / f"model{ENDINGS[name]}")
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert", "openvino", "saved_model"])
+def test_grouped_convolutions_and_gelu_are_translated(tmp_path, name):
+    """ConvNeXt in small: functions compiled by XLA, and erfc(x), neither of which ONNX knows."""
+    keras.utils.set_random_seed(0)
+    grouped = [layers.Conv2D(8, 3, activation="gelu"), layers.Conv2D(8, 3, groups=4, activation="gelu")]
+    ending = [layers.GlobalAveragePooling2D(), layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((12, 12, 3)), layers.Rescaling(1 / 64, -2), *grouped, *ending])
+    made = Made(model, Facts("your own", ("a", "b", "c"), (12, 12, 3), model.count_params()))
+    assert_exports(made, tmp_path / f"model{ENDINGS[name]}")
+
+
+def test_gelu_is_exact_far_from_zero(tmp_path):
+    """1 - erf(x) for erfc(x) loses nothing that float32 could show."""
+    from scipy import special
+
+    from imgcls import _backend, _runtimes
+
+    inputs = keras.Input((1, 1, 1))
+    model = keras.Model(inputs, layers.Activation("gelu")(layers.Rescaling(1 / 16, -8)(inputs)))
+    proto = _backend.as_onnx(_backend.frozen(_backend.traced(model)))
+    session = _runtimes.onnx_session(proto.SerializeToString())
+    pixels = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    x = pixels.ravel() / 16 - 8.0
+    expected = x * special.ndtr(x)  # GELU is x times the normal distribution function
+    np.testing.assert_allclose(session.run(None, {"images": pixels})[0].ravel(), expected, rtol=0, atol=2e-6)
