@@ -65,6 +65,7 @@ _ROOMS = (
     "metrics",
     "plotting",
     "predictions",
+    "serving",
     "trainer",
     "transforms",
 )
@@ -104,6 +105,7 @@ __all__ = [
     "metrics",
     "plotting",
     "predictions",
+    "serving",
     "train",
     "trainer",
     "transforms",

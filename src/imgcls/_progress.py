@@ -4,9 +4,6 @@ import time
 from types import TracebackType
 from typing import Any, Self, final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from imgcls import _checks
 
 VERBOSE = ("auto", 0, 1, 2)
@@ -23,6 +20,9 @@ class ProgressReport:
     """
 
     def __init__(self, verbose: Any = "auto", *, after: float = 0.0) -> None:
+        from rich.console import Console  # which takes longer to import than most images take to be answered
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
         _checks.refuse([_checks.unknown_name("verbose", verbose, VERBOSE)])
         forced = True if verbose == 1 else None
         self._console = Console(stderr=True, quiet=verbose == 0, force_terminal=forced, highlight=False, soft_wrap=True)

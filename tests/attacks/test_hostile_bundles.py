@@ -28,10 +28,10 @@ import hostile_archives  # noqa: E402, F401 - the same; it fills the dictionary
 import hostile_contents  # noqa: E402, F401 - the same
 
 GOOD = max(forging.CORPUS.glob("*.imgcls"))
-HARMLESS = frozenset({"builtins.id", "object.__getattr__"})  # of a good load, beside opening its file
+# Of a good load, beside opening its file: names of objects, attributes by name, and where in our code a graph was drawn.
+HARMLESS = frozenset({"builtins.id", "object.__getattr__", "sys._getframe"})
 ROOM = 400 * 2**20  # bytes of memory beside those that a good load has taken
-SECONDS = 5.0  # for one bundle
-TRACED = 10  # of what loads, that answers by `predict_proba`, which takes a third of a second; the others by Keras
+SECONDS = 10.0  # for one bundle; two on a busy machine
 
 
 class Watch:
@@ -116,8 +116,7 @@ def load(path, name, watch, report):
         return
     report["loaded"].append(name)
     images = loaded._kept.golden.images
-    compiled = len(report["loaded"]) <= TRACED
-    answers = loaded.predict_proba(images) if compiled else np.asarray(loaded.model_(images, training=False))
+    answers = loaded.predict_proba(images)
     if answers.shape != (len(images), 10) or answers.dtype != np.float32:
         report["wrong"].append(f"{name}: loaded, and does not answer")
 
@@ -176,10 +175,11 @@ def test_thousands_of_flipped_bits(tmp_path):
 
 
 @pytest.mark.slow
-def test_thousands_of_bits_flipped_and_sealed_again(tmp_path):
-    (report,) = in_a_child(tmp_path, "resealed:5000")
-    assert len(report["refused"]) > 2500
-    assert len(report["loaded"]) > 100
+def test_bits_flipped_and_sealed_again(tmp_path):
+    """What still loads is compiled and has answered once, which takes a third of a second each."""
+    (report,) = in_a_child(tmp_path, "resealed:1500")
+    assert len(report["refused"]) > 750
+    assert len(report["loaded"]) > 30
 
 
 def test_the_hook_sees_what_it_should(tmp_path):

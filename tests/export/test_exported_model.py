@@ -138,6 +138,25 @@ def test_without_its_certificate_data_predicts_and_is_not_verified(made, kept, t
     )
 
 
+def test_an_export_may_be_renamed_with_its_certificate(kept, tmp_path):
+    for name in ("model.onnx", "model.xml"):
+        copied(kept, tmp_path, name)
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(path.name.replace("model", "flowers")))
+    assert ExportedModel.open(tmp_path / "flowers.onnx").verify()
+    assert ExportedModel.open(tmp_path / "flowers.xml").verify()
+
+
+def test_a_certificate_that_says_other_classes_is_refused(kept, tmp_path):
+    path = copied(kept, tmp_path, "model.onnx")
+    place = tmp_path / "model.onnx.certificate.json"
+    value = json.loads(place.read_text())
+    value["facts"]["classes"] = ["ant", "cat", "bee"]
+    place.write_text(json.dumps(value))
+    with pytest.raises(ExportError, match="is not the file that its certificate is for"):
+        ExportedModel.open(path).verify()
+
+
 # --- damage --------------------------------------------------------------------------------------------------------
 
 

@@ -69,3 +69,50 @@ def test_gelu_is_exact_far_from_zero(tmp_path):
     x = pixels.ravel() / 16 - 8.0
     expected = x * special.ndtr(x)  # GELU is x times the normal distribution function
     np.testing.assert_allclose(session.run(None, {"images": pixels})[0].ravel(), expected, rtol=0, atol=2e-6)
+
+
+# --- manners -------------------------------------------------------------------------------------------------------
+
+QUIET = """
+import socket, sys, warnings
+
+def refused(*arguments, **options):
+    raise AssertionError("a connection was opened")
+
+socket.socket.connect = socket.getaddrinfo = refused
+sys.path.insert(0, sys.argv[1])
+from by_hand import lively
+
+made = lively()
+for name in ("model.onnx", "model.tflite", "model.xml", "model", "model.keras"):
+    made.to(name)
+"""
+SAID_ANYWAY = ("absl::InitializeLog", "port.cc", "cuda", "XNNPACK delegate")  # before a log level is known
+
+
+@pytest.mark.slow
+def test_exports_write_nothing_elsewhere_print_nothing_and_open_no_connection(tmp_path):
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    folders = {"HOME": "home", "TMPDIR": "scratch", "KERAS_HOME": "keras", "MPLCONFIGDIR": "matplotlib"}
+    for folder in (*folders.values(), "here"):
+        (tmp_path / folder).mkdir()
+    places = {variable: str(tmp_path / folder) for variable, folder in folders.items()}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", QUIET, str(Path(__file__).parent)],
+        cwd=tmp_path / "here",
+        env=os.environ | places | {"TF_CPP_MIN_LOG_LEVEL": "3", "XDG_CACHE_HOME": "", "CI": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert not [line for line in done.stderr.splitlines() if not any(word in line for word in SAID_ANYWAY)]
+    for folder in ("home", "scratch"):
+        assert list((tmp_path / folder).rglob("*")) == []
+    assert len(list((tmp_path / "here").iterdir())) == 10

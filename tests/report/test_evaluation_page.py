@@ -125,7 +125,9 @@ def test_one_script_may_run_and_nothing_may_be_fetched(text):
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    assert all(found["src"].startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for found in page.all("img"))
+    assert all(
+        found["src"].startswith(("data:image/png;base64,", "data:image/jpeg;base64,")) for found in page.all("img")
+    )
     assert [found["href"] for found in page.all("link")] == ["data:,"]
     assert all(found["href"].startswith("#") for found in page.all("a"))
     assert not re.search(r"https?:|//[a-z]|url\(|@import", re.sub(r'src="data:[^"]*"', "", text))

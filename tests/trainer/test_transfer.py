@@ -155,7 +155,9 @@ def test_fine_tuning_begins_with_the_solved_head_and_moves_early_layers_least(fi
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "rate"), [("auto", 1e-4), ("sgd", None), (keras.optimizers.Adam(1e-4), None)], ids=["auto", "sgd", "of Keras"]
+    ("optimizer", "rate"),
+    [("auto", 1e-4), ("sgd", None), (keras.optimizers.Adam(1e-4), None)],
+    ids=["auto", "sgd", "of Keras"],
 )
 def test_any_optimizer_may_fine_tune(digits, weights, optimizer, rate):
     tuned = classifier(weights, fine_tune=True, epochs=1, optimizer=optimizer).fit(digits[:64], verbose=0)

@@ -168,7 +168,7 @@ def traced(model: Any) -> Any:
         return tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32)
 
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="images")]
-    return tf.function(infer, input_signature=signature, jit_compile=False).get_concrete_function()
+    return tf.function(infer, input_signature=signature, autograph=False, jit_compile=False).get_concrete_function()
 
 
 def by_tensorflow(graph: Any) -> Run:

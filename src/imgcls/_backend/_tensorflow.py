@@ -228,7 +228,7 @@ def compiled(model: Any) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
         return model(tf.cast(images, tf.float32), training=False)
 
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-    run = tf.function(infer, input_signature=signature, jit_compile=False).get_concrete_function()
+    run = tf.function(infer, input_signature=signature, autograph=False, jit_compile=False).get_concrete_function()
     return lambda images: np.asarray(run(tf.constant(images)), np.float32)
 
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from imgcls.bundle import _json
 from imgcls.errors import ExportError
-from imgcls.export._facts import Facts
+from imgcls.export._facts import MOST, Facts
 
 VERSION = 1
-_MOST_PIXELS = 2**26  # of all golden images: 64 MiB
 _INSIDE = "certificate.json"  # of a folder
 _LISTED = {"sha256": str, "milliseconds": float}
 
@@ -183,8 +182,8 @@ def _unpacked(value: dict[str, Any], facts: Facts) -> Golden:
         message = f"its golden images have the shape {value['shape']}, and the model takes {facts.input_shape}"
         raise ValueError(message)
     size = count * math.prod(shape)
-    if size > _MOST_PIXELS:
-        message = f"its golden images have {size:,} bytes, and at most {_MOST_PIXELS:,} are read"
+    if size > MOST:
+        message = f"its golden images have {size:,} bytes, and at most {MOST:,} are read"
         raise ValueError(message)
     unpacking = zlib.decompressobj()
     pixels = unpacking.decompress(base64.b64decode(value["pixels"], validate=True), size + 1)

@@ -120,12 +120,14 @@ class ExportedModel:
         certificate = _certificate_of(self.path, self._row)
         if certificate is None:
             raise ExportError(_missing_certificate(self.path))
+        if certificate.facts != self.facts:
+            raise ExportError(_other_certificate(self.path))
         golden = certificate.golden
         return Verification.measured(
             golden.given,
             self.predictor.run(golden.pixels),
             multi_label=self.facts.multi_label,
-            tolerance=_ELSEWHERE[certificate.quantize],
+            tolerance=_ELSEWHERE.get(certificate.quantize, TOLERANCE),
         )
 
     def __repr__(self) -> str:
@@ -157,6 +159,13 @@ def _missing_certificate(path: Path) -> str:
     )
 
 
+def _other_certificate(path: Path) -> str:
+    return (
+        f"{str(path)!r} is not the file that its certificate is for: it is truncated, damaged, altered or another. "
+        "Get both again, or export again."
+    )
+
+
 def _certificate_of(path: Path, row: Format) -> Certificate | None:
     """Return the certificate that lies beside a file, if there is one, and check that it is for this file.
 
@@ -173,10 +182,8 @@ def _certificate_of(path: Path, row: Format) -> Certificate | None:
     except OSError as error:
         message = f"{str(path)!r} cannot be read: {error}. Get the file again."
         raise ExportError(message) from error
-    if certificate.format != row.name or certificate.sha256 != found:
-        message = (
-            f"{str(path)!r} is not the file that its certificate is for: it is truncated, damaged, altered or another. "
-            "Get both again, or export again."
-        )
-        raise ExportError(message)
+    # A file may be renamed together with its certificate, and is the same; in a folder, names are part of it.
+    said, is_ = (one.items() if path.is_dir() else sorted(one.values()) for one in (certificate.sha256, found))
+    if certificate.format != row.name or said != is_:
+        raise ExportError(_other_certificate(path))
     return certificate

@@ -1,6 +1,7 @@
 """What a model file says of itself: which classes, in which order, of which images."""
 
 import json
+import math
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from imgcls.errors import ExportError
 FORMAT = 1
 KEY = "imgcls"  # under which a format's own place for notes holds them
 MEMBER, LABELS = "imgcls.json", "labels.txt"  # as files, where a format holds files
+MOST = 2**26  # numbers of an image, or of all golden ones: a file cannot ask for more memory
 _MOST_BYTES = 2**20  # of a member, unpacked
 
 
@@ -49,26 +51,22 @@ class Facts:
     format: int = FORMAT
 
     def __post_init__(self) -> None:
-        names = [one for one in self.classes if isinstance(one, str | int) and not isinstance(one, bool)]
         kinds = {"architecture": str, "parameters": int, "multi_label": bool, "imgcls": str, "format": int}
         wrong = [
             f"{name}={getattr(self, name)!r} is not accepted. Accepted: {kind.__name__}."
             for name, kind in kinds.items()
             if type(getattr(self, name)) is not kind
         ]
-        sides = [_checks.not_whole("input_shape", side) for side in self.input_shape]
-        _checks.refuse(
-            [
-                *wrong,
-                None
-                if len(names) == len(set(names)) == len(self.classes) > 0
-                else f"classes={self.classes!r} is not accepted. Accepted: different strings or whole numbers.",
-                next(filter(None, sides), None if len(sides) == 3 else "input_shape is not (height, width, channels)."),
-                None
-                if self.license is None or isinstance(self.license, str)
-                else f"license={self.license!r} is not accepted. Accepted: words, or None.",
-            ]
-        )
+        names = [one for one in self.classes if type(one) in {str, int}]
+        if not len(names) == len(set(names)) == len(self.classes) > 0:
+            wrong.append(f"classes={self.classes!r} is not accepted. Accepted: different strings or whole numbers.")
+        sides = self.input_shape
+        if not (len(sides) == 3 and all(type(one) is int and one > 0 for one in sides) and math.prod(sides) <= MOST):
+            accepted = f"whole numbers above 0 for height, width and channels, together at most {MOST:,}"
+            wrong.append(f"input_shape={sides!r} is not accepted. Accepted: {accepted}.")
+        if self.license is not None and type(self.license) is not str:
+            wrong.append(f"license={self.license!r} is not accepted. Accepted: words, or None.")
+        _checks.refuse(wrong)
 
     def to_json(self) -> str:
         """Return them as JSON."""

@@ -53,7 +53,10 @@ def _one_by_one(images: Any) -> Iterator[dict[str, NDArray[np.uint8]]]:
 
 @final
 class _Runner:
-    """Runs a `.tflite` model on any number of images, for any number of threads, one after the other."""
+    """Runs a `.tflite` model on any number of images, for any number of threads, one after the other.
+
+    32 images together took a third (EfficientNetB0) to nine tenths (MobileNetV2) of the time of 32 alone.
+    """
 
     def __init__(self, model: bytes) -> None:
         from ai_edge_litert.interpreter import Interpreter

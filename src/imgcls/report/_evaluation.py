@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import jinja2
+from typing import TYPE_CHECKING, Any
 
 from imgcls.report._chart import Chart, Line, chart
+
+if TYPE_CHECKING:
+    import jinja2
 
 _MEANINGS = {
     "accuracy": "images predicted right",
@@ -147,7 +148,9 @@ def _part(name: str) -> str:
 
 
 @cache
-def _templates(*, markdown: bool = False) -> jinja2.Environment:
+def _templates(*, markdown: bool = False) -> "jinja2.Environment":
+    import jinja2  # when the first page is written: most programs write none
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("imgcls.report", ""),
         autoescape=not markdown,  # noqa: S701 - Markdown has an escape of its own, for every value

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
+if TYPE_CHECKING:
+    import jinja2
 
 
 def data_page(
@@ -42,7 +43,9 @@ def data_page(
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template() -> "jinja2.Template":
+    import jinja2  # when the first page is written: most programs write none
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("imgcls.report", ""),
         autoescape=True,

@@ -1,0 +1,205 @@
+"""A classifier in files: the bundle, and exports for other programs."""
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from imgcls import bundle
+from imgcls.classifier._bundle import Kept, built, config_of, of_trust, weights_of
+from imgcls.classifier._description import describe, history_and_choices
+from imgcls.classifier._exported import exported
+from imgcls.classifier._learnt import Learnt
+from imgcls.classifier._trust import Trust
+from imgcls.errors import BundleError, DataError
+from imgcls.export import Certificate
+
+_WARMED = 2**20  # numbers in an image: a model of larger ones is compiled when it is first asked
+
+
+class InFiles(Learnt):
+    """A classifier that can be saved, loaded and exported."""
+
+    def save(self, path: str | Path, *, license: str | None = None, golden: Any = None) -> Path:  # noqa: A002 - the word users know
+        """Write the classifier into one sealed file of data: all that predicting needs, and no image of yours.
+
+        Args:
+            path: The file, such as "flowers.imgcls"; an existing one is replaced.
+            license: What others may do with it, such as "Apache-2.0" or any other text; None for what was loaded.
+            golden: Images of yours, at most 16, that are saved with what the classifier gives for them, for `verify`
+                to run again. Whoever has the file can see them. None for drawn pictures, or for what was loaded.
+
+        Returns:
+            The path.
+
+        Raises:
+            NotFittedError: There is nothing to save yet.
+            BundleError: The folder does not exist, or a weight is not finite.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+            >>> path = classifier.save("digits.imgcls")
+            >>> same = ImageClassifier.load(path)
+            >>> bool((same.predict_proba(digits[:9]) == classifier.predict_proba(digits[:9])).all())
+            True
+        """
+        self._check_fitted()
+        classes, weights = self.classes_.tolist(), weights_of(self.model_)
+        if self._kept is None:
+            self._kept = Kept.of_data(self._learnt_from, self._validated_on)
+        kept = self._kept.saved_as(self.model_, len(classes), license=license, golden=golden)
+        name = self._architecture_name()
+        description = describe(
+            parameters=self.get_params(deep=False),
+            classes=classes,
+            multi_label=self._multi_label,
+            architecture=name,
+            blueprint=self._blueprint_,
+            temperature=self.temperature_,
+            choices=self.choices_,
+            history=self.history_,
+            evaluation=self.held_out_,
+        )
+        description |= kept.told() | {
+            "card": None if self.held_out_ is None else self.card(),
+            "keras": config_of(self.model_) if name is None else None,
+        }
+        return bundle.save(path, description, weights, self._trust.arrays() | kept.arrays())
+
+    @classmethod
+    def load(cls, path: str | Path, *, architecture: Any = None, trust: bool = False) -> Self:
+        """Read a classifier that `save` wrote, ready to answer. Nothing in it is executed, and no other file opened.
+
+        Arguments of the constructor that are no plain data (a Keras optimizer, loss or layer) come back as their
+        defaults; they matter only if you call `fit` again.
+
+        Args:
+            path: The file.
+            architecture: The `keras.Model` or function that the classifier was made with, where that was your own:
+                a bundle holds data and never code.
+            trust: Whether Keras may build such a model from the config in the file instead. A config can name code to
+                import and run: say so only of a file whose maker you trust. It changes nothing where the architecture
+                is one of `imgcls.architectures.names()`.
+
+        Raises:
+            BundleError: It is not a bundle, of another version, does not agree with itself, or needs `architecture` or
+                `trust`.
+            TamperedBundleError: It is truncated, damaged or altered.
+        """
+        contents = bundle.load(path)
+        description = contents.description
+        try:
+            model = built(contents, path=str(path), architecture=architecture, trust=trust)
+            own = model.get_layer("backbone") if architecture is None else architecture
+            ours = architecture is None and description["architecture"] is not None
+            classifier = cls(**description["parameters"] | ({} if ours else {"architecture": own}))
+            classifier._learn(
+                model,
+                tuple(description["classes"]),
+                description["multi_label"],
+                *history_and_choices(description),
+                description["blueprint"],
+            )
+            classifier._trust = Trust.of(of_trust(contents.named), description["classes"])
+            classifier._kept = Kept.of(contents)
+            if math.prod(model.input_shape[1:]) <= _WARMED:
+                classifier.predictor.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
+        except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+            message = (
+                f"{str(path)!r} does not describe a classifier that this imgcls can build: {str(error).rstrip('.')}. "
+                "Get the file from where it was saved, or use the imgcls that wrote it."
+            )
+            raise BundleError(message) from error
+        return classifier
+
+    def verify(self) -> bundle.Verification:
+        """Run the golden images of the bundle again, and compare with what they gave when it was saved.
+
+        Returns:
+            A `Verification`: true where no probability differs by more than 0.001; print it for the figures.
+
+        Raises:
+            NotFittedError: There is no model yet.
+            DataError: The classifier was not loaded from a bundle.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> digits = Dataset.builtin("digits")
+            >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+            >>> loaded = ImageClassifier.load(classifier.save("digits.imgcls"))
+            >>> bool(loaded.verify())
+            True
+        """
+        self._check_fitted()
+        golden = None if self._kept is None else self._kept.golden
+        if golden is None:
+            message = (
+                "there are no golden images yet: they are made when a classifier is saved. Save and load it first."
+            )
+            raise DataError(message)
+        return golden.verified(self.predictor.run(golden.images), multi_label=self._multi_label)
+
+    def export(
+        self,
+        path: str | Path,
+        format: str | None = None,  # noqa: A002 - the word that everybody uses
+        *,
+        data: Any = None,
+        y: Any = None,
+        quantize: str | None = None,
+        any_size: bool = False,
+        force: bool = False,
+    ) -> Certificate:
+        """Write the classifier as a file for other programs, prove that it answers the same, and certify it.
+
+        Scaling is inside, class names travel with it, probabilities are calibrated. What is written is opened by its
+        own runtime and run beside the original on drawn pictures and on your images; unless it agrees, it is refused,
+        and nothing is left behind. The certificate lies beside it.
+
+        Args:
+            path: Where to. The ending says the format: `.onnx`, `.tflite`, `.xml` (OpenVINO), `.keras`; a name without
+                one is a folder, a SavedModel.
+            format: "saved_model", "onnx", "litert", "openvino" or "keras", where the ending shall not decide.
+            data: Labelled images to compare on, as for `evaluate`, at most 1,000 of them. None for the validation
+                images of `fit`, where there were any.
+            y: N labels, where `data` carries none.
+            quantize: Of LiteRT: None for float32; "float16" halves the file; "int8" makes it a quarter, by images of
+                all classes: those that were learnt from, or else `data`.
+            any_size: Whether the file takes images of any size, and resizes them itself.
+            force: Keep a quantised file that is less accurate than is accepted, or slower. The certificate says so.
+
+        Returns:
+            The `Certificate`: print it.
+
+        Raises:
+            NotFittedError: There is nothing to export yet.
+            ConfigurationError: Arguments are not accepted.
+            ExportError: It cannot be exported, does not agree, or a library is not installed.
+
+        Examples:
+            >>> from imgcls import Dataset, ImageClassifier
+            >>> train, test = Dataset.builtin("digits").split((0.8, 0.2))
+            >>> classifier = ImageClassifier("small_cnn", image_size=16, epochs=2).fit(train, verbose=0)
+            >>> certificate = classifier.export("digits.tflite", data=test)
+            >>> certificate.verdict, certificate.agreement, certificate.images
+            ('passed', 1.0, 397)
+        """
+        self._check_fitted()
+        dataset = self._validated_on if data is None else self._measured(data, y)
+        return exported(
+            self.model_,
+            path,
+            format,
+            predictor=self.predictor,
+            architecture=self._architecture_name(),
+            license=None if self._kept is None else self._kept.license,
+            measured=dataset,
+            learnt_from=self._learnt_from,
+            seed=self.seed,
+            quantize=quantize,
+            any_size=any_size,
+            force=force,
+        )
