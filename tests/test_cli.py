@@ -43,7 +43,7 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "check", "plan", "train", "evaluate", "predict", "explain", "card", "info", "doctor"]
+    "verb", ["demo", "check", "plan", "train", "evaluate", "predict", "explain", "card", "export", "verify", "serve", "info", "doctor"]
 )
 def test_every_verb_has_help(verb):
     assert "Usage:" in run(verb, "--help").stdout
@@ -73,6 +73,8 @@ def test_train_evaluate_predict_info(photos, tmp_path):
     assert facts["architecture"] == "small_cnn"
     assert facts["input (height, width, channels)"] == [8, 8, 1]
     assert "small_cnn" in run("info", path).stdout
+    assert set(facts["images"]) == {"training", "validation"}
+    assert facts["held out"] == "nothing" or "accuracy" in facts["held out"]
 
 
 def test_train_takes_a_csv(photos, tmp_path):

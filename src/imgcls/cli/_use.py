@@ -188,16 +188,28 @@ def info(model: Model, *, json_: Json = False) -> None:
     from imgcls import bundle
 
     description, arrays, _ = bundle.load(model)
+    held_out, data = description["evaluation"], description["data"]
     facts = {
-        "written by imgcls": description.get("imgcls"),
-        "architecture": description.get("architecture") or "your own",
-        "classes": description.get("classes"),
-        "input (height, width, channels)": description.get("blueprint", {}).get("input_shape"),
+        "written by imgcls": description["imgcls"],
+        "license": description["license"] or "not said",
+        "architecture": description["architecture"] or "your own",
+        "classes": description["classes"],
+        "input (height, width, channels)": description["blueprint"]["input_shape"],
         "parameters": int(sum(array.size for array in arrays)),
-        "epochs": len(description.get("history", {}).get("columns", {}).get("loss", [])),
-        "choices": {name: f"{value}: {reason}" for name, (value, reason) in description.get("choices", {}).items()},
+        "epochs": len(description["history"]["columns"].get("loss", [])),
+        "images": {part: f"{known['images']:,}" if known else "not known" for part, known in data.items()},
+        "held out": _figures(held_out) if held_out else "nothing",
+        "choices": {name: f"{value}: {reason}" for name, (value, reason) in description["choices"].items()},
     }
     print_facts(facts, json_=json_)
+
+
+def _figures(held_out: dict[str, Any]) -> dict[str, str]:
+    """Word the figures of what was held out, the first three."""
+    return {
+        one["name"]: f"{one['value']:.3f} [{one['lower']:.3f}, {one['upper']:.3f}] on {held_out['images']:,} images"
+        for one in held_out["figures"][:3]
+    }
 
 
 def _print_answers(answers: "Iterator[Prediction | UnreadableImageError]", rows: "Rows", form: str) -> int:
