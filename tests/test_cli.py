@@ -43,7 +43,22 @@ def test_version():
 
 
 @pytest.mark.parametrize(
-    "verb", ["demo", "check", "plan", "train", "evaluate", "predict", "explain", "card", "export", "verify", "serve", "info", "doctor"]
+    "verb",
+    [
+        "demo",
+        "check",
+        "plan",
+        "train",
+        "evaluate",
+        "predict",
+        "explain",
+        "card",
+        "export",
+        "verify",
+        "serve",
+        "info",
+        "doctor",
+    ],
 )
 def test_every_verb_has_help(verb):
     assert "Usage:" in run(verb, "--help").stdout

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 from refusals import cause, refusal
 
-from imgcls import __version__
-from imgcls.bundle import _json, _schema
+from imgcls import __version__, _json
+from imgcls.bundle import _schema
 
 VERSION = "It says that imgcls 0.1.0 wrote it, and this is {}: install that one, or a newer one."
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from imgcls import _json
 from imgcls._version import __version__
-from imgcls.bundle import _archive, _arrays, _json, _schema, _tensors
+from imgcls.bundle import _archive, _arrays, _schema, _tensors
 from imgcls.errors import BundleError, TamperedBundleError
 
 FORMAT = 1

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls import _json
 from imgcls._checks import some
-from imgcls.bundle import _json
 
 # In the order in which they lie in a file, which is that of the `safetensors` library: the widest first, so that every
 # array begins at a multiple of its own width.

@@ -169,7 +169,8 @@ class InFiles(Learnt):
             quantize: Of LiteRT: None for float32; "float16" halves the file; "int8" makes it a quarter, by images of
                 all classes: those that were learnt from, or else `data`.
             any_size: Whether the file takes images of any size, and resizes them itself.
-            force: Keep a quantised file that is less accurate than is accepted, or slower. The certificate says so.
+            force: Keep a quantised file that is less accurate than is accepted, or slower, or one whose resize is
+                further off. The certificate says so.
 
         Returns:
             The `Certificate`: print it.

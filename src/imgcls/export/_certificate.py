@@ -12,7 +12,7 @@ from typing import Any, Self, final, get_origin
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.bundle import _json
+from imgcls import _json
 from imgcls.errors import ExportError
 from imgcls.export._facts import MOST, Facts
 

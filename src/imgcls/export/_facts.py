@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
-from imgcls import _checks
+from imgcls import _checks, _json
 from imgcls._version import __version__
-from imgcls.bundle import _json
 from imgcls.errors import ExportError
 
 FORMAT = 1

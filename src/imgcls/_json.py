@@ -43,7 +43,7 @@ def read(text: bytes | memoryview) -> dict[str, Any]:
         ValueError: It is too large, nests too deeply, or is not strict.
 
     Examples:
-        >>> from imgcls.bundle import _json
+        >>> from imgcls import _json
         >>> _json.read(b'{"a": [1, 2.5, null]}')
         {'a': [1, 2.5, None]}
         >>> _json.read(b'{"a": 1, "a": 2}')
