@@ -162,3 +162,53 @@ def test_several_labels_and_abstentions(tmp_path):
     decided = Predictions(given, classes=CLASSES, ids=["a", "b"], sets=sets, unknown=unknown)
     with decided.save(tmp_path / "b.csv").open(newline="") as file:
         assert [row["answer"] for row in csv.DictReader(file)] == ["cat|dog", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("note.csv", "a line of mine without an end"),
+        ("array.jsonl", "[1, 2, 3]"),
+        ("half.csv", "id,label,probability,cat,dog,err"),
+        ("half.jsonl", '{"id": "a.jpg", "lab'),
+    ],
+)
+def test_half_a_line_is_ours_or_stays(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    if name.startswith("half"):
+        with Answers(path, CLASSES) as answers:
+            answers.add([prediction("a.jpg")])
+        assert [one for one, _, _ in written(path)] == ["a.jpg"]
+    else:
+        with pytest.raises(DataError, match="holds no answers that these could be added to"):
+            Answers(path, CLASSES)
+        assert path.read_text() == text
+
+
+def test_a_row_of_something_else_takes_none_of_those_after_it_away(tmp_path):
+    path = tmp_path / "answers.csv"
+    with Answers(path, CLASSES) as answers:
+        answers.add([prediction(name) for name in "xyz"])
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], "\n", *lines[2:]]))
+    before = path.read_text()
+    with pytest.raises(DataError, match="has other columns"):
+        Answers(path, CLASSES)
+    assert path.read_text() == before
+
+
+def test_a_file_that_is_no_parquet_stays(tmp_path):
+    path = tmp_path / "answers.parquet"
+    path.write_bytes(b"no parquet")
+    with pytest.raises(DataError, match="it is no Parquet file"):
+        Answers(path, CLASSES)
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"no parquet"]
+
+
+def test_tables_with_and_without_abstaining_are_not_mixed(tmp_path):
+    for name in ("a.csv", "a.jsonl"):
+        with Answers(tmp_path / name, CLASSES) as answers:
+            answers.add([prediction("a.jpg")])
+        with pytest.raises(DataError, match="its columns are others"):
+            Answers(tmp_path / name, CLASSES, abstaining=True)

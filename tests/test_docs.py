@@ -117,8 +117,17 @@ def write_weights(path):
 # --- blocks --------------------------------------------------------------------------------------------------------
 
 
+FIRST = {ROOT / "README.md", DOCS / "tutorials" / "first-classifier.md", DOCS / "how-to" / "predict.md"}
+
+
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(block.info == "python" for block in blocks(page))], ids=page_id
+    "page",
+    [
+        pytest.param(page, marks=() if page in FIRST else pytest.mark.slow)  # all together take minutes
+        for page in PAGES
+        if any(block.info == "python" for block in blocks(page))
+    ],
+    ids=page_id,
 )
 def test_blocks_run_and_print_what_the_page_says(page, workplace):
     found = blocks(page)

@@ -51,7 +51,7 @@ class ProgressReport:
 
     def done(self, count: int) -> None:
         """Say that `count` things are done so far."""
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             self._draw()
             self._bar.update(self._task, completed=count)
 

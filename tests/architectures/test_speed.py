@@ -33,7 +33,8 @@ def test_components_of_training_patches_are_uncorrelated_with_variance_one(chann
     rows = whitened(photos(60, 16, channels), **scaling)
     half = rows.shape[1] // 2
     assert half == 4 * channels
-    np.testing.assert_array_equal(rows[:, half:], -rows[:, :half])
+    # Not to the last bit: where a processor adds up several filters at once, not all of them in the same order.
+    np.testing.assert_allclose(rows[:, half:], -rows[:, :half], atol=1e-5)
     np.testing.assert_allclose(rows[:, :half].mean(axis=0), 0, atol=1e-3)
     # 1 % off: variances below 5/10,000 of the mean are not enlarged to the full
     np.testing.assert_allclose(np.cov(rows[:, :half], rowvar=False), np.eye(half), atol=0.01)

@@ -168,6 +168,7 @@ def test_the_published_mobilenet_loads_to_the_last_number(shared_data):
 # --- EfficientNet --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_efficientnet_gives_the_features_of_keras_with_its_extra_scaling(tmp_path, monkeypatch):
     """Under weights="imagenet" Keras inserts a layer; ours folds it into the variance, so that a bundle can rebuild."""
     model = published("efficientnet_b0", seed=4)

@@ -186,3 +186,15 @@ def test_a_table_is_refused_before_any_image_is_answered(tmp_path):
     with pytest.raises(ConfigurationError, match=r"Accepted: \.csv"):
         predictor(lambda _: ran.set()).predict_to(tmp_path / "answers.txt", PHOTO[None])
     assert not ran.is_set()
+
+
+def test_a_table_of_a_stream_shows_progress_without_an_end(tmp_path, capsys):
+    predictor().predict_to(tmp_path / "answers.csv", iter([PHOTO] * 3), verbose=1)
+    assert len(rows(tmp_path / "answers.csv")) == 3
+
+
+def test_a_table_of_many_is_answered_by_what_runs_many(tmp_path):
+    asked = []
+    one = predictor(lambda _: pytest.fail("runs few"), run_for=lambda count: asked.append(count) or reddest)
+    one.predict_to(tmp_path / "answers.csv", np.stack([PHOTO] * 3))
+    assert asked == [3]

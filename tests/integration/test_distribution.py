@@ -210,6 +210,7 @@ def check_statistics_are_those_of_the_whole_batch(devices):
     )
 
 
+@pytest.mark.slow
 def test_two_logical_devices_train_as_one():
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     done = subprocess.run(
@@ -291,6 +292,7 @@ def work(folder):
     )
 
 
+@pytest.mark.slow
 def test_two_workers_with_half_batches_equal_one_process(tmp_path):
     finish(start_workers("work", tmp_path))
     first, second = (dict(np.load(tmp_path / f"found-{index}.npz")) for index in range(2))

@@ -32,6 +32,7 @@ def test_probabilities_are_identical_bit_for_bit_after_reloading(architecture, t
     np.testing.assert_array_equal(np.load(tmp_path / "answer.npy"), classifier.predict_proba(digits[:50]))
 
 
+@pytest.mark.slow
 def test_demo_trains_from_a_folder_and_leaves_its_pictures(tmp_path):
     start = time.perf_counter()
     done = subprocess.run(

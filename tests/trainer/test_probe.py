@@ -24,6 +24,7 @@ def softmax(logits):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_the_head_is_the_optimum_that_long_training_by_steps_finds(digits):
     """Full-batch gradient descent in Keras, with the penalty as weight decay in the loss, ends at the same loss."""
     features, codes = digits[0][:400], digits[1][:400]

@@ -154,6 +154,7 @@ def continued(name, state):
     return hashlib.sha256(b"".join(one.tobytes() for _ in range(3) for one in step())).hexdigest()
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_bit_for_bit(request):
     states, expected = {}, {}
     for name in [*transforms.names(), *transforms.MIXINGS]:

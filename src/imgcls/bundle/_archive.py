@@ -20,6 +20,7 @@ from imgcls.errors import BundleError, ConfigurationError, TamperedBundleError
 MOST_BYTES = 2**32 - 1  # 4 GiB: beyond, a zip archive needs other records
 VARIABLE = "IMGCLS_MAX_BUNDLE_BYTES"
 
+_MOST_MEMBERS = 8  # more than there are kinds of
 _SEAL_BYTES = 64  # a sha256 in hexadecimal
 _FIRST = "manifest.json"
 _NAME = re.compile(rb"[a-z]+\.[a-z]+")
@@ -110,7 +111,7 @@ def members(data: memoryview) -> dict[str, memoryview]:
         name = entry.name.decode("ascii", "replace")
         content = data[start : start + size]
         right = _NAME.fullmatch(entry.name) and data[place:start] == _local(entry) and zlib.crc32(content) == crc
-        if not right or name in found:
+        if not right or name in found or len(found) == _MOST_MEMBERS:
             message = f"the record of its member {len(entries) + 1}, {name[:60]!r}, is not one that imgcls writes"
             raise ValueError(message)
         entries.append(entry)

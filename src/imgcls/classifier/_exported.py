@@ -1,6 +1,6 @@
 """What a classifier gives an export beside its model: facts, golden images, images to compare on."""
 
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from imgcls.inference import Predictor
 
 _MOST = 1_000  # images that both are compared on
 _REPRESENTATIVE = 200  # images by which int8 sets its ranges
+_MOST_NUMBERS = 2**28  # of all these images
 
 
 def exported(
@@ -52,28 +53,26 @@ def exported(
         multi_label=predictor.multi_label,
         license=license,
     )
-    golden = bundle.golden_images(predictor.input_shape)
-    some = None if measured is None else _of_all_classes(measured, _MOST, seed)
+    room = _MOST_NUMBERS // math.prod(predictor.input_shape)
+    golden = bundle.golden_images(predictor.input_shape)[: max(1, room // 32)]  # they travel with the certificate
     source, representative = learnt_from if learnt_from is not None else measured, None
     if quantize == "int8" and source is not None:
-        representative = np.concatenate(list(_pixels(predictor, _of_all_classes(source, _REPRESENTATIVE, seed))))
+        representative = _some(predictor, source, min(_REPRESENTATIVE, max(1, room)), seed)[0]
     return export.export(
         model,
         path,
         kind,
         facts=facts,
         golden=(golden, predictor.run(golden)),
-        measured=None if some is None else (_pixels(predictor, some), np.asarray(some.labels)),
+        measured=None if measured is None else _some(predictor, measured, min(_MOST, max(1, room)), seed),
         representative=representative,
         quantize=quantize,
         **wanted,
     )
 
 
-def _of_all_classes(dataset: Dataset, count: int, seed: int) -> Dataset:
-    chosen: Dataset = dataset[export.stratified(np.asarray(dataset.labels), count, seed=seed)]
-    return chosen
-
-
-def _pixels(predictor: Predictor, dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
-    return (images for images, _ in predictor.batches(dataset).in_order())
+def _some(predictor: Predictor, dataset: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Return images of all classes as the model takes them, and their labels, but for those that cannot be read."""
+    chosen = dataset[export.stratified(np.asarray(dataset.labels), count, seed=seed)]
+    images, positions = zip(*predictor.batches(chosen, on_error="skip").in_order(), strict=True)
+    return np.concatenate(images), np.asarray(chosen.labels)[np.concatenate(positions)]

@@ -1,6 +1,8 @@
 """A classifier in files: the bundle, and exports for other programs."""
 
 import math
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +14,7 @@ from imgcls.classifier._description import describe, history_and_choices
 from imgcls.classifier._exported import exported
 from imgcls.classifier._learnt import Learnt
 from imgcls.classifier._trust import Trust
-from imgcls.errors import BundleError, DataError
+from imgcls.errors import BundleError, ConfigurationError, DataError
 from imgcls.export import Certificate
 
 _WARMED = 2**20  # numbers in an image: a model of larger ones is compiled when it is first asked
@@ -50,6 +52,8 @@ class InFiles(Learnt):
         classes, weights = self.classes_.tolist(), weights_of(self.model_)
         if self._kept is None:
             self._kept = Kept.of_data(self._learnt_from, self._validated_on)
+        if license is not None:  # exports say it too
+            self._kept = replace(self._kept, license=license)
         kept = self._kept.saved_as(self.model_, len(classes), license=license, golden=golden)
         name = self._architecture_name()
         description = describe(
@@ -106,7 +110,8 @@ class InFiles(Learnt):
             classifier._trust = Trust.of(of_trust(contents.named), description["classes"])
             classifier._kept = Kept.of(contents)
             if math.prod(model.input_shape[1:]) <= _WARMED:
-                classifier.predictor.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
+                with suppress(ConfigurationError):  # an engine that is not installed here; `engine` can be set
+                    classifier.predictor.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             message = (
                 f"{str(path)!r} does not describe a classifier that this imgcls can build: {str(error).rstrip('.')}. "

@@ -152,9 +152,9 @@ class Learnt:
         predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error)
         return predictor.predict(images, bgr=bgr, verbose=verbose)
 
-    def predict_proba(self, images: Any) -> NDArray[np.float32]:
+    def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes_`."""
-        return self.predictor.predict_proba(images)
+        return self.predictor.predict_proba(images, verbose=verbose)
 
     def predict_to(
         self,
@@ -195,7 +195,8 @@ class Learnt:
             1797
         """
         predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error)
-        return predictor.predict_to(path, images, model=self._fingerprint(), verbose=verbose)
+        asked = (abstain, coverage, most_error) if abstain else ()
+        return predictor.predict_to(path, images, model=self._fingerprint(asked), verbose=verbose)
 
     @property
     def predictor(self) -> Predictor:
@@ -439,9 +440,10 @@ class Learnt:
 
     @property
     def _ways(self) -> Ways:
-        if self._made is None:
-            self._made = Ways(self.model_, engine=self.engine, num_classes=len(self.classes_))
-        return self._made
+        made = self._made
+        if made is None or made.engine != self.engine:
+            self._made = made = Ways(self.model_, engine=self.engine, num_classes=len(self.classes_))
+        return made
 
     def _predictor_that(self, abstain: Any, *, coverage: float = 0.9, most_error: float = 0.05) -> Predictor:
         """Return what answers, or abstains as asked."""
@@ -464,9 +466,13 @@ class Learnt:
 
         return Predictor(look.run, decide=decide_by_features, **found)
 
-    def _fingerprint(self) -> str:
-        """Return what names this model in a table of answers: the beginning of a hash of its weights."""
-        digest = hashlib.sha256()
+    def _fingerprint(self, asked: Sequence[Any]) -> str:
+        """Return what names this model in a table of answers: the beginning of a hash of its weights.
+
+        Args:
+            asked: What else decides on answers.
+        """
+        digest = hashlib.sha256(repr(asked).encode() if asked else b"")
         for weight in self.model_.weights:
             digest.update(np.ascontiguousarray(weight).tobytes())
         return digest.hexdigest()[:12]

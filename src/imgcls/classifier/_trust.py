@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Self, final
 
 import numpy as np
@@ -22,6 +23,7 @@ _KEPT = 10_000  # images held out whose probabilities are kept
 _ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _HASTY = 500  # images looked at of each kind, where there is a budget: a percent or two of ten minutes
+_SOME = 200  # images held out that tell whether sets promise anything
 _LEAST = 20  # images held out; from fewer, nothing is learnt
 
 _HELD_OUT = ("held_out/labels", "held_out/probabilities")  # arrays of a bundle
@@ -188,15 +190,16 @@ class Trust:
         if held_out is not None and "set" in asked:
             counts = np.bincount(held_out.y_true, minlength=probabilities.shape[1])
             by_class = bool(counts.min() >= _ENOUGH)
-            sets = prediction_sets(
-                probabilities,
-                held_out.probabilities,
-                held_out.y_true,
+            sets_of = partial(
+                prediction_sets,
+                held_out=held_out.probabilities,
+                y_held_out=held_out.y_true,
                 coverage=coverage,
                 by_class=by_class,
                 never_empty=True,
             )
-            if sets.all():
+            sets = sets_of(probabilities)
+            if sets.all() and sets_of(held_out.probabilities[:_SOME]).all():  # not of these few images alone
                 message = (
                     f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "
                     "holds every class. Promise less, or hold out more."

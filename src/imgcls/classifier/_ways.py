@@ -23,20 +23,20 @@ class Ways:
     """
 
     def __init__(self, model: Any, *, engine: str, num_classes: int) -> None:
-        self._model, self._engine, self._num_classes = model, engine, num_classes
+        self._model, self.engine, self._num_classes = model, engine, num_classes
         self._lock = threading.RLock()
 
     def run_for(self, count: int) -> Run:
         """Return what gives probabilities `float32 (n, K)` quickest, where `count` images will come."""
-        work = count * self._multiply_adds if self._engine == "auto" else 0.0
+        work = count * self._multiply_adds if self.engine == "auto" else 0.0
         with self._lock:
-            return self._many if _backend.pays(self._engine, work) else self.run
+            return self._many if _backend.pays(self.engine, work) else self.run
 
     @cached_property
     def run(self) -> Run:
         """Gives probabilities of few images."""
         with self._lock:
-            return self._probabilities(_backend.engine(self._model, self._engine))
+            return self._probabilities(_backend.engine(self._model, self.engine))
 
     @cached_property
     def look(self) -> "Look":
@@ -51,11 +51,11 @@ class Ways:
     def features(self) -> Run:
         """Gives the features of few images."""
         with self._lock:
-            return _backend.engine(architectures.cut(self._model), self._engine)
+            return _backend.engine(architectures.cut(self._model), self.engine)
 
     @cached_property
     def _many(self) -> Run:
-        return self._probabilities(_backend.engine(self._model, self._engine, work=np.inf))
+        return self._probabilities(_backend.engine(self._model, self.engine, work=np.inf))
 
     @cached_property
     def _multiply_adds(self) -> int:

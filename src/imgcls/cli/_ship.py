@@ -20,7 +20,6 @@ from imgcls.cli._app import (
     opened,
     print_json,
     read_dataset,
-    tensorflow_started,
 )
 
 
@@ -34,6 +33,7 @@ def export(
         Path | None, typer.Option(help="Labelled images to compare on, and to set the ranges of int8 by.")
     ] = None,
     *,
+    trust: Trust = False,
     form: Annotated[
         str | None,
         typer.Option("--format", help="saved_model, onnx, litert, openvino or keras; else the ending decides."),
@@ -56,9 +56,7 @@ def export(
     """
     check_model(model)
     dataset = None if data is None else read_dataset(data, image=image, label=label, root=root)
-    with tensorflow_started():
-        from imgcls.classifier import ImageClassifier
-    classifier = ImageClassifier.load(model)
+    classifier = opened(model, trust=trust)
     certificate = classifier.export(output, form, data=dataset, quantize=quantize, any_size=any_size, force=force)
     typer.echo(certificate.to_json() if json_ else str(certificate))
     typer.echo(f"wrote {output}", err=True)

@@ -24,7 +24,6 @@ from imgcls.cli._app import (
     opened,
     print_facts,
     read_dataset,
-    tensorflow_started,
 )
 from imgcls.errors import ConfigurationError, UnreadableImageError
 
@@ -46,6 +45,7 @@ def evaluate(
         Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .md, .json or .csv.")
     ] = None,
     *,
+    trust: Trust = False,
     on_error: OnError = "skip",
     image: Image = None,
     label: Label = None,
@@ -64,9 +64,7 @@ def evaluate(
 
         check_report_path(output)
     dataset = read_dataset(data, image=image, label=label, root=root)
-    with tensorflow_started():
-        from imgcls.classifier import ImageClassifier
-    evaluation = ImageClassifier.load(model).evaluate(dataset, on_error=on_error)
+    evaluation = opened(model, trust=trust).evaluate(dataset, on_error=on_error)
     for reason in list(evaluation.quarantined.values())[:_NAMED]:
         typer.echo(f"left out: {reason}", err=True)
     typer.echo(evaluation.to_json() if json_ else str(evaluation))
@@ -113,9 +111,10 @@ def predict(
         )
         raise ConfigurationError(message)
     if output is not None:
-        files = [answering.predict_to(output, dataset, **options) for dataset in datasets]
-        typer.echo(f"{output}: {len(files[-1].ids):,} images", err=True)
-        refused = sum(file.refused for file in files)
+        paths = [dataset.source(index) for dataset in datasets for index in range(len(dataset))]
+        table = answering.predict_to(output, paths, **options)
+        typer.echo(f"{output}: {len(table.ids):,} images", err=True)
+        refused = table.refused
         if refused:
             typer.echo(f"{refused:,} cannot be read; the column 'error' says why", err=True)
     else:
@@ -134,6 +133,7 @@ def explain(
     image: Annotated[Path, typer.Argument(help="An image file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("explained.png"),
     *,
+    trust: Trust = False,
     label: Annotated[str | None, typer.Option(help="The class to explain; else the likeliest.")] = None,
     instead_of: Annotated[str | None, typer.Option(help="Explain why it is the class and not this one.")] = None,
     method: Annotated[str, typer.Option(help="grad_cam, or occlusion.")] = "grad_cam",
@@ -144,9 +144,7 @@ def explain(
     """
     check_model(model)
     report.check_path(output, _PICTURES, example="explained.png")
-    with tensorflow_started():
-        from imgcls.classifier import ImageClassifier
-    classifier = ImageClassifier.load(model)
+    classifier = opened(model, trust=trust)
     names = {str(name): name for name in classifier.classes_.tolist()}
     wanted, other = (None if name is None else names.get(name, name) for name in (label, instead_of))
     found = classifier.explain(image, wanted, instead_of=other, method=method)
@@ -163,6 +161,8 @@ def card(
         Path | None, typer.Argument(help="Labelled images to measure on; else those that were held out in training.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The .md file to write; else stdout.")] = None,
+    *,
+    trust: Trust = False,
 ) -> None:
     """Write a model card in Markdown: what the model is, how good it is, and where it is not.
 
@@ -172,9 +172,7 @@ def card(
     if output is not None:
         report.check_path(output, (".md",), example="card.md")
     dataset = None if data is None else read_dataset(data)
-    with tensorflow_started():
-        from imgcls.classifier import ImageClassifier
-    text = ImageClassifier.load(model).card(dataset)
+    text = opened(model, trust=trust).card(dataset)
     if output is None:
         typer.echo(text)
         return

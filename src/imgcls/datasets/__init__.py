@@ -9,14 +9,13 @@ from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._dataset import Dataset, Sample
 from imgcls.datasets._duplicates import copies_in
 from imgcls.datasets._findings import Finding
-from imgcls.datasets._readable import ON_ERROR, THREADS, check_readable, leave_out_unreadable
+from imgcls.datasets._readable import ON_ERROR, check_readable, leave_out_unreadable
 from imgcls.datasets._shortcuts import Shortcut, shortcuts
 from imgcls.datasets._traces import Traces
 from imgcls.images import read, resize, write_png
 
 __all__ = [
     "ON_ERROR",
-    "THREADS",
     "Batch",
     "Batches",
     "DataReport",

@@ -111,7 +111,9 @@ def export(
                 message = f"{row.title} does not keep what the file shall say of itself."
                 raise ExportError(message)
             certificate = _certified(row, made, run, source, wanted, golden, measured, force=force)
-        certificate_path(made).write_text(certificate.to_json(), encoding="utf-8")
+        text = certificate.to_json()
+        Certificate.from_json(text)  # what cannot be read again is no certificate
+        certificate_path(made).write_text(text, encoding="utf-8")
         files = [made] if made.is_dir() else [*reversed(row.files(made)), certificate_path(made)]
         put_in_place(files, path.parent)
     return certificate

@@ -59,7 +59,7 @@ def _flush(path: Path) -> None:
     """Let what was written last through a power cut. Windows cannot open folders and needs no such step."""
     if os.name == "nt" and path.is_dir():
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only what may be written
     try:
         os.fsync(handle)
     finally:

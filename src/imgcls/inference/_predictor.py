@@ -88,7 +88,7 @@ class Predictor:
             ConfigurationError: An argument is not accepted.
         """
         if is_stream(images):
-            return self._stream((None, item) for item in _checked(images, bgr=bgr))
+            return self._stream(((None, item) for item in _checked(images, bgr=bgr)), self.run)
         if is_one_image(images, channels=self.input_shape[2]):
             image = _rgb(images) if bgr else images
             name = str(image) if isinstance(image, str | Path) else "image"
@@ -121,14 +121,16 @@ class Predictor:
         """
         answers = Answers(path, self.classes, abstaining=self._abstaining, model=model)
         with answers, ProgressReport(verbose, after=_PATIENCE) as report:
+            run = self.run
             if is_stream(images):
                 named = ((str(number), item) for number, item in enumerate(_checked(images)))
             else:
                 dataset = as_dataset(images, labelled=False)
                 named = ((name, dataset.source(index)) for index, name in enumerate(dataset.ids))
                 report.begin("answering", len(dataset))
+                run = self._run_for(len(dataset) - len(answers.ids))
             done = answers.ids.copy()
-            for answer in self._stream((name, item) for name, item in named if name not in done):
+            for answer in self._stream(((name, item) for name, item in named if name not in done), run):
                 answers.add([answer])
                 report.done(len(answers.ids))
         return answers
@@ -169,7 +171,7 @@ class Predictor:
             classes=self.classes, ids=ids, multi_label=self.multi_label, read=read, **self._decide(found)
         )
 
-    def _stream(self, named: Iterator[tuple[str | None, Any]]) -> Iterator[Prediction | UnreadableImageError]:
+    def _stream(self, named: Iterator[tuple[str | None, Any]], run: Run) -> Iterator[Prediction | UnreadableImageError]:
         """Yield an answer for each pair of a name, None for one of its own, and an image."""
 
         def prepare(number: int, pair: tuple[str | None, Any]) -> tuple[str, NDArray[np.uint8]]:
@@ -184,7 +186,7 @@ class Predictor:
                 raise
 
         return stream(
-            named, prepare, lambda pixels, ids: list(self.as_predictions(self.run(pixels), ids)), batch_size=_BATCH
+            named, prepare, lambda pixels, ids: list(self.as_predictions(run(pixels), ids)), batch_size=_BATCH
         )
 
 

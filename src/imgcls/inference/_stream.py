@@ -1,5 +1,6 @@
 """Endless images in, answers out: in order, in bounded memory, as soon as they can be given."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls.datasets import THREADS
 from imgcls.errors import UnreadableImageError
+
+_THREADS = min(16, max(4, os.cpu_count() or 1))  # Pillow releases the interpreter lock while it decodes
 
 Answer = TypeVar("Answer")
 Prepared = tuple[str, NDArray[np.uint8]]
@@ -42,7 +44,7 @@ def stream(
     """
     drawn: SimpleQueue[Future[Prepared] | BaseException] = SimpleQueue()
     room, stopped = threading.Semaphore(2 * batch_size), threading.Event()
-    pool = ThreadPoolExecutor(THREADS)
+    pool = ThreadPoolExecutor(_THREADS)
 
     def draw() -> None:
         try:
@@ -65,8 +67,8 @@ def stream(
                     ended = one
                 else:
                     waiting.append(one)
-            room.release(max(1, len(waiting)))
             yield from _answered(waiting, answer)
+            room.release(max(1, len(waiting)))
         if not isinstance(ended, StopIteration):
             raise ended
     finally:  # also where the consumer stops early

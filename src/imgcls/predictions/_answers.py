@@ -14,6 +14,7 @@ from imgcls.predictions._rows import Answer, Rows, joined
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _NAMES = "surrogateescape"  # a file's name may be no UTF-8; it is written as it is
+_LINE = b'{"id": '  # how each of our lines begins
 _ROWS = 10_000  # of a Parquet file, at a time
 
 
@@ -95,6 +96,10 @@ class Answers:
             file = self._journal.open("r+b" if self._journal.exists() else "w+b")
         except OSError as error:
             raise self._trouble(error) from error
+        except ValueError as error:  # of pyarrow
+            if isinstance(error, DataError):
+                raise
+            raise self._another(f"it is no Parquet file ({error})") from error
         try:
             end = self._read_csv(file) if self._is_csv else self._read_lines(file)
             file.seek(end)
@@ -111,7 +116,7 @@ class Answers:
 
     def _read_csv(self, file: IO[bytes]) -> int:
         """Take in the rows of a CSV file, and return where the last whole one ends."""
-        end, at, whole, width = 0, 0, True, len(self._rows.columns)
+        end, last, at, whole, width = 0, 0, 0, True, len(self._rows.columns)
 
         def lines() -> Iterator[str]:
             nonlocal at, whole
@@ -119,16 +124,19 @@ class Answers:
                 at, whole = at + len(line), line.endswith(b"\n")
                 yield line.decode(errors=_NAMES)
 
-        for number, row in enumerate(csv.reader(lines())):  # asks for the lines of one row at a time
-            if not whole:
-                break
-            if number == 0 and row != self._rows.columns:
-                raise self._another("its columns are others")
-            if len(row) != width:
-                break
-            if number:
-                self._take_in(row[0], row[-1] if self._rows.model else "")
-            end = at
+        try:
+            for number, row in enumerate(csv.reader(lines())):  # asks for the lines of one row at a time
+                if end != last:
+                    raise self._another(f"a row of it has other columns, before line {number + 1}")
+                last = at
+                if number == 0 and not _begins(row, self._rows.columns, whole=whole):
+                    raise self._another("its columns are others")
+                if whole and len(row) == width:
+                    if number:
+                        self._take_in(row[0], row[-1] if self._rows.model else "")
+                    end = at
+        except csv.Error as error:
+            raise self._another(str(error)) from error
         return end
 
     def _read_lines(self, file: IO[bytes]) -> int:
@@ -136,13 +144,14 @@ class Answers:
         end, names = 0, dict.fromkeys(map(str, self._rows.classes))
         for line in file:
             if not line.endswith(b"\n"):
+                if not line.startswith(_LINE[: len(line)]):
+                    raise self._another(f"a line of it is {line[:40]!r}")
                 break
             try:
                 row = json.loads(line)
                 name, model = str(row["id"]), row.get("model", "")
-                same = (
-                    row.get("probabilities", names).keys() == names.keys()
-                    and ("answer" in row) <= self._rows.abstaining
+                same = "error" in row or (
+                    row["probabilities"].keys() == names.keys() and ("answer" in row) == self._rows.abstaining
                 )
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise self._another(f"a line of it is {line[:40]!r}") from None
@@ -203,7 +212,8 @@ class Answers:
         with parquet.ParquetFile(self.path) as table:
             if table.schema_arrow.names != self._rows.columns:
                 raise self._another("its columns are others")
-            with self._journal.open("w") as lines:
+            partial = self._journal.with_name(f"{self._journal.name}.partial")
+            with partial.open("w") as lines:
                 for chunk in table.iter_batches(_ROWS):
                     for row in chunk.to_pylist():
                         named = {name: row.pop(str(name)) for name in self._rows.classes}
@@ -211,6 +221,12 @@ class Answers:
                         model = {"model": row["model"]} if self._rows.model else {}
                         rest = {"error": error, **model} if error else row | {"probabilities": named}
                         lines.write(json.dumps({"id": row["id"]} | rest) + "\n")
+            partial.replace(self._journal)
+
+
+def _begins(row: Sequence[str], columns: Sequence[str], *, whole: bool) -> bool:
+    """Say whether the first row of a file is the head of ours, or what was written of it."""
+    return list(row) == list(columns) if whole else ",".join(columns).startswith(",".join(row))
 
 
 def check_path(path: Path, classes: Sequence[Any]) -> None:

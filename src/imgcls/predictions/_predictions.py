@@ -63,7 +63,7 @@ class Predictions(Sequence[Prediction]):
         sets: NDArray[np.bool_] | None = None,
         unknown: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.sets = sets
+        self.sets, self._abstaining = sets, sets is not None or unknown is not None
         self.unknown = np.zeros(len(ids), bool) if unknown is None else unknown
         self.probabilities = np.asarray(probabilities)
         self.classes = tuple(classes)
@@ -94,7 +94,7 @@ class Predictions(Sequence[Prediction]):
             multi_label=self._multi_label,
             read=None if read is None else lambda position: read(int(chosen[position])),
             sets=None if self.sets is None else self.sets[chosen],
-            unknown=self.unknown[chosen],
+            unknown=self.unknown[chosen] if self._abstaining else None,
         )
 
     def __iter__(self) -> Iterator[Prediction]:
@@ -138,15 +138,16 @@ class Predictions(Sequence[Prediction]):
         path = Path(path)
         check_path(path, self.classes)
         partial = path.with_name(f".partial-{path.name}")
-        partial.unlink(missing_ok=True)
+        journal = partial.with_name(f".{partial.name}.jsonl")
+        for left in (partial, journal):  # by a process that was killed
+            left.unlink(missing_ok=True)
         try:
-            with Answers(
-                partial, self.classes, abstaining=self.sets is not None or bool(self.unknown.any())
-            ) as answers:
+            with Answers(partial, self.classes, abstaining=self._abstaining) as answers:
                 answers.add(self)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+            journal.unlink(missing_ok=True)
         return path
 
     def show(self, n: int = 16) -> NDArray[Any]:
@@ -184,7 +185,7 @@ class Predictions(Sequence[Prediction]):
         )
 
     def _answered(self) -> dict[str, list[str]]:
-        if self.sets is None and not self.unknown.any():
+        if not self._abstaining:
             return {}
         answers = ("|".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in self.answers)
         return {"answer": list(answers)}

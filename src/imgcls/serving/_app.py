@@ -10,7 +10,8 @@ from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar, final
 
 from imgcls import _checks
-from imgcls.errors import UnreadableImageError
+from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.inference import Predictor
 from imgcls.serving import _refusals
 from imgcls.serving._batcher import Batcher
 from imgcls.serving._measures import TEXT, Measures
@@ -93,7 +94,7 @@ class App:
     def __init__(
         self, model: Any, name: str, *, batch_size: int, queue_size: int, max_bytes: int, timeout: float
     ) -> None:
-        self._predictor = getattr(model, "predictor", model)
+        self._predictor = model if isinstance(model, Predictor) else _predictor_of(model)
         self._explain = getattr(model, "explain", None)
         self._name, self._max_bytes, self._timeout = name, max_bytes, timeout
         batch_size = 1 << (batch_size.bit_length() - 1)
@@ -146,7 +147,7 @@ class App:
             _LOG.exception("the model failed on an empty image; nothing can be predicted")
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started, path = time.perf_counter(), scope["path"]
+        started, path = time.perf_counter(), _path(scope)
         try:
             answer = await self._answer(path, scope, receive)
         except ClientLeft:
@@ -261,6 +262,23 @@ class App:
                 return await work
         except TimeoutError:
             raise _refusals.too_late(self._timeout) from None
+
+
+def _path(scope: Scope) -> str:
+    """Return the path below the prefix that another application may have given this one."""
+    path, prefix = str(scope["path"]), str(scope.get("root_path", ""))
+    return (path.removeprefix(prefix) or "/") if prefix else path
+
+
+def _predictor_of(model: Any) -> Predictor:
+    found = getattr(model, "predictor", None)
+    if not isinstance(found, Predictor):
+        message = (
+            f"model is a {type(model).__name__} that predicts nothing. Accepted: an ImageClassifier that has learnt, "
+            "an ExportedModel, or an imgcls.inference.Predictor."
+        )
+        raise ConfigurationError(message)
+    return found
 
 
 def _json(value: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK, **headers: str) -> _Answer:

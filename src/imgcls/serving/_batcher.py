@@ -118,6 +118,13 @@ class Batcher:
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._runner.shutdown(wait=False, cancel_futures=True)
 
+    def _answers(self, pixels: Pixels) -> Found:
+        found = self._run(pixels)
+        if len(found) != len(pixels):
+            message = f"the model gave {len(found)} answers to {len(pixels)} images"
+            raise ValueError(message)
+        return found
+
     async def _empty(self) -> None:
         """Run batches until nobody waits."""
         try:
@@ -143,7 +150,7 @@ class Batcher:
             return
         started = time.perf_counter()
         try:
-            answers = await self.alone(self._run, np.stack([one.pixels for one in batch]))
+            answers = await self.alone(self._answers, np.stack([one.pixels for one in batch]))
         except Exception as error:  # noqa: BLE001 - a runtime may raise anything; nobody waits for ever
             if len(batch) == 1:
                 _give(batch[0], error)

@@ -96,6 +96,7 @@ def run(model: Any, place: socket.socket, *, name: str, timeout: float, **limits
     """Serve a model at a place that is taken, as `serve` does."""
     app = create_app(model, name=name, timeout=timeout, **limits)
     try:
+        import python_multipart  # noqa: F401 - which the first request would miss
         import uvicorn
 
         from imgcls.serving._protocol import Protocol
