@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn import clone
 from sklearn.metrics import accuracy_score
 
 import imgcls
@@ -434,6 +435,29 @@ def test_export_compares_on_the_validation_images_of_fit(tmp_path):
     found = ExportedModel.open(tmp_path / "squares.onnx")
     np.testing.assert_allclose(found.predict_proba(test[0]), classifier.predict_proba(test[0]), atol=1e-5)
     assert found.classes == classifier.classes_.tolist()
+
+
+def test_the_license_of_a_bundle_is_that_of_later_exports(fitted, tmp_path):
+    fitted.save(tmp_path / "a.imgcls", license="CC-BY-4.0")
+    fitted.export(tmp_path / "a.onnx")
+    assert ExportedModel.open(tmp_path / "a.onnx").facts.license == "CC-BY-4.0"
+
+
+def test_export_leaves_out_what_fit_left_out(folder, tmp_path):
+    bad = tmp_path / "photos"
+    shutil.copytree(folder, bad)
+    (bad / "red" / "bad.png").write_bytes(b"no image")
+    classifier = small(epochs=1).fit(folder, validation_data=bad, verbose=0)
+    assert classifier.export(tmp_path / "a.onnx").images == 8 + 40
+
+
+def test_an_engine_that_is_not_here_can_be_changed_after_loading(fitted, tmp_path, monkeypatch):
+    path = clone(fitted).set_params(engine="onnxruntime").fit(*pictures(), verbose=0).save(tmp_path / "a.imgcls")
+    monkeypatch.setattr("imgcls._backend._engines._is_installed", lambda way: way.name == "tensorflow")
+    loaded = imgcls.ImageClassifier.load(path)
+    with pytest.raises(ConfigurationError, match="engine='onnxruntime' needs"):
+        loaded.predict(pictures()[0][0])
+    assert loaded.set_params(engine="tensorflow").predict(pictures()[0][0]).label in CLASSES
 
 
 def test_int8_takes_its_ranges_from_what_was_learnt_from_or_is_given(fitted, tmp_path, monkeypatch):

@@ -46,10 +46,10 @@ class Client:
     def run(self, work):
         return self._runner.run(work)
 
-    def ask(self, method, path, body=b"", headers=None):
-        return self.run(self.asked(method, path, body, headers))
+    def ask(self, method, path, body=b"", headers=None, **scope):
+        return self.run(self.asked(method, path, body, headers, **scope))
 
-    async def asked(self, method, path, body=b"", headers=None):
+    async def asked(self, method, path, body=b"", headers=None, **scope):
         """Send a request whose body is bytes, or a list of parts; a number among them waits for so many seconds."""
         parts = [body] if isinstance(body, bytes) else list(body)
         sent = []
@@ -65,7 +65,8 @@ class Client:
             sent.append(message)
 
         pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]
-        await self._app({"type": "http", "method": method, "path": path, "headers": pairs}, receive, send)
+        scope |= {"type": "http", "method": method, "path": path, "headers": pairs}
+        await self._app(scope, receive, send)
         if not sent:
             return None
         start, end = sent

@@ -224,6 +224,13 @@ def test_answers_may_not_be_taken_for_something_else(client):
 # --- refusals ------------------------------------------------------------------------------------------------------
 
 
+def test_below_the_prefix_of_another_application(client):
+    for path in ("/flowers/health", "/flowers/", "/flowers"):
+        assert client.ask("GET", path, root_path="/flowers").status == 200
+    assert client.ask("GET", "/flowers/nothing", root_path="/flowers").status == 404
+    assert client.ask("GET", "/flowers/health").status == 404
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "//predict", "/../etc/passwd", "/\0", "", "/Predict", "é"])
 def test_an_unknown_path_is_404(client, path):
     answer = client.ask("GET", path)
