@@ -16,6 +16,7 @@ from imgcls import (
     ConfigurationError,
     DataError,
     Dataset,
+    DataWarning,
     ExportedModel,
     ImageClassifier,
     NotFittedError,
@@ -447,7 +448,8 @@ def test_export_leaves_out_what_fit_left_out(folder, tmp_path):
     bad = tmp_path / "photos"
     shutil.copytree(folder, bad)
     (bad / "red" / "bad.png").write_bytes(b"no image")
-    classifier = small(epochs=1).fit(folder, validation_data=bad, verbose=0)
+    with pytest.warns(DataWarning, match="cannot be read"):
+        classifier = small(epochs=1).fit(folder, validation_data=bad, verbose=0)
     assert classifier.export(tmp_path / "a.onnx").images == 8 + 40
 
 

@@ -225,6 +225,7 @@ def test_answers_may_not_be_taken_for_something_else(client):
 
 
 def test_below_the_prefix_of_another_application(client):
+    client.warm()
     for path in ("/flowers/health", "/flowers/", "/flowers"):
         assert client.ask("GET", path, root_path="/flowers").status == 200
     assert client.ask("GET", "/flowers/nothing", root_path="/flowers").status == 404
