@@ -1,5 +1,6 @@
 """Classifiers in bundles: what is saved is what comes back, proved by golden images, and nothing is built on trust."""
 
+import copy
 import inspect
 import json
 from pathlib import Path
@@ -93,11 +94,13 @@ def test_a_loaded_classifier_saves_the_same_bytes(saved, tmp_path):
 
 
 def test_the_license_stays(fitted, tmp_path):
-    path = fitted.save(tmp_path / "a.imgcls", license="CC-BY-4.0")
+    licensed = copy.copy(fitted)
+    path = licensed.save(tmp_path / "a.imgcls", license="CC-BY-4.0")
     again = ImageClassifier.load(path).save(tmp_path / "b.imgcls")
     assert bundle.load(again).description["license"] == "CC-BY-4.0"
     other = ImageClassifier.load(path).save(tmp_path / "b.imgcls", license="MIT")
     assert bundle.load(other).description["license"] == "MIT"
+    assert bundle.load(licensed.save(path)).description["license"] == "CC-BY-4.0"
     assert bundle.load(fitted.save(path)).description["license"] is None
 
 

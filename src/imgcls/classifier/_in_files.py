@@ -28,7 +28,7 @@ class InFiles(Learnt):
 
         Args:
             path: The file, such as "flowers.imgcls"; an existing one is replaced.
-            license: What others may do with it, such as "Apache-2.0" or any other text; None for what was loaded.
+            license: What others may do with it, such as "Apache-2.0" or any other text; None for what was said before.
             golden: Images of yours, at most 16, that are saved with what the classifier gives for them, for `verify`
                 to run again. Whoever has the file can see them. None for drawn pictures, or for what was loaded.
 
