@@ -291,9 +291,11 @@ def test_a_table_says_what_is_answered_and_is_of_one_model(parts, fitted, tmp_pa
     assert [row["answer"] for row in rows] == [one if isinstance(one, str) else "|".join(one) for one in answers]
     assert len({row["model"] for row in rows}) == 1
     again = pickle.loads(pickle.dumps(fitted))
-    assert again.predict_to(table, test[:45], abstain="set").ids == set(test.ids[:45])
+    assert again.predict_to(table, test[:45], abstain=["set", "unknown"]).ids == set(test.ids[:45])
+    with pytest.raises(DataError, match="its rows are of model"):  # whose sets promise something else
+        again.predict_to(table, test[:50], abstain=["set", "unknown"], coverage=0.99)
     other = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(parts[0], validation_data=test, verbose=0)
     with pytest.raises(DataError, match="its rows are of model"):
-        other.predict_to(table, test[:50], abstain="set")
+        other.predict_to(table, test[:50], abstain=["set", "unknown"])
     with pytest.raises(DataError, match="its columns are others"):
         fitted.predict_to(table, test[:50])
