@@ -49,6 +49,7 @@ def test_one_channel_gives_the_features_of_the_same_image_in_rgb(name):
     np.testing.assert_allclose(feature_map(converted, RGB), expected(np.repeat(luma, 3, axis=-1)), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_rgb_twice_gives_the_features_of_rgb_once(name, tmp_path):
     """Six channels, each colour twice: by half of a kernel each, the sum is that of RGB."""
@@ -95,6 +96,7 @@ def test_every_family_takes_four_channels(name):
     keras.backend.clear_session()
 
 
+@pytest.mark.slow
 def test_a_classifier_of_grayscale_photos_on_a_backbone():
     """One channel stays one from the file to the model; three become one in it where that is asked for."""
     levels = np.repeat([60, 200], 6)

@@ -276,6 +276,7 @@ print(run.name)
 OF_TENSORFLOW = ("absl::InitializeLog", "port.cc", "cuda")  # said before it knows its log level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_libraries_write_nothing_print_nothing_and_open_no_connection(tmp_path, name):
     """Both report to their makers unless they are told not to; what they would send lies in these folders first."""

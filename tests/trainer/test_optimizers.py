@@ -76,9 +76,16 @@ MODELS = {
 }
 
 
+LARGE = {"convnext_tiny", "mobilenet_v2"}  # seconds each to build
+
+
 @pytest.mark.parametrize(
     ("model", "optimizer"),
-    [*((name, "adamw") for name in MODELS), ("small_resnet", "sgd"), ("small_resnet", "muon")],
+    [
+        *(pytest.param(name, "adamw", marks=pytest.mark.slow if name in LARGE else ()) for name in MODELS),
+        ("small_resnet", "sgd"),
+        ("small_resnet", "muon"),
+    ],
 )
 def test_exactly_kernels_decay(model, optimizer):
     model = MODELS[model]()
