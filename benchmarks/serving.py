@@ -111,7 +111,7 @@ export.export(model, path, facts=facts, golden=(drawn, model.predict(drawn, verb
 def exported(folder: Path, architecture: str, side: int, ending: str) -> Path:
     """Export an untrained model, in a process that ends: no thread of TensorFlow's stays beside the server's."""
     path = folder / f"model.{ending}"
-    subprocess.run([sys.executable, "-c", EXPORT, architecture, str(side), path], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", EXPORT, architecture, str(side), path], check=True)  # noqa: S603 - the Python that runs this
     return path
 
 
@@ -121,7 +121,7 @@ class Server:
     def __init__(self, model: Path) -> None:
         self.port = free_port()
         command = [sys.executable, "-m", "imgcls", "serve", str(model), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - the same
 
     def libraries(self) -> set[str]:
         """Return the names of the compiled libraries in the process."""

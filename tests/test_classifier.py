@@ -462,6 +462,12 @@ def test_an_engine_that_is_not_here_can_be_changed_after_loading(fitted, tmp_pat
     assert loaded.set_params(engine="tensorflow").predict(pictures()[0][0]).label in CLASSES
 
 
+def test_a_loaded_classifier_is_compiled_before_it_is_asked(fitted, tmp_path, monkeypatch):
+    loaded = ImageClassifier.load(fitted.save(tmp_path / "a.imgcls"))
+    monkeypatch.setattr("imgcls._backend.engine", lambda *_, **__: pytest.fail("compiled when it was asked"))
+    assert loaded.predict(pictures()[0][0]).label in CLASSES
+
+
 def test_int8_takes_its_ranges_from_what_was_learnt_from_or_is_given(fitted, tmp_path, monkeypatch):
     from imgcls import export
 

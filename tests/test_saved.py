@@ -311,7 +311,7 @@ def rename(description, name):
         (lambda value: rename(value, "os"), "architecture='os' is not known."),
     ],
     ids=["a large network", "a module"],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_what_is_not_of_its_size_is_refused_before_it_is_built(saved, change, words, monkeypatch):
     if "numbers" in words:
         monkeypatch.setattr(architectures, "build", None)

@@ -7,6 +7,7 @@ from typing import Any, Self, final
 from imgcls import _checks
 
 VERBOSE = ("auto", 0, 1, 2)
+PATIENCE = 2.0  # seconds without a bar, where most calls are shorter
 
 
 @final

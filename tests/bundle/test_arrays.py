@@ -42,7 +42,7 @@ def entry(name="0000", **changes):
         (lambda header: header.update({"0005": header.pop("0002")}), "the weight '0002' is missing"),
         (lambda header: header.update({"../a": header.pop("0002")}), "there is no array '../a' in a bundle; accepted: weights, and golden/images, "),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_a_header_of_arrays_that_is_wrong_is_refused_in_words(tiny, change, words):
     assert cause(forging.reheaded(tiny, change)).startswith(words)
 
@@ -88,7 +88,7 @@ def put(name, array):
         (lambda arrays: [arrays.pop(f"held_out/{name}") for name in ("labels", "probabilities")], "the array 'familiarity/known' rests on 'held_out/labels', which is missing"),
         (lambda arrays: [arrays.pop(f"golden/{name}") for name in ("images", "probabilities")], "the arrays 'golden/images' and 'golden/probabilities' are missing"),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_arrays_that_make_no_sense_are_refused_in_words(full, change, words):
     assert words in cause(forging.rearranged(full, change))
 

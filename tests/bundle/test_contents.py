@@ -102,7 +102,7 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tiny, here, monkeypatch,
         ("b.imgcls", {"license": 3}, "the classifier cannot be saved: license is 3; accepted: null, or text of at most 10,000 characters without control characters."),
         ("b.imgcls", {"card": "\x1b"}, "the classifier cannot be saved: its model card holds control characters."),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_what_cannot_be_written_is_refused_in_words(here, path, change, words):
     with pytest.raises(BundleError) as caught:
         bundle.save(path, forging.description(**change), forging.weights(), forging.GOLDEN)
@@ -117,7 +117,7 @@ def test_what_cannot_be_written_is_refused_in_words(here, path, change, words):
         (np.zeros((0, 3), np.float32), "the classifier cannot be saved: the array '0000' is float32 (0, 3). Accepted: at least one number, of dtype uint64, "),
         (np.zeros(2, np.complex64), "the classifier cannot be saved: the weight '0000' is complex64; accepted: float32, int32."),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_weights_that_cannot_be_written_are_refused_in_words(here, weight, words):
     with pytest.raises(BundleError) as caught:
         bundle.save("b.imgcls", forging.description(), [weight], forging.GOLDEN)

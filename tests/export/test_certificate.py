@@ -83,7 +83,7 @@ def test_it_is_read_strictly(certified, parts, words):
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{", "null", '{"certificate": 1, "certificate": 1}', '{"size": NaN}', "[" * 5_000, b"\xff\xfe", b"\0" * 99],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_what_is_no_json_object_is_refused(text):
     with pytest.raises(ExportError, match="the certificate cannot be read"):
         Certificate.from_json(text)

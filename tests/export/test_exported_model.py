@@ -249,7 +249,7 @@ def test_an_onnx_file_reads_no_other_file(kept, tmp_path):
     model = onnx.load(kept / "model.onnx")
     onnx.save_model(
         model, tmp_path / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0
-    )  # fmt: skip
+    )  # a row a case # fmt: skip
     with pytest.raises(ExportError, match="cannot be opened as ONNX"):
         ExportedModel.open(tmp_path / "model.onnx")
 

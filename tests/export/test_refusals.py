@@ -196,7 +196,7 @@ def test_a_resize_that_is_not_antialiased_is_found(tmp_path, monkeypatch):
             "any_size=True is for the formats saved_model, onnx, openvino: LiteRT has no resize. Leave it out.",
         ),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_arguments_are_checked_before_any_work(made, tmp_path, name, wanted, words):
     with pytest.raises(ConfigurationError) as refusal:
         made.to(tmp_path / name, **wanted)

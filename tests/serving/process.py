@@ -1,24 +1,14 @@
 """A server in a process of its own, and raw bytes to and from it."""
 
-import json
 import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+
+from asgi import Answer
 
 HERE = Path(__file__).parent
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def told(self):
-        return json.loads(self.body)
 
 
 class Server:

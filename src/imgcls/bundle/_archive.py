@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from imgcls._flush import flush
 from imgcls.errors import BundleError, ConfigurationError, TamperedBundleError
 
 MOST_BYTES = 2**32 - 1  # 4 GiB: beyond, a zip archive needs other records
@@ -64,7 +65,7 @@ def write(path: Path, members: Mapping[str, Pieces]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        flush(path.parent)
     except OSError as error:
         message = f"{str(path)!r} cannot be written: {error}. Free the place, or save somewhere else."
         raise BundleError(message) from error
@@ -236,14 +237,3 @@ def _all_pieces(headers: Sequence[bytes], members: Iterable[Pieces], tail: bytes
             whole = memoryview(piece)
             yield from (whole[start : start + _STREAMED] for start in range(0, len(whole), _STREAMED))
     yield tail
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut; Windows cannot open folders and needs no such step."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -63,7 +63,7 @@ class Kept:
     Attributes:
         data: Of "training" and "validation", the number of images and a hash; None where it is not known.
         traces: Of the images that were learnt from; None where they are not known.
-        license: What the user says of the licence.
+        license: What the user says that others may do with it.
         golden: Golden images; None before the classifier was saved.
     """
 
@@ -109,12 +109,11 @@ class Kept:
             found |= {f"training/{name}": getattr(self.traces, name) for name in _TRACES}
         return {name: array for name, array in found.items() if len(array)}
 
-    def saved_as(self, model: Any, num_classes: int, *, license: str | None, golden: Any) -> Self:  # noqa: A002 - the word users know
-        """Return what goes into a bundle: what is given, or else what was loaded."""
-        kept = self if license is None else replace(self, license=license)
-        if golden is None and kept.golden is not None:
-            return kept
-        return replace(kept, golden=Golden.of(model, num_classes, golden))
+    def saved_as(self, model: Any, num_classes: int, *, golden: Any) -> Self:
+        """Return what goes into a bundle, with the golden images that are given, that were loaded, or drawn ones."""
+        if golden is None and self.golden is not None:
+            return self
+        return replace(self, golden=Golden.of(model, num_classes, golden))
 
 
 def of_trust(named: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

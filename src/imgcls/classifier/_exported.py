@@ -13,7 +13,8 @@ from imgcls.inference import Predictor
 
 _MOST = 1_000  # images that both are compared on
 _REPRESENTATIVE = 200  # images by which int8 sets its ranges
-_MOST_NUMBERS = 2**28  # of all these images
+_MOST_NUMBERS = 2**28  # of all these images, in memory
+_MOST_GOLDEN = 2**23  # of the golden images, which travel with the certificate
 
 
 def exported(
@@ -53,18 +54,19 @@ def exported(
         multi_label=predictor.multi_label,
         license=license,
     )
-    room = _MOST_NUMBERS // math.prod(predictor.input_shape)
-    golden = bundle.golden_images(predictor.input_shape)[: max(1, room // 32)]  # they travel with the certificate
+    size = math.prod(predictor.input_shape)
+    room = max(1, _MOST_NUMBERS // size)
+    golden = bundle.golden_images(predictor.input_shape)[: max(1, _MOST_GOLDEN // size)]
     source, representative = learnt_from if learnt_from is not None else measured, None
     if quantize == "int8" and source is not None:
-        representative = _some(predictor, source, min(_REPRESENTATIVE, max(1, room)), seed)[0]
+        representative = _some(predictor, source, min(_REPRESENTATIVE, room), seed)[0]
     return export.export(
         model,
         path,
         kind,
         facts=facts,
         golden=(golden, predictor.run(golden)),
-        measured=None if measured is None else _some(predictor, measured, min(_MOST, max(1, room)), seed),
+        measured=None if measured is None else _some(predictor, measured, min(_MOST, room), seed),
         representative=representative,
         quantize=quantize,
         **wanted,

@@ -54,7 +54,7 @@ class InFiles(Learnt):
             self._kept = Kept.of_data(self._learnt_from, self._validated_on)
         if license is not None:  # exports say it too
             self._kept = replace(self._kept, license=license)
-        kept = self._kept.saved_as(self.model_, len(classes), license=license, golden=golden)
+        kept = self._kept.saved_as(self.model_, len(classes), golden=golden)
         name = self._architecture_name()
         description = describe(
             parameters=self.get_params(deep=False),
@@ -168,8 +168,8 @@ class InFiles(Learnt):
             path: Where to. The ending says the format: `.onnx`, `.tflite`, `.xml` (OpenVINO), `.keras`; a name without
                 one is a folder, a SavedModel.
             format: "saved_model", "onnx", "litert", "openvino" or "keras", where the ending shall not decide.
-            data: Labelled images to compare on, as for `evaluate`, at most 1,000 of them. None for the validation
-                images of `fit`, where there were any.
+            data: Labelled images to compare on, as for `evaluate`: at most 1,000, and only such as can be read. None
+                for the validation images of `fit`, where there were any.
             y: N labels, where `data` carries none.
             quantize: Of LiteRT: None for float32; "float16" halves the file; "int8" makes it a quarter, by images of
                 all classes: those that were learnt from, or else `data`.

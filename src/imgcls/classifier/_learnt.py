@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn import exceptions
 
 from imgcls import _checks, architectures, explain, trainer
+from imgcls._progress import PATIENCE, ProgressReport
 from imgcls._warnings import warn
 from imgcls.classifier._bundle import Kept, copies
 from imgcls.classifier._description import environment
@@ -25,7 +26,6 @@ from imgcls.metrics import Evaluation, Robustness
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
 
-_PATIENCE = 2.0  # seconds without a bar
 _QUICKLY = 100  # images that are made worse for a page
 
 
@@ -78,7 +78,7 @@ class Learnt:
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         dataset = self._measured(data, y)
         batches = self.predictor.batches(dataset, on_error="skip")  # to the end, so that all can be named
-        with trainer.ProgressReport(verbose, after=_PATIENCE) as report:
+        with ProgressReport(verbose, after=PATIENCE) as report:
             report.begin("evaluating", len(dataset))
             probabilities, _ = outputs(self._ways.run_for(len(dataset)), batches, report.done)
         if batches.quarantined:

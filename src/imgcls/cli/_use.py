@@ -110,19 +110,18 @@ def predict(
             f"--abstain rests on images held out, which a bundle knows and {str(model)!r} does not. Give the bundle."
         )
         raise ConfigurationError(message)
+    paths = [dataset.source(index) for dataset in datasets for index in range(len(dataset))]
     if output is not None:
-        paths = [dataset.source(index) for dataset in datasets for index in range(len(dataset))]
         table = answering.predict_to(output, paths, **options)
         typer.echo(f"{output}: {len(table.ids):,} images", err=True)
         refused = table.refused
         if refused:
             typer.echo(f"{refused:,} cannot be read; the column 'error' says why", err=True)
     else:
-        sources = (dataset.source(index) for dataset in datasets for index in range(len(dataset)))
         from imgcls.predictions import Rows
 
         rows = Rows(answering.predictor.classes, bool(abstain))
-        refused = _print_answers(answering.predict(sources, **options), rows, form)
+        refused = _print_answers(answering.predict(iter(paths), **options), rows, form)
     if refused:
         raise typer.Exit(1)
 

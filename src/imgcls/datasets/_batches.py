@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from imgcls import _checks
 from imgcls.datasets import _cache, _store
 from imgcls.datasets._dataset import Dataset
-from imgcls.datasets._readable import ON_ERROR, THREADS, Quarantine
+from imgcls.datasets._readable import ON_ERROR, Quarantine
 from imgcls.errors import UnreadableImageError
+from imgcls.images import THREADS
 
 IN_MEMORY_BYTES = 2 * 2**30  # at most, and a quarter of the memory that is free
 KEEP = ("auto", "memory", "store", "stream")

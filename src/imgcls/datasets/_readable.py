@@ -1,6 +1,5 @@
 """Images that cannot be read: found, counted, named. Never replaced by another image or by black."""
 
-import os
 from collections.abc import Callable, Collection
 from typing import Any, final
 
@@ -12,7 +11,6 @@ from imgcls.datasets._dataset import Dataset
 from imgcls.errors import DataWarning, UnreadableImageError
 
 ON_ERROR = ("skip", "raise")
-THREADS = min(16, max(4, os.cpu_count() or 1))  # Pillow releases the interpreter lock while it decodes
 
 _NAMED = 5  # images named one by one; the others are counted
 _MANY = 0.01  # a larger share of unreadable images is warned of

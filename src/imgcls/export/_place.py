@@ -1,9 +1,9 @@
 """Where an export goes: nothing is lost there, and nothing half is ever found there."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from imgcls._flush import flush
 from imgcls.errors import ExportError
 from imgcls.export._certificate import certificate_path
 from imgcls.export._formats import Format
@@ -37,7 +37,7 @@ def put_in_place(made: Sequence[Path], folder: Path) -> None:
     try:
         for one in made:
             for file in one.rglob("*") if one.is_dir() else [one]:
-                _flush(file)
+                flush(file)
             place = folder / one.name
             if not place.is_dir():
                 one.replace(place)
@@ -49,18 +49,7 @@ def put_in_place(made: Sequence[Path], folder: Path) -> None:
             except OSError:
                 before.rename(place)
                 raise
-        _flush(folder)
+        flush(folder)
     except OSError as error:
         message = f"{made[0].name!r} cannot be put in its place: {error}. Free the place, or export somewhere else."
         raise ExportError(message) from error
-
-
-def _flush(path: Path) -> None:
-    """Let what was written last through a power cut. Windows cannot open folders and needs no such step."""
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only what may be written
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,9 +5,10 @@ Needs NumPy and Pillow. Users meet `read`, `resize` and `write_png` in `imgcls.d
 
 from imgcls.images._accepted import FORMATS, MAX_BYTES, MAX_PIXELS, SUFFIXES, budget
 from imgcls.images._corrupt import CORRUPTIONS, SEVERITIES, corrupt
-from imgcls.images._data_uri import data_uri
-from imgcls.images._decoder import DECODER_VERSION, glance, is_pil, made_with, read, resize, write_png
+from imgcls.images._data_uri import data_uri, shrunk
+from imgcls.images._decoder import DECODER_VERSION, THREADS, glance, is_pil, made_with, read, resize, write_png
 from imgcls.images._drawn import drawn
+from imgcls.images._heat import with_heat
 from imgcls.images._refusals import is_truncated, wrong_dtype
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_PIXELS",
     "SEVERITIES",
     "SUFFIXES",
+    "THREADS",
     "budget",
     "corrupt",
     "data_uri",
@@ -28,6 +30,8 @@ __all__ = [
     "made_with",
     "read",
     "resize",
+    "shrunk",
+    "with_heat",
     "write_png",
     "wrong_dtype",
 ]

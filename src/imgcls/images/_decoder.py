@@ -27,6 +27,7 @@ Where Python's warnings are errors, a file that Pillow warns about is refused: t
 """
 
 import io
+import os
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,6 +51,7 @@ from PIL import (
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.images import _accepted, _dicom, _geotiff, _refusals
 
+THREADS = min(16, max(4, os.cpu_count() or 1))  # that read images: Pillow releases the interpreter lock meanwhile
 DECODER_VERSION = f"1-pillow{PIL.__version__}"  # raise the 1 where the same bytes come to give other pixels
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})

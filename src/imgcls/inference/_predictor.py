@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import images as _images
-from imgcls._progress import ProgressReport
+from imgcls._progress import PATIENCE, ProgressReport
 from imgcls._runtimes import Run
 from imgcls.datasets import Batches, Dataset, Sample, as_dataset, is_one_image
 from imgcls.errors import ConfigurationError, UnreadableImageError
@@ -17,7 +17,6 @@ from imgcls.inference._stream import stream
 from imgcls.predictions import Answers, Prediction, Predictions
 
 _BATCH = 32
-_PATIENCE = 2.0  # seconds without a bar: most calls are shorter
 
 Decide = Callable[[NDArray[np.float32]], dict[str, Any]]
 
@@ -120,7 +119,7 @@ class Predictor:
             DataError: The file holds something else, or cannot be written.
         """
         answers = Answers(path, self.classes, abstaining=self._abstaining, model=model)
-        with answers, ProgressReport(verbose, after=_PATIENCE) as report:
+        with answers, ProgressReport(verbose, after=PATIENCE) as report:
             run = self.run
             if is_stream(images):
                 named = ((str(number), item) for number, item in enumerate(_checked(images)))
@@ -147,7 +146,7 @@ class Predictor:
 
     def outputs(self, dataset: Dataset, *, verbose: Any = 0) -> NDArray[np.float32]:
         """Return what the model gives for all images, or refuse at the first that cannot be read."""
-        with ProgressReport(verbose, after=_PATIENCE) as report:
+        with ProgressReport(verbose, after=PATIENCE) as report:
             report.begin("answering", len(dataset))
             return outputs(self._run_for(len(dataset)), self.batches(dataset), report.done)[0]
 

@@ -1,6 +1,5 @@
 """Endless images in, answers out: in order, in bounded memory, as soon as they can be given."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls.errors import UnreadableImageError
-
-_THREADS = min(16, max(4, os.cpu_count() or 1))  # Pillow releases the interpreter lock while it decodes
+from imgcls.images import THREADS
 
 Answer = TypeVar("Answer")
 Prepared = tuple[str, NDArray[np.uint8]]
@@ -44,7 +42,7 @@ def stream(
     """
     drawn: SimpleQueue[Future[Prepared] | BaseException] = SimpleQueue()
     room, stopped = threading.Semaphore(2 * batch_size), threading.Event()
-    pool = ThreadPoolExecutor(_THREADS)
+    pool = ThreadPoolExecutor(THREADS)
 
     def draw() -> None:
         try:

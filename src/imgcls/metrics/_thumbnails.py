@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from imgcls import images
 from imgcls.errors import UnreadableImageError
-from imgcls.plotting._images import MOST_OPAQUE
-from imgcls.plotting._style import HEAT
 
 SMALL, LARGE = 80, 192  # pixels of the longer side
 OF_A_CELL = 12  # wrong images of one cell of the confusion matrix
@@ -39,17 +37,10 @@ class Thumbnails:
 
     def with_heat(self, position: int, heat: NDArray[np.floating], side: int = LARGE) -> str:
         """Return the image with heat `float (h, w)` in [0, 1] laid over it, the less transparent the hotter."""
-        from matplotlib import colormaps
-
         image = self._image(position)
         if image is None:
             return ""
-        gray = np.round(np.clip(heat, 0, 1)[..., None] * 255).astype(np.uint8)
-        share = images.resize(gray, image.shape[:2])[..., :1] / 255
-        colour = 255 * np.asarray(colormaps[HEAT](share[..., 0]))[..., :3]
-        picture = image if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
-        mixed = picture[..., :3] * (1 - MOST_OPAQUE * share) + colour * MOST_OPAQUE * share
-        return self._text(mixed.round().astype(np.uint8), side)
+        return self._text(images.with_heat(image, heat), side)
 
     def _image(self, position: int) -> NDArray[np.uint8] | None:
         if self._read is None or self._left <= 0:
@@ -60,10 +51,7 @@ class Thumbnails:
             except (UnreadableImageError, OSError):  # moved or damaged since
                 self._known[position] = None
             else:
-                height, width = image.shape[:2]
-                scale = min(1.0, LARGE / max(height, width))  # of large photos, no more is kept than is shown
-                size = (max(1, round(height * scale)), max(1, round(width * scale)))
-                self._known[position] = images.resize(image, size)
+                self._known[position] = images.shrunk(image, LARGE)  # no more is kept than is shown
         return self._known[position]
 
     def _text(self, image: NDArray[np.uint8], side: int) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imgcls import plotting
 from imgcls.predictions._answers import Answers, check_path
 from imgcls.predictions._prediction import Prediction
+from imgcls.predictions._rows import joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -187,5 +188,4 @@ class Predictions(Sequence[Prediction]):
     def _answered(self) -> dict[str, list[str]]:
         if not self._abstaining:
             return {}
-        answers = ("|".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in self.answers)
-        return {"answer": list(answers)}
+        return {"answer": [joined(one) for one in self.answers]}

@@ -47,7 +47,7 @@ class Rows:
 
     def lines(self, answers: Iterable[Answer]) -> str:
         """Return JSON Lines, each an object."""
-        return "".join(json.dumps(self._object(answer), allow_nan=False) + "\n" for answer in answers)
+        return "".join(json.dumps(self.object(answer), allow_nan=False) + "\n" for answer in answers)
 
     def _cells(self, answer: Answer) -> list[Any]:
         model = [self.model] * bool(self.model)
@@ -57,7 +57,8 @@ class Rows:
         values = [round(answer.probabilities[name], _DIGITS) for name in self.classes]
         return [answer.id, joined(answer.label), *said, round(answer.probability, _DIGITS), *values, "", *model]
 
-    def _object(self, answer: Answer) -> dict[str, Any]:
+    def object(self, answer: Answer) -> dict[str, Any]:
+        """Return an answer as JSON can hold it."""
         model = {"model": self.model} if self.model else {}
         if isinstance(answer, UnreadableImageError):
             return {"id": answer.id, "error": str(answer), **model}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar, final
 from imgcls import _checks
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.inference import Predictor
+from imgcls.predictions import Rows
 from imgcls.serving import _refusals
 from imgcls.serving._batcher import Batcher
 from imgcls.serving._measures import TEXT, Measures
@@ -27,7 +28,6 @@ QUEUE_SIZE, MAX_BYTES, TIMEOUT = 32, 16 * 2**20, 30.0
 _BATCH_SIZE = 8  # small networks gain by half from 1 to 8, and nothing beyond; large ones neither gain nor lose
 _LOG = logging.getLogger("imgcls.serving")
 _ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
-_DIGITS = 6  # of probabilities, behind the point
 
 
 class _Answer(NamedTuple):
@@ -69,6 +69,7 @@ def create_app(
     Examples:
         >>> import numpy as np
         >>> from imgcls.inference import Predictor
+    from imgcls.predictions import Rows
         >>> from imgcls.serving import create_app
         >>> def run(pixels):  # uint8 (n, H, W, C) -> float32 (n, K)
         ...     return np.tile(np.float32([0.9, 0.1]), (len(pixels), 1))
@@ -96,6 +97,7 @@ class App:
     ) -> None:
         self._predictor = model if isinstance(model, Predictor) else _predictor_of(model)
         self._explain = getattr(model, "explain", None)
+        self._rows = Rows(self._predictor.classes)
         self._name, self._max_bytes, self._timeout = name, max_bytes, timeout
         batch_size = 1 << (batch_size.bit_length() - 1)
         self._measures = Measures(
@@ -248,13 +250,7 @@ class App:
             self._measures.refused.add()
             return _refusals.unreadable(error)
         self._measures.answered.add()
-        one = self._predictor.as_predictions(found[None], [upload.id])[0]
-        return {
-            "id": one.id,
-            "label": list(one.label) if isinstance(one.label, tuple) else one.label,
-            "probability": round(one.probability, _DIGITS),
-            "probabilities": {str(label): round(value, _DIGITS) for label, value in one.probabilities.items()},
-        }
+        return self._rows.object(self._predictor.as_predictions(found[None], [upload.id])[0])
 
     async def _in_time(self, work: Awaitable[_T]) -> _T:
         try:

@@ -29,6 +29,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from imgcls._flush import flush
 from imgcls.errors import CheckpointError
 
 FORMAT = 1
@@ -69,14 +70,8 @@ class Disk:
             os.fsync(file.fileno())
 
     def flush(self, folder: Path) -> None:
-        """Make names in a folder last through a power cut; Windows cannot open folders and needs no such step."""
-        if os.name == "nt":
-            return
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        """Make names in a folder last through a power cut."""
+        flush(folder)
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a folder its name, in one step."""
