@@ -69,7 +69,6 @@ def create_app(
     Examples:
         >>> import numpy as np
         >>> from imgcls.inference import Predictor
-    from imgcls.predictions import Rows
         >>> from imgcls.serving import create_app
         >>> def run(pixels):  # uint8 (n, H, W, C) -> float32 (n, K)
         ...     return np.tile(np.float32([0.9, 0.1]), (len(pixels), 1))
