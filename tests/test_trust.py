@@ -78,10 +78,26 @@ def test_sets_promise_for_each_class_where_enough_images_were_held_out():
     for each, by_class in ((200, True), (90, False)):
         known = np.r_[np.arange(200), 200 + np.arange(each)]
         trust = Trust(Evaluation(y_true[known], said[known], classes="ab"))
-        found = trust.decide(["set"], said, None, coverage=0.9, most_error=0.05)["sets"]
+        promise = trust.promise("set", coverage=0.9, most_error=0.05, set_method="lac")
+        found = promise.decide(said, None)["sets"]
         expected = prediction_sets(said, said[known], y_true[known], coverage=0.9, by_class=by_class)
         expected[np.arange(400), said.argmax(axis=1)] = True
         np.testing.assert_array_equal(found, expected)
+
+
+def test_the_other_method_gives_the_sets_of_prediction_sets_and_streams_keep_them(parts, fitted):
+    _, _, test = parts
+    held_out, said = fitted.held_out_, fitted.predict_proba(test)
+    for method in ("lac", "raps"):
+        found = fitted.predict(test, abstain="set", coverage=0.99, set_method=method)
+        given = (held_out.probabilities, held_out.y_true)
+        expected = prediction_sets(said, *given, coverage=0.99, method=method, never_empty=True)
+        np.testing.assert_array_equal(found.sets, expected)
+        stream = fitted.predict(map(test.read, range(40)), abstain="set", coverage=0.99, set_method=method)
+        assert [one.candidates for one in stream] == [one.candidates for one in found[:40]]
+    assert (found.sets != fitted.predict(test, abstain="set", coverage=0.99).sets).any()
+    with pytest.raises(ConfigurationError, match="set_method='aps'"):
+        fitted.predict(test, abstain="set", set_method="aps")
 
 
 def test_with_a_budget_some_hundred_images_are_enough(parts):

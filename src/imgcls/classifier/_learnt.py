@@ -112,6 +112,7 @@ class Learnt:
         abstain: Any = None,
         coverage: float = 0.9,
         most_error: float = 0.05,
+        set_method: str = "lac",
         bgr: bool = False,
         verbose: Any = "auto",
     ) -> Any:
@@ -128,6 +129,8 @@ class Learnt:
                 most 5 of 100 cases); or several of these in a list. All rest on `held_out_`. None answers always.
             coverage: The share of images whose set shall hold the truth.
             most_error: The share of answers that may be wrong, with 95 % confidence.
+            set_method: "lac" for the smallest sets on average, "raps" for larger ones where an image is hard: see
+                `imgcls.metrics.prediction_sets`.
             bgr: Whether colours of arrays are in the order of OpenCV: blue, green, red.
             verbose: 0 for nothing, 1 for a live bar, "auto" for a bar where one can be drawn and it takes long.
 
@@ -149,7 +152,7 @@ class Learnt:
             >>> [answer.label for answer in classifier.predict(frames)]
             ['0', '1', '2']
         """
-        predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error)
+        predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
         return predictor.predict(images, bgr=bgr, verbose=verbose)
 
     def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
@@ -164,6 +167,7 @@ class Learnt:
         abstain: Any = None,
         coverage: float = 0.9,
         most_error: float = 0.05,
+        set_method: str = "lac",
         verbose: Any = "auto",
     ) -> Answers:
         """Write what is in many images into a table, a row for each. A run that was stopped goes on where it was.
@@ -175,6 +179,7 @@ class Learnt:
             abstain: As in `predict`; the column "answer" then stands beside "label".
             coverage: As in `predict`.
             most_error: As in `predict`.
+            set_method: As in `predict`.
             verbose: As in `predict`.
 
         Returns:
@@ -194,8 +199,8 @@ class Learnt:
             >>> len(classifier.predict_to("digits.csv", digits).ids)
             1797
         """
-        predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error)
-        asked = (abstain, coverage, most_error) if abstain else ()
+        predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
+        asked = (abstain, coverage, most_error, set_method) if abstain else ()
         return predictor.predict_to(path, images, model=self._fingerprint(asked), verbose=verbose)
 
     @property
@@ -445,24 +450,27 @@ class Learnt:
             self._made = made = Ways(self.model_, engine=self.engine, num_classes=len(self.classes_))
         return made
 
-    def _predictor_that(self, abstain: Any, *, coverage: float = 0.9, most_error: float = 0.05) -> Predictor:
+    def _predictor_that(
+        self, abstain: Any, *, coverage: float = 0.9, most_error: float = 0.05, set_method: str = "lac"
+    ) -> Predictor:
         """Return what answers, or abstains as asked."""
         self._check_fitted()
-        asked, ways = self._trust.check(abstain, coverage=coverage, most_error=most_error), self._ways
+        ways = self._ways
+        promise = self._trust.promise(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
         found: dict[str, Any] = {
             "input_shape": self._blueprint_["input_shape"],
             "classes": self.classes_.tolist(),
             "multi_label": self._multi_label,
         }
-        if not asked:
+        if not promise.asked:
             return Predictor(ways.run, run_for=ways.run_for, **found)
-        decide = partial(self._trust.decide, asked, coverage=coverage, most_error=most_error)
-        if "unknown" not in asked:
-            return Predictor(ways.run, run_for=ways.run_for, decide=lambda given: decide(given, None), **found)
+        if "unknown" not in promise.asked:
+            return Predictor(ways.run, run_for=ways.run_for, decide=lambda given: promise.decide(given, None), **found)
         look = ways.look
 
         def decide_by_features(given: NDArray[np.float32]) -> dict[str, Any]:
-            return decide(look.probabilities(given), self._trust.p_values(self.model_, look.features(given)))
+            p_values = self._trust.p_values(self.model_, look.features(given))
+            return promise.decide(look.probabilities(given), p_values)
 
         return Predictor(look.run, decide=decide_by_features, **found)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, Self, final
 
 import numpy as np
@@ -14,7 +13,8 @@ from imgcls.classifier._ways import Look
 from imgcls.datasets import Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.inference import outputs
-from imgcls.metrics import Evaluation, Familiarity, fit_temperature, prediction_sets, tempered
+from imgcls.metrics import Evaluation, Familiarity, SetRule, fit_temperature, tempered
+from imgcls.metrics._decisions import METHODS
 from imgcls.trainer import Choice, Transfer
 
 ABSTAIN = ("set", "unsure", "unknown")
@@ -23,7 +23,6 @@ _KEPT = 10_000  # images held out whose probabilities are kept
 _ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _HASTY = 500  # images looked at of each kind, where there is a budget: a percent or two of ten minutes
-_SOME = 200  # images held out that tell whether sets promise anything
 _LEAST = 20  # images held out; from fewer, nothing is learnt
 
 _HELD_OUT = ("held_out/labels", "held_out/probabilities")  # arrays of a bundle
@@ -77,6 +76,35 @@ class HeldOut(NamedTuple):
 
 @final
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """What answers are held to: found once, and kept for every image of a call or of a stream.
+
+    Attributes:
+        asked: Of `ABSTAIN`.
+        sets: Which classes an image may be; None where that was not asked.
+        threshold: The least probability with which an image is answered.
+    """
+
+    asked: tuple[str, ...]
+    sets: SetRule | None
+    threshold: float
+
+    def decide(self, probabilities: NDArray[np.float32], p_values: NDArray[np.float64] | None) -> dict[str, Any]:
+        """Return probabilities, which classes are in the set of each image, and which images are not answered at all.
+
+        Args:
+            probabilities: `float32 (N, K)`.
+            p_values: `float (N,)`: how often a familiar image looks as strange; None where that was not asked.
+        """
+        unknown = probabilities.max(axis=1) < self.threshold
+        if p_values is not None:
+            unknown |= p_values < _STRANGE
+        sets = None if self.sets is None else self.sets.sets(probabilities, never_empty=True)
+        return {"probabilities": probabilities, "sets": sets, "unknown": unknown}
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Trust:
     """What was learnt from images held out.
 
@@ -126,8 +154,40 @@ class Trust:
 
     # --- using ---------------------------------------------------------------------------------------------------
 
-    def check(self, abstain: Any, *, coverage: Any, most_error: Any) -> tuple[str, ...]:
-        """Return what was asked for, and refuse with every problem at once, also with what cannot be promised."""
+    def promise(self, abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -> Promise:
+        """Return what answers are held to, and refuse with every problem at once, also what cannot be promised."""
+        asked = self._asked(abstain, coverage, most_error, set_method)
+        sets, threshold, held_out = None, 0.0, self.held_out
+        if held_out is not None and "set" in asked:
+            counts = np.bincount(held_out.y_true, minlength=len(held_out.classes))
+            by_class = bool(counts.min() >= _ENOUGH)
+            given = (held_out.probabilities, held_out.y_true)
+            sets = SetRule.learnt(*given, coverage=coverage, method=set_method, by_class=by_class)
+            if sets.sets(held_out.probabilities).all():
+                message = (
+                    f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "
+                    "holds every class. Promise less, or hold out more."
+                )
+                warn(message, DataWarning)
+        if held_out is not None and "unsure" in asked:
+            threshold = held_out.select(most_error).threshold
+            if np.isinf(threshold):
+                message = (
+                    f"no confidence promises most_error={most_error} from {len(held_out.y_true):,} images held out: "
+                    "every answer is 'unknown'. Accept more errors, or hold out more."
+                )
+                warn(message, DataWarning)
+        return Promise(asked, sets, threshold)
+
+    def p_values(self, model: Any, features: Features | None) -> NDArray[np.float64] | None:
+        """Return for each image how often a familiar one looks at least as strange, `(N,)`."""
+        head = architectures.head_of(model)
+        if self.familiarity is None or features is None or head is None:
+            return None
+        return self.familiarity.p_values(features, scores(head, features))
+
+    def _asked(self, abstain: Any, coverage: Any, most_error: Any, set_method: Any) -> tuple[str, ...]:
+        """Return what may stand in place of a class."""
         several = isinstance(abstain, Sequence) and not isinstance(abstain, str)
         asked = () if abstain is None else tuple(abstain) if several else (abstain,)
         _checks.refuse(
@@ -135,6 +195,7 @@ class Trust:
                 *(_checks.unknown_name("abstain", one, ABSTAIN) for one in asked),
                 _checks.not_between("coverage", coverage),
                 _checks.not_between("most_error", most_error),
+                _checks.unknown_name("set_method", set_method, METHODS),
             ]
         )
         if asked and self.held_out is None:
@@ -159,64 +220,6 @@ class Trust:
             message = f"abstain={abstain!r} is for one label an image. Accepted with several: None, or 'unknown'."
             raise ConfigurationError(message)
         return asked
-
-    def p_values(self, model: Any, features: Features | None) -> NDArray[np.float64] | None:
-        """Return for each image how often a familiar one looks at least as strange, `(N,)`."""
-        head = architectures.head_of(model)
-        if self.familiarity is None or features is None or head is None:
-            return None
-        return self.familiarity.p_values(features, scores(head, features))
-
-    def decide(
-        self,
-        asked: Sequence[str],
-        probabilities: NDArray[np.float32],
-        p_values: NDArray[np.float64] | None,
-        *,
-        coverage: float,
-        most_error: float,
-    ) -> dict[str, Any]:
-        """Return probabilities, which classes are in the set of each image, and which images are not answered at all.
-
-        Args:
-            asked: Of `ABSTAIN`.
-            probabilities: `float32 (N, K)`.
-            p_values: `float (N,)`: how often a familiar image looks as strange.
-            coverage: The share of images whose set holds the truth.
-            most_error: The share of answers that may be wrong.
-        """
-        sets, unknown = None, np.zeros(len(probabilities), bool)
-        held_out = self.held_out
-        if held_out is not None and "set" in asked:
-            counts = np.bincount(held_out.y_true, minlength=probabilities.shape[1])
-            by_class = bool(counts.min() >= _ENOUGH)
-            sets_of = partial(
-                prediction_sets,
-                held_out=held_out.probabilities,
-                y_held_out=held_out.y_true,
-                coverage=coverage,
-                by_class=by_class,
-                never_empty=True,
-            )
-            sets = sets_of(probabilities)
-            if sets.all() and sets_of(held_out.probabilities[:_SOME]).all():  # not of these few images alone
-                message = (
-                    f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "
-                    "holds every class. Promise less, or hold out more."
-                )
-                warn(message, DataWarning)
-        if held_out is not None and "unsure" in asked:
-            threshold = held_out.select(most_error).threshold
-            unknown |= probabilities.max(axis=1) < threshold
-            if np.isinf(threshold):
-                message = (
-                    f"no confidence promises most_error={most_error} from {len(held_out.y_true):,} images held out: "
-                    "every answer is 'unknown'. Accept more errors, or hold out more."
-                )
-                warn(message, DataWarning)
-        if p_values is not None:
-            unknown |= p_values < _STRANGE
-        return {"probabilities": probabilities, "sets": sets, "unknown": unknown}
 
     # --- keeping -------------------------------------------------------------------------------------------------
 

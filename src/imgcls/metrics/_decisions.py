@@ -4,7 +4,7 @@ Every promise here rests on images that the model has not learnt from (they are 
 that come from where those came from.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,18 +61,44 @@ def prediction_sets(
         >>> bool(0.87 < sets[np.arange(1000), y_true[1000:]].mean() < 0.93)
         True
     """
-    _checks.refuse([_checks.unknown_name("method", method, METHODS), _checks.not_between("coverage", coverage)])
-    scores = _strangeness(probabilities, method)
-    known = _strangeness(held_out, method)[np.arange(len(held_out)), y_held_out]
-    limits = np.array(
-        [_quantile(known[y_held_out == code], coverage) for code in range(scores.shape[1])]
-        if by_class
-        else _quantile(known, coverage)
-    )
-    sets = np.asarray(scores <= limits)
-    if never_empty:
-        sets[np.arange(len(sets)), probabilities.argmax(axis=1)] = True
-    return sets
+    rule = SetRule.learnt(held_out, y_held_out, coverage=coverage, method=method, by_class=by_class)
+    return rule.sets(probabilities, never_empty=never_empty)
+
+
+class SetRule(NamedTuple):
+    """What `prediction_sets` learns from images held out, for images that come one after another.
+
+    Attributes:
+        limits: `float (K,)`: how strange a class may be and stay in a set.
+        method: "lac" or "raps".
+    """
+
+    limits: Floats
+    method: str
+
+    @classmethod
+    def learnt(
+        cls,
+        held_out: NDArray[np.floating],
+        y_held_out: NDArray[np.integer],
+        *,
+        coverage: float = COVERAGE,
+        method: str = "lac",
+        by_class: bool = False,
+    ) -> Self:
+        """Find the limits that keep a promise; arguments are those of `prediction_sets`."""
+        _checks.refuse([_checks.unknown_name("method", method, METHODS), _checks.not_between("coverage", coverage)])
+        known = _strangeness(held_out, method)[np.arange(len(held_out)), y_held_out]
+        classes = range(held_out.shape[1])
+        groups = [known[y_held_out == code] for code in classes] if by_class else [known for _ in classes]
+        return cls(np.array([_quantile(group, coverage) for group in groups]), method)
+
+    def sets(self, probabilities: NDArray[np.floating], *, never_empty: bool = False) -> NDArray[np.bool_]:
+        """Return which classes are in the set of each image, `bool (N, K)`."""
+        found = np.asarray(_strangeness(probabilities, self.method) <= self.limits)
+        if never_empty:
+            found[np.arange(len(found)), probabilities.argmax(axis=1)] = True
+        return found
 
 
 def _strangeness(probabilities: NDArray[np.floating], method: str) -> Floats:

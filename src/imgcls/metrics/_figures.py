@@ -215,7 +215,9 @@ def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
         bins = _calibration.bins_of(seen.confidence, adaptive=adaptive)
         value = float(np.abs(np.bincount(bins, gap)).sum() / len(gap))
         in_bins = blocks.means_in_bins(gap, bins, _calibration.BINS)
-        ends = sum_of_distances(in_bins.mean(axis=0), in_bins.std(axis=0) / np.sqrt(len(in_bins)))
+        errors = in_bins.std(axis=0) / np.sqrt(len(in_bins))
+        shares = np.bincount(bins, minlength=_calibration.BINS) / len(bins)
+        ends = sum_of_distances(in_bins.mean(axis=0), errors, shares)
         found[name] = (value, Interval(*(ends if len(seen.losses) > 1 else (0.0, 1.0)), _INVERTED))
     return found
 
