@@ -14,6 +14,7 @@ import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
+from types import FunctionType
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
+BESIDE = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "benchmarks/README.md")]
+FOREIGN = {f'text title="{name}"' for name in ("fastai", "AutoKeras")}  # code of libraries that are not installed here
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(imgcls.__path__, "imgcls.")
@@ -151,7 +154,7 @@ def test_blocks_run_and_print_what_the_page_says(page, workplace):
 def test_blocks_are_of_a_known_kind(page):
     """A misspelt fence would silently not run; a block that "prints" must follow one that runs."""
     kinds = ["", *(block.info for block in blocks(page))]
-    assert set(kinds) <= {"", "python", "bash", "text", 'text title="prints"'}
+    assert set(kinds) <= {"", "python", "bash", "text", 'text title="prints"', *FOREIGN}
     assert "" not in kinds[1:]
     assert all(one == "python" for one, two in pairwise(kinds) if two == 'text title="prints"')
     assert page.read_text(encoding="utf-8").count("```") == 2 * len(blocks(page))
@@ -283,7 +286,7 @@ def anchors(page: Path) -> set[str]:
     return slugs | set(re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md"], ids=page_id)
+@pytest.mark.parametrize("page", [*PAGES, *BESIDE], ids=page_id)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith(("https://", "http://", "mailto:")):
@@ -292,6 +295,39 @@ def test_links_lead_somewhere(page):
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{page.name}: {target} does not exist"
         assert not anchor or anchor in anchors(file), f"{page.name}: {target} has no such heading"
+
+
+def included(page: Path) -> list[Path]:
+    """Return the files that a page takes text from."""
+    return [ROOT / name for name in re.findall(r'^--8<-- "([^":]+)', page.read_text(encoding="utf-8"), re.MULTILINE)]
+
+
+def test_included_files_hide_nothing_from_these_tests():
+    """What is included is not read above: it may hold no blocks, and on the page a relative link would lead elsewhere."""
+    found = {path: page for page in PAGES for path in included(page)}
+    assert {path.name for path in found} == {"CHANGELOG.md", "README.md"}
+    for path, page in found.items():
+        assert not blocks(path), path
+        section = re.search(r'^--8<-- "[^":]+:(\w+)"$', page.read_text(encoding="utf-8"), re.MULTILINE)
+        text = prose(path)
+        if section:
+            text = text.split(f"[start:{section[1]}]")[1].split(f"[end:{section[1]}]")[0]
+        relative = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not target.startswith("https://")]
+        assert not relative, f"{path}: {relative}"
+
+
+def test_the_classifier_page_lists_every_member_of_the_class():
+    """They stand in an order of their own, what one does first at the top; none may be forgotten."""
+    page = (DOCS / "reference" / "classifier.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^ +- (\w+)$", page, re.MULTILINE)
+    public = [
+        name
+        for kind in imgcls.ImageClassifier.__mro__
+        if kind.__module__.startswith("imgcls")
+        for name, value in vars(kind).items()
+        if not name.startswith("_") and isinstance(value, FunctionType | classmethod | property) and value.__doc__
+    ]
+    assert sorted(listed) == sorted(public)
 
 
 def test_every_page_is_in_the_navigation():

@@ -239,7 +239,7 @@ def test_what_cannot_be_promised_is_refused_in_words(parts, count):
     with pytest.raises(DataError) as caught:
         classifier.predict(training[:3], abstain="set")
     assert str(caught.value) == (
-        "abstain='set' rests on images held out, and this classifier has none. Fit it with validation_data of some hundred images."
+        "abstain='set' rests on images held out, and this classifier has fewer than 20. Fit it with validation_data of some hundred images."
     )
 
 

@@ -223,8 +223,13 @@ def test_a_keyword_that_nobody_would_check_is_refused():
         ({"choices": {}}, "temperature is 1.5; accepted: that of choices.temperature, or 1 without one"),
         ({"choices": {"temperature": [1.5]}}, "choices['temperature'] is a list of 1; accepted: [value, reason]"),
         (
+            {"thresholds": 0.5},
+            "thresholds is 0.5; accepted: null, or for each class a probability from 0 to 1, or null: with several labels an image, a class is said from there on, else from one half; of two classes one has a number, and is said from there on",
+        ),
+        ({"thresholds": [0.5]}, "thresholds are 1 numbers, and there are 2 classes"),
+        (
             {"thresholds": [0.5, 0.5]},
-            "thresholds is a list of 2; accepted: null: labels are decided by the largest probability, or with several labels by one half; other thresholds are for a later format",
+            "of two classes one has the threshold, and the other is said below it: 2 are given. Accepted: such as {'dog': 0.3}, or None",
         ),
         ({"blueprint": {}}, "blueprint lacks 'input_shape'"),
         (

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from imgcls import _json
+from imgcls._thresholds import Thresholds
 from imgcls._version import __version__
 from imgcls.bundle import _archive, _arrays, _schema, _tensors
-from imgcls.errors import BundleError, TamperedBundleError
+from imgcls.errors import BundleError, ConfigurationError, TamperedBundleError
 
 FORMAT = 1
 
@@ -190,6 +191,10 @@ def _contradiction(description: Mapping[str, Any]) -> str | None:
         return f"architecture is {name!r}, and parameters and choices say {chosen!r}; accepted: one and the same"
     if description["temperature"] != description["choices"].get("temperature", [1])[0]:
         return f"temperature is {description['temperature']}; accepted: that of choices.temperature, or 1 without one"
+    try:
+        Thresholds.of(description["thresholds"], description["classes"], multi_label=description["multi_label"])
+    except ConfigurationError as error:
+        return str(error).rstrip(".")
     rows = (description["evaluation"] or {}).get("per_class")
     if rows is not None and len(rows) != len(classes):
         return f"evaluation.per_class is a list of {len(rows)}; accepted: one row for each of {len(classes)} classes"

@@ -74,6 +74,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         classes_: K classes, in the order of probabilities.
         held_out_: The `Evaluation` on images that were not learnt from, by which temperature, sets and thresholds were
             set: the validation images, or the training images from heads that have not seen them. None without them.
+        thresholds_: {class: probability} from which on it is said, as `set_thresholds` took them; None for the
+            likeliest.
         temperature_: What the scores of the model were divided by, so that probabilities mean what they say; 1 where
             nothing was held out.
         out_of_fold_: Where the head was solved: the `Evaluation` on the training images, each from a head that has not

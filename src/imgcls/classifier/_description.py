@@ -24,6 +24,7 @@ def describe(
     architecture: str | None,
     blueprint: Mapping[str, Any],
     temperature: float,
+    thresholds: list[float | None] | None,
     choices: Mapping[str, Choice],
     history: History,
     evaluation: Evaluation | None,
@@ -37,7 +38,7 @@ def describe(
         "classes": list(classes),
         "multi_label": multi_label,
         "temperature": temperature,
-        "thresholds": None,
+        "thresholds": thresholds,
         "parameters": plain | ({"weights": _without_folder(Path(plain["weights"]))} if plain.get("weights") else {}),
         "choices": {name: [choice.value, choice.reason] for name, choice in choices.items()},
         "history": {

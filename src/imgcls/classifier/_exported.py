@@ -1,6 +1,7 @@
 """What a classifier gives an export beside its model: facts, golden images, images to compare on."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def exported(
     predictor: Predictor,
     architecture: str | None,
     license: str | None,  # noqa: A002 - the word users know
+    thresholds: Sequence[float | None] | None,
     measured: Dataset | None,
     learnt_from: Dataset | None,
     seed: int,
@@ -40,6 +42,7 @@ def exported(
         predictor: What answers for the classifier.
         architecture: Its name; None for one of the user's own.
         license: What others may do with it.
+        thresholds: For each class, from which probability on it is said; None for the likeliest.
         measured: Labelled images to compare on; None for drawn ones alone.
         learnt_from: What was learnt from; None where that is not at hand.
         seed: Of which images are taken, where there are more than enough.
@@ -53,6 +56,7 @@ def exported(
         model.count_params(),
         multi_label=predictor.multi_label,
         license=license,
+        thresholds=None if thresholds is None else tuple(thresholds),
     )
     size = math.prod(predictor.input_shape)
     room = max(1, _MOST_NUMBERS // size)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from imgcls import bundle
+from imgcls._thresholds import Thresholds
 from imgcls.classifier._bundle import Kept, built, config_of, of_trust, weights_of
 from imgcls.classifier._description import describe, history_and_choices
 from imgcls.classifier._exported import exported
@@ -63,6 +64,7 @@ class InFiles(Learnt):
             architecture=name,
             blueprint=self._blueprint_,
             temperature=self.temperature_,
+            thresholds=self._thresholds.numbers,
             choices=self.choices_,
             history=self.history_,
             evaluation=self.held_out_,
@@ -109,6 +111,9 @@ class InFiles(Learnt):
             )
             classifier._trust = Trust.of(of_trust(contents.named), description["classes"])
             classifier._kept = Kept.of(contents)
+            classifier._thresholds = Thresholds.of(
+                description["thresholds"], description["classes"], multi_label=description["multi_label"]
+            )
             if math.prod(model.input_shape[1:]) <= _WARMED:
                 with suppress(ConfigurationError):  # an engine that is not installed here; `engine` can be set
                     classifier.predictor.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
@@ -202,6 +207,7 @@ class InFiles(Learnt):
             predictor=self.predictor,
             architecture=self._architecture_name(),
             license=None if self._kept is None else self._kept.license,
+            thresholds=self._thresholds.numbers,
             measured=dataset,
             learnt_from=self._learnt_from,
             seed=self.seed,

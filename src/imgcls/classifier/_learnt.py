@@ -1,10 +1,10 @@
 """What a classifier that has learnt can do with images."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sklearn import exceptions
 
 from imgcls import _checks, architectures, explain, trainer
 from imgcls._progress import PATIENCE, ProgressReport
+from imgcls._thresholds import Thresholds
 from imgcls._warnings import warn
 from imgcls.classifier._bundle import Kept, copies
 from imgcls.classifier._description import environment
@@ -47,6 +48,7 @@ class Learnt:
     _multi_label: bool
     _blueprint_: dict[str, Any]
     _trust: Trust
+    _thresholds: Thresholds
     _kept: Kept | None
     _made: Ways | None
     _searched: tuple[Dataset, trainer.Embedded] | None
@@ -103,6 +105,7 @@ class Learnt:
             shortcuts=partial(shortcuts, dataset),
             robust=partial(self.robustness, dataset, n=_QUICKLY, verbose=0),
             about=self._about(),
+            thresholds=self.thresholds_,
         )
 
     def predict(
@@ -202,6 +205,40 @@ class Learnt:
         predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
         asked = (abstain, coverage, most_error, set_method) if abstain else ()
         return predictor.predict_to(path, images, model=self._fingerprint(asked), verbose=verbose)
+
+    @property
+    def thresholds_(self) -> dict[Any, float] | None:
+        """From which probability on classes are said, as `set_thresholds` took them; None for the likeliest."""
+        return self._thresholds.given
+
+    def set_thresholds(self, thresholds: Mapping[Any, float] | None) -> Self:
+        """Say a class from a probability of your own on, and no longer the likeliest, or each of at least one half.
+
+        `evaluate`, `predict`, `predict_to`, the bundle, exports and the server keep to it. Choose thresholds on images
+        that are not those of the final test. `fit` takes them away.
+
+        Args:
+            thresholds: {class: probability from 0 to 1}, such as `evaluation.thresholds()` or an operating point gives.
+                With several labels an image, of any classes. With one label, of one of two classes: it is said from
+                there on, and the other one otherwise. None takes them away.
+
+        Raises:
+            NotFittedError: There are no classes yet.
+            ConfigurationError: The message lists what is not accepted.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import ImageClassifier
+            >>> images = np.repeat(np.arange(0, 250, 5, np.uint8), 64).reshape(50, 8, 8)
+            >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1)
+            >>> classifier = classifier.fit(images, ["dark"] * 25 + ["light"] * 25, verbose=0)
+            >>> surely = classifier.set_thresholds({"light": 1.0}).predict(images)
+            >>> [str(label) for label in np.unique(surely.labels)]
+            ['dark']
+        """
+        self._check_fitted()
+        self._thresholds = Thresholds(thresholds, self.classes_.tolist(), multi_label=self._multi_label)
+        return self
 
     @property
     def predictor(self) -> Predictor:
@@ -310,7 +347,8 @@ class Learnt:
         dataset = self._measured(data, y)
         chosen = dataset[np.sort(np.random.default_rng(self.seed).permutation(len(dataset))[:n])]
         with trainer.ProgressReport(verbose) as report:
-            return robust(self.predictor.outputs, chosen, self._blueprint_["input_shape"], severities, report)
+            shape = self._blueprint_["input_shape"]
+            return robust(self.predictor.outputs, chosen, shape, severities, report, said=self._thresholds.said)
 
     def explain(
         self, image: Any, label: Any = None, *, instead_of: Any = None, method: str = "grad_cam"
@@ -416,6 +454,7 @@ class Learnt:
         self._multi_label, self._blueprint_ = multi_label, blueprint
         self._made = self._searched = None  # when they are first used
         self._trust, self._kept = Trust(), None
+        self._thresholds = Thresholds(None, list(classes), multi_label=multi_label)
         self.__dict__.pop("out_of_fold_", None)  # of an earlier fit
         self._learnt_from, self._validated_on = learnt_from, validated_on
 
@@ -456,11 +495,19 @@ class Learnt:
         """Return what answers, or abstains as asked."""
         self._check_fitted()
         ways = self._ways
+        asked = {abstain} if isinstance(abstain, str) else {*(abstain or ())}
+        if self.thresholds_ is not None and not self._multi_label and asked - {"unknown"}:
+            message = (
+                f"abstain={abstain!r} speaks of the likeliest class, and thresholds are set. Take them away with "
+                "set_thresholds(None), or ask for 'unknown' alone."
+            )
+            raise ConfigurationError(message)
         promise = self._trust.promise(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
         found: dict[str, Any] = {
             "input_shape": self._blueprint_["input_shape"],
             "classes": self.classes_.tolist(),
             "multi_label": self._multi_label,
+            "thresholds": self.thresholds_,
         }
         if not promise.asked:
             return Predictor(ways.run, run_for=ways.run_for, **found)
@@ -480,7 +527,8 @@ class Learnt:
         Args:
             asked: What else decides on answers.
         """
-        digest = hashlib.sha256(repr(asked).encode() if asked else b"")
+        decided = [*asked, *(self._thresholds.numbers or ())]
+        digest = hashlib.sha256(repr(decided).encode() if decided else b"")
         for weight in self.model_.weights:
             digest.update(np.ascontiguousarray(weight).tobytes())
         return digest.hexdigest()[:12]
@@ -501,6 +549,7 @@ class Learnt:
             "input (height, width, channels)": list(self._blueprint_["input_shape"]),
             "epochs": len(self.history_.get("loss", ())),
             "seconds of training": round(self.history_.seconds, 1),
+            **({"thresholds": self.thresholds_} if self.thresholds_ else {}),
             "choices": {name: (choice.value, choice.reason) for name, choice in self.choices_.items()},
             "history": {name: list(values) for name, values in self.history_.items()},
             "environment": environment(),

@@ -1,6 +1,7 @@
 """Images made worse on purpose, answered, and compared with the answers to the same images as they are."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ def robust(
     input_shape: tuple[int, int, int],
     severities: Sequence[int],
     report: ProgressReport,
+    *,
+    said: Callable[[NDArray[np.float32]], NDArray[Any]],
 ) -> list[Robustness]:
     """Measure what is lost.
 
@@ -26,15 +29,14 @@ def robust(
         input_shape: (H, W, C) of what the model sees: images are made worse after they were resized.
         severities: Of 1, 2 and 3.
         report: Says how far it is; it must be open.
+        said: From probabilities to what is said: codes, or an indicator.
     """
     height, width, channels = input_shape
     images = [dataset.read(place, size=(height, width), channels=channels) for place in range(len(dataset))]
     labels = np.asarray(dataset.labels)
 
     def right(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.bool_]:
-        probabilities = run(Dataset(images))
-        said = probabilities >= 0.5 if labels.ndim == 2 else probabilities.argmax(axis=1)
-        return np.asarray((said == labels).reshape(len(labels), -1).all(axis=1))
+        return np.asarray((said(run(Dataset(images))) == labels).reshape(len(labels), -1).all(axis=1))
 
     clean, found = right(images), {}
     report.say(f"{len(images):,} images as they are: {clean.mean():.3f} right")

@@ -200,7 +200,7 @@ class Trust:
         )
         if asked and self.held_out is None:
             message = (
-                f"abstain={abstain!r} rests on images held out, and this classifier has none. "
+                f"abstain={abstain!r} rests on images held out, and this classifier has fewer than {_LEAST}. "
                 "Fit it with validation_data of some hundred images."
             )
             raise DataError(message)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._runtimes import Run
+from imgcls._thresholds import Thresholds
 from imgcls.bundle import TOLERANCE, Verification
 from imgcls.errors import ConfigurationError, ExportError
 from imgcls.export import _formats
@@ -47,8 +48,13 @@ class ExportedModel:
     def __init__(self, path: Path, row: Format, facts: Facts, certificate: Certificate | None, run: Run) -> None:
         self.path, self.format, self.facts, self.certificate = path, row.name, facts, certificate
         self._row = row
+        thresholds = Thresholds.of(facts.thresholds, facts.classes, multi_label=facts.multi_label)
         self.predictor = Predictor(
-            run, input_shape=facts.input_shape, classes=facts.classes, multi_label=facts.multi_label
+            run,
+            input_shape=facts.input_shape,
+            classes=facts.classes,
+            multi_label=facts.multi_label,
+            thresholds=thresholds.given,
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self, final
 
 from imgcls import _checks, _json
+from imgcls._thresholds import Thresholds
 from imgcls._version import __version__
 from imgcls.errors import ExportError
 
@@ -30,6 +31,8 @@ class Facts:
         parameters: How many numbers were learnt or fixed.
         multi_label: Whether an image may have several labels: probabilities then do not sum to 1.
         license: Under what the model may be used, where that is known.
+        thresholds: For each class, the probability from which on it is said, or None where it has none; None where the
+            likeliest is said, or with several labels each of at least one half.
         imgcls: The version that wrote it.
         format: The version of these facts.
 
@@ -46,6 +49,7 @@ class Facts:
     parameters: int
     multi_label: bool = False
     license: str | None = None
+    thresholds: tuple[float | None, ...] | None = None
     imgcls: str = __version__
     format: int = FORMAT
 
@@ -66,6 +70,7 @@ class Facts:
         if self.license is not None and type(self.license) is not str:
             wrong.append(f"license={self.license!r} is not accepted. Accepted: words, or None.")
         _checks.refuse(wrong)
+        Thresholds.of(self.thresholds, self.classes, multi_label=self.multi_label)
 
     def to_json(self) -> str:
         """Return them as JSON."""
@@ -104,6 +109,8 @@ class Facts:
         if len(lists) != 2:
             message = "classes and input_shape have to be lists."
             raise ValueError(message)
+        if isinstance(value.get("thresholds"), list):
+            lists["thresholds"] = tuple(value["thresholds"])
         return cls(**{**value, **lists})
 
     def labels(self) -> str:

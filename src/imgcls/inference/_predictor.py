@@ -1,6 +1,6 @@
 """`Predictor`: what a classifier, an exported file and a server answer with."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -30,6 +30,7 @@ class Predictor:
         input_shape: (H, W, C) of the model's images.
         classes: K classes, in the order of probabilities.
         multi_label: Whether an image may have several labels.
+        thresholds: As `imgcls.Predictions` takes them.
         run_for: From a number of images to what runs that many; None for `run`.
         decide: From what the model gives to the arguments of `Predictions`: `probabilities`, and perhaps `sets` and
             `unknown`. None where it gives probabilities `(n, K)`.
@@ -39,6 +40,7 @@ class Predictor:
         input_shape: As given.
         classes: As given.
         multi_label: As given.
+        thresholds: As given.
 
     Examples:
         >>> import numpy as np
@@ -58,12 +60,13 @@ class Predictor:
         input_shape: Sequence[int],
         classes: Sequence[Any],
         multi_label: bool = False,
+        thresholds: Mapping[Any, float] | None = None,
         run_for: Callable[[int], Run] | None = None,
         decide: Decide | None = None,
     ) -> None:
         height, width, channels = input_shape
         self.run, self.input_shape = run, (height, width, channels)
-        self.classes, self.multi_label = list(classes), multi_label
+        self.classes, self.multi_label, self.thresholds = list(classes), multi_label, thresholds
         self._run_for = run_for or (lambda _: run)
         self._decide = decide or (lambda found: {"probabilities": found})
         self._abstaining = decide is not None
@@ -167,7 +170,12 @@ class Predictor:
     ) -> Predictions:
         """Return what the model gave, `float32 (n, ...)`, as predictions of n named images."""
         return Predictions(
-            classes=self.classes, ids=ids, multi_label=self.multi_label, read=read, **self._decide(found)
+            classes=self.classes,
+            ids=ids,
+            multi_label=self.multi_label,
+            read=read,
+            thresholds=self.thresholds,
+            **self._decide(found),
         )
 
     def _stream(self, named: Iterator[tuple[str | None, Any]], run: Run) -> Iterator[Prediction | UnreadableImageError]:

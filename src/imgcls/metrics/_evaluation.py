@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks, plotting, report
 from imgcls._intervals import wilson
+from imgcls._thresholds import Thresholds
 from imgcls.errors import DataError
 from imgcls.metrics import _calibration, _comparison, _decisions, _figures, _label_errors, _page, _ranking, _slices
 from imgcls.metrics._intervals import Interval, logit_interval
@@ -77,8 +78,11 @@ class Evaluation(Mapping[str, float]):
         shortcuts: A function that tells what beside the content gives classes away, as `Dataset.check` does.
         robust: A function that measures images that were made worse, as `ImageClassifier.robustness` does.
         about: What the page says of the model and its training: texts, numbers and mappings by name.
+        thresholds: {class: probability} from which on it is said, in place of the likeliest class or of one half: with
+            several labels an image of any classes, with one label of one of two.
 
     Raises:
+        ConfigurationError: `thresholds` are of no class, or of one class too many.
         DataError: Lengths differ, labels are no codes, or probabilities are none: NaN, below 0, above 1, or those of
             one image do not add up to 1.
 
@@ -111,6 +115,7 @@ class Evaluation(Mapping[str, float]):
         shortcuts: Callable[[], Sequence[Any]] | None = None,
         robust: Callable[[], Sequence[Robustness]] | None = None,
         about: Mapping[str, Any] | None = None,
+        thresholds: Mapping[Any, float] | None = None,
     ) -> None:
         self.y_true = np.asarray(y_true)
         self.probabilities = np.asarray(probabilities)
@@ -152,6 +157,7 @@ class Evaluation(Mapping[str, float]):
                 "row by its sum; of scores, take the softmax first."
             )
             raise DataError(message)
+        self._thresholds = Thresholds(thresholds, self.classes, multi_label=self.multi_label)
 
     # --- figures -------------------------------------------------------------------------------------------------
 
@@ -162,7 +168,7 @@ class Evaluation(Mapping[str, float]):
 
     @cached_property
     def _seen(self) -> _figures.Outcome:
-        return _figures.outcome(self.y_true, self.probabilities)
+        return _figures.outcome(self.y_true, self.probabilities, self._thresholds.said(self.probabilities))
 
     @property
     def y_pred(self) -> NDArray[Any]:

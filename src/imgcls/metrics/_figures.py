@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
         y_pred: The same of what was predicted.
         losses: `float (N,)`, in nats.
         brier: `float (N,)`.
-        confidence: `float (N,)` of what was predicted; `(N * K,)` with several labels: of each label.
+        confidence: `float (N,)` of the likeliest class; `(N * K,)` with several labels: of each label.
         right: `bool`, the same: whether it was right, or whether the label was there.
     """
 
@@ -46,26 +46,26 @@ class Outcome(NamedTuple):
     right: NDArray[np.bool_]
 
 
-def outcome(y_true: NDArray[Any], probabilities: NDArray[Any]) -> Outcome:
+def outcome(y_true: NDArray[Any], probabilities: NDArray[Any], said: NDArray[Any]) -> Outcome:
     """Look once at every row.
 
     Args:
         y_true: `int (N,)`, or an indicator `(N, K)`.
         probabilities: `float (N, K)`.
+        said: What was predicted, as `y_true`.
     """
     if y_true.ndim == 2:
-        y_pred = (probabilities >= 0.5).astype(np.uint8)
         clipped = np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
         losses = -np.log(np.where(y_true == 1, clipped, 1 - clipped)).mean(axis=1)
         brier = np.square(probabilities.astype(np.float64) - y_true).mean(axis=1)
-        return Outcome(y_true, y_pred, losses, brier, probabilities.ravel(), y_true.ravel() == 1)
-    y_pred = probabilities.argmax(axis=1)
+        return Outcome(y_true, said, losses, brier, probabilities.ravel(), y_true.ravel() == 1)
+    likeliest = probabilities.argmax(axis=1)
     rows = np.arange(len(y_true))
-    own, confidence = probabilities[rows, y_true].astype(np.float64), probabilities[rows, y_pred]
+    own, confidence = probabilities[rows, y_true].astype(np.float64), probabilities[rows, likeliest]
     squares = np.concatenate([np.square(part, dtype=np.float64).sum(axis=1) for part in _blocks(probabilities)])
     brier = (squares - 2 * own + 1) / (2 if probabilities.shape[1] == 2 else 1)  # of two classes, scikit-learn halves
     losses = -np.log(np.clip(own, _SMALLEST, 1 - _SMALLEST))
-    return Outcome(y_true, y_pred, losses, brier, confidence, y_pred == y_true)
+    return Outcome(y_true, said, losses, brier, confidence, likeliest == y_true)
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:

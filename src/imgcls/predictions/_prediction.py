@@ -18,8 +18,9 @@ class Prediction:
     """What the classifier says about one image. Prints as "daisy 0.97".
 
     Attributes:
-        label: The class, or with several labels an image a tuple of the classes with a probability of at least 0.5.
-        probability: The probability of the likeliest class.
+        label: The class, or with several labels an image a tuple of the classes with a probability of at least 0.5, or
+            of at least their threshold.
+        probability: The probability of the label; with several labels, of the likeliest class.
         probabilities: Each class with its probability, the likeliest first.
         id: The name of the image.
         candidates: Where sets were asked for, the classes of which one is true as often as was promised; the likeliest

@@ -1,6 +1,6 @@
 """What a classifier says about many images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
+from imgcls._thresholds import Thresholds
 from imgcls.predictions._answers import Answers, check_path
 from imgcls.predictions._prediction import Prediction
 from imgcls.predictions._rows import joined
@@ -31,12 +32,15 @@ class Predictions(Sequence[Prediction]):
         read: A function from a position to the image there; needed to show images.
         sets: `bool (N, K)`: which classes each image may be; None where that was not asked.
         unknown: `bool (N,)`: which images are not answered; None for none.
+        thresholds: {class: probability} from which on it is said, in place of the likeliest class or of one half: with
+            several labels an image of any classes, with one label of one of two.
 
     Attributes:
         probabilities: `float32 (N, K)`.
         classes: K classes.
         ids: N names.
-        labels: The likeliest class of each image `(N,)`; or with several labels an indicator `uint8 (N, K)`.
+        labels: What is said of each image `(N,)`: the likeliest class, but for thresholds; or with several labels an
+            indicator `uint8 (N, K)`.
         sets: As given.
         unknown: As given.
 
@@ -63,6 +67,7 @@ class Predictions(Sequence[Prediction]):
         read: Callable[[int], NDArray[np.uint8]] | None = None,
         sets: NDArray[np.bool_] | None = None,
         unknown: NDArray[np.bool_] | None = None,
+        thresholds: Mapping[Any, float] | None = None,
     ) -> None:
         self.sets, self._abstaining = sets, sets is not None or unknown is not None
         self.unknown = np.zeros(len(ids), bool) if unknown is None else unknown
@@ -71,10 +76,9 @@ class Predictions(Sequence[Prediction]):
         self.ids = tuple(ids)
         self._multi_label = multi_label
         self._read = read
-        if multi_label:
-            self.labels: NDArray[Any] = (self.probabilities >= 0.5).astype(np.uint8)
-        else:
-            self.labels = np.array(self.classes)[self.probabilities.argmax(axis=1)]
+        self._thresholds = Thresholds(thresholds, self.classes, multi_label=multi_label)
+        self._said = self._thresholds.said(self.probabilities)
+        self.labels: NDArray[Any] = self._said if multi_label else np.array(self.classes)[self._said]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.labels, dtype=dtype, copy=copy)
@@ -96,6 +100,7 @@ class Predictions(Sequence[Prediction]):
             read=None if read is None else lambda position: read(int(chosen[position])),
             sets=None if self.sets is None else self.sets[chosen],
             unknown=self.unknown[chosen] if self._abstaining else None,
+            thresholds=self._thresholds.given,
         )
 
     def __iter__(self) -> Iterator[Prediction]:
@@ -167,15 +172,15 @@ class Predictions(Sequence[Prediction]):
     def _one(self, position: int) -> Prediction:
         row = self.probabilities[position]
         order = np.argsort(-row, kind="stable")
-        label = self.labels[position]
+        said = self._said[position]
         if self._multi_label:
-            label = tuple(self.classes[code] for code in np.flatnonzero(label))
+            label, probability = tuple(self.classes[code] for code in np.flatnonzero(said)), row[order[0]]
         else:
-            label = self.classes[order[0]]
+            label, probability = self.classes[said], row[said]
         read = self._read
         return Prediction(
             label,
-            float(row[order[0]]),
+            float(probability),
             {self.classes[code]: float(row[code]) for code in order},
             self.ids[position],
             candidates=None

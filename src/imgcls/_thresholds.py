@@ -1,0 +1,98 @@
+"""From probabilities to what is said: the likeliest class, or a class from a probability on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _checks
+from imgcls.errors import ConfigurationError
+
+_HALF = 0.5  # from where on one of several labels is said
+
+
+@final
+class Thresholds:
+    """From which probability on classes are said, in place of the likeliest class or of one half.
+
+    Args:
+        given: {class: probability from 0 to 1}. With several labels an image, of any classes. With one label, of one of
+            two classes: it is said from there on, and the other one otherwise. None for no thresholds.
+        classes: K classes, in the order of probabilities.
+        multi_label: Whether an image may have several labels.
+
+    Raises:
+        ConfigurationError: `given` is something else; the message lists every problem.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls._thresholds import Thresholds
+        >>> probabilities = np.array([[0.8, 0.2], [0.6, 0.4]])
+        >>> Thresholds(None, ["well", "sick"], multi_label=False).said(probabilities).tolist()
+        [0, 0]
+        >>> Thresholds({"sick": 0.3}, ["well", "sick"], multi_label=False).said(probabilities).tolist()
+        [0, 1]
+    """
+
+    def __init__(self, given: Mapping[Any, float] | None, classes: Sequence[Any], *, multi_label: bool) -> None:
+        self.given = None if given is None else _checked(given, classes, multi_label=multi_label)
+        self._classes, self._multi_label = tuple(classes), multi_label
+        places = {name: code for code, name in enumerate(classes)}
+        chosen = {places[name]: least for name, least in (self.given or {}).items()}
+        self._least = np.array([chosen.get(code, _HALF) for code in range(len(classes))])
+        self._positive = None if multi_label else next(iter(chosen), None)
+
+    @classmethod
+    def of(cls, numbers: Sequence[float | None] | None, classes: Sequence[Any], *, multi_label: bool) -> Self:
+        """Return what `numbers` gave.
+
+        Raises:
+            ConfigurationError: They are not those of these classes.
+        """
+        if numbers is not None and len(numbers) != len(classes):
+            message = f"thresholds are {len(numbers)} numbers, and there are {len(classes)} classes."
+            raise ConfigurationError(message)
+        given = (
+            None
+            if numbers is None
+            else {name: least for name, least in zip(classes, numbers, strict=True) if least is not None}
+        )
+        return cls(given, classes, multi_label=multi_label)
+
+    @property
+    def numbers(self) -> list[float | None] | None:
+        """A number for each class, or None where it has none; for files."""
+        return None if self.given is None else [self.given.get(name) for name in self._classes]
+
+    def said(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        """Return codes `int64 (N,)`, or with several labels an image an indicator `uint8 (N, K)`."""
+        least = self._least.astype(probabilities.dtype)  # 0.9 is the probability that prints as 0.9
+        if self._multi_label:
+            return (probabilities >= least).astype(np.uint8)
+        if self._positive is None:
+            return np.asarray(probabilities.argmax(axis=1))
+        return np.where(probabilities[:, self._positive] >= least[self._positive], self._positive, 1 - self._positive)
+
+
+def _checked(given: Any, classes: Sequence[Any], *, multi_label: bool) -> dict[Any, float]:
+    if not isinstance(given, Mapping):
+        message = f"thresholds={given!r} is not accepted. Accepted: {{class: probability from 0 to 1}}, or None."
+        raise ConfigurationError(message)
+    problems = [_checks.unknown_name("thresholds: class", name, list(classes)) for name in given]
+    for name, least in given.items():
+        number = isinstance(least, int | float | np.number) and not isinstance(least, bool)
+        if not (number and 0 <= least <= 1):
+            problems.append(f"thresholds[{name!r}]={least!r} is not accepted. Accepted: a number from 0 to 1.")
+    if not multi_label and len(classes) != 2:
+        problems.append(
+            f"thresholds are for several labels an image, or for two classes, and these are {len(classes)} classes "
+            "with one label an image: the likeliest is said. Accepted: None."
+        )
+    elif not multi_label and len(given) != 1:
+        problems.append(
+            f"of two classes one has the threshold, and the other is said below it: {len(given)} are given. Accepted: "
+            f"such as {{{classes[-1]!r}: 0.3}}, or None."
+        )
+    _checks.refuse(problems)
+    return {name: float(least) for name, least in given.items()}

@@ -1,0 +1,135 @@
+"""The documentation in a real browser: quiet, from this host alone, readable for everyone, and found by its search."""
+
+import http.server
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import chromium
+import pytest
+
+import imgcls
+
+pytestmark = [
+    pytest.mark.slow,  # every page, twice
+    pytest.mark.skipif(chromium.found() is None, reason=f"none of {', '.join(chromium.NAMES)} is installed"),
+]
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = sorted(path.stem for path in (ROOT / "docs" / "reference").glob("*.md") if path.stem in dir(imgcls))
+# The seven pages on which a reader begins are judged with others of their kind; the rest differ in words alone.
+RULES = ["wcag2a", "wcag2aa"]
+AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+SETTINGS = [pytest.param(1280, False, id="desktop, light"), pytest.param(400, True, id="phone, dark")]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def host(site):
+    """Its address, served from this process."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
+def look(request, host):
+    """Opens a page, at the width and in the colours of a desktop and of a phone."""
+    width, dark = request.param
+    with chromium.Chromium() as browser:
+
+        def opened(page):
+            browser.open(host + page, width=width, dark=dark)
+            browser.ask("new Promise(done => setTimeout(done, 300))")
+            return browser
+
+        yield opened
+
+
+def addresses(site):
+    return sorted(path.relative_to(site).as_posix() for path in site.rglob("index.html"))
+
+
+def test_no_page_complains_or_asks_another_host_or_is_wider_than_its_window(look, site, host):
+    wrong = []
+    for page in addresses(site):
+        browser = look(page)
+        told = [
+            *browser.told("Runtime.exceptionThrown"),
+            *browser.told("Runtime.consoleAPICalled"),
+            *browser.told("Log.entryAdded"),
+        ]
+        urls = {request["request"]["url"] for request in browser.told("Network.requestWillBeSent")}
+        foreign = sorted(url for url in urls if not url.startswith((host, "data:")))
+        wide = browser.ask("document.documentElement.scrollWidth > window.innerWidth")
+        unnamed = browser.ask("[...document.images].filter(one => !one.alt.trim()).map(one => one.src)")
+        scheme = browser.ask("document.body.getAttribute('data-md-color-scheme')")
+        if told or foreign or wide or unnamed or scheme != ("slate" if wide is None else scheme):
+            wrong.append((page, told, foreign, wide, unnamed))
+    assert not wrong
+
+
+def test_every_page_passes_axe(look, site):
+    wrong = []
+    for page in addresses(site):
+        browser = look(page)
+        browser.call("Runtime.evaluate", expression=f"{AXE};0")
+        found = json.loads(
+            browser.ask(f"axe.run(document, {{runOnly: {RULES}}}).then(found => JSON.stringify(found.violations))")
+        )
+        wrong += [
+            (page, one["id"], node["html"], node["failureSummary"]) for one in found for node in one["nodes"][:3]
+        ]
+    assert not wrong
+
+
+def test_search_finds_every_public_name(host):
+    names = [f"imgcls.{room}.{name}" for room in ROOMS for name in importlib.import_module(f"imgcls.{room}").__all__]
+    assert len(names) > 100
+    with chromium.Chromium() as browser:
+        browser.open(host)
+        browser.ask("document.querySelector('.md-search__input').focus()")
+        missing = [name for name in names if not _finds(browser, name)]
+    assert not missing
+
+
+def _finds(browser, name):
+    """Type the last part of a name into the search, and say whether its entry is among what it shows."""
+    word, entry = json.dumps(name.rpartition(".")[2]), json.dumps(f"#{name}")
+    return browser.ask(
+        f"""(async () => {{
+            const box = document.querySelector(".md-search__input");
+            box.value = {word};
+            box.dispatchEvent(new Event("input", {{bubbles: true}}));
+            box.dispatchEvent(new KeyboardEvent("keyup", {{bubbles: true}}));
+            for (let tries = 0; tries < 60; tries += 1) {{
+                const links = [...document.querySelectorAll(".md-search-result__link")];
+                if (links.some(link => link.href.endsWith({entry}))) return true;
+                const list = document.querySelector(".md-search__scrollwrap");
+                if (list) list.scrollTop = list.scrollHeight;  // more of them are drawn as one scrolls
+                await new Promise(done => setTimeout(done, 50));
+            }}
+            return false;
+        }})()"""
+    )

@@ -1,0 +1,162 @@
+"""Thresholds: from probabilities to what is said, by hand; and one road from `set_thresholds` to every answer."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from imgcls import ConfigurationError, DataError, Evaluation, ExportedModel, ImageClassifier, Predictions
+from imgcls._thresholds import Thresholds
+
+TWO = np.float32([[0.9, 0.1], [0.75, 0.25], [0.5, 0.5], [0.2, 0.8]])
+SEVERAL = np.float32([[0.5, 0.2, 0.9], [0.49, 0.3, 0.1]])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, [0, 0, 0, 1]),  # of equals, the first
+        ({"sick": 0.25}, [0, 1, 1, 1]),  # from there on, itself included
+        ({"sick": 0.9}, [0, 0, 0, 0]),
+        ({"well": 0.9}, [0, 1, 1, 1]),
+        ({"sick": 0}, [1, 1, 1, 1]),
+        ({"sick": np.float32(1)}, [0, 0, 0, 0]),
+    ],
+)
+def test_of_two_classes_one_is_said_from_its_threshold_on(given, said):
+    assert Thresholds(given, ["well", "sick"], multi_label=False).said(TWO).tolist() == said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, [[1, 0, 1], [0, 0, 0]]),
+        ({"b": 0.2}, [[1, 1, 1], [0, 1, 0]]),
+        ({"a": 0.4, "c": 0.95}, [[1, 0, 0], [1, 0, 0]]),
+        ({}, [[1, 0, 1], [0, 0, 0]]),
+    ],
+)
+def test_of_several_labels_each_has_its_own(given, said):
+    assert Thresholds(given, "abc", multi_label=True).said(SEVERAL).tolist() == said
+
+
+@pytest.mark.parametrize(
+    ("given", "classes", "several", "message"),
+    [
+        (0.3, "ab", False, "thresholds=0.3 is not accepted. Accepted: {class: probability from 0 to 1}, or None."),
+        (
+            {"dgo": 0.3},
+            ["cat", "dog"],
+            False,
+            "thresholds: class='dgo' is not known. Did you mean 'dog'? Accepted: cat, dog.",
+        ),
+        ({"b": 1.5}, "ab", False, "thresholds['b']=1.5 is not accepted. Accepted: a number from 0 to 1."),
+        ({"b": float("nan")}, "ab", True, "thresholds['b']=nan is not accepted. Accepted: a number from 0 to 1."),
+        ({"b": True}, "ab", True, "thresholds['b']=True is not accepted. Accepted: a number from 0 to 1."),
+        (
+            {"a": 0.4, "b": 0.3},
+            "ab",
+            False,
+            "of two classes one has the threshold, and the other is said below it: 2 are given. Accepted: such as {'b': 0.3}, or None.",
+        ),
+        (
+            {"a": 0.4},
+            "abc",
+            False,
+            "thresholds are for several labels an image, or for two classes, and these are 3 classes with one label an image: the likeliest is said. Accepted: None.",
+        ),
+    ],
+)
+def test_anything_else_is_refused_in_words(given, classes, several, message):
+    with pytest.raises(ConfigurationError) as refusal:
+        Thresholds(given, classes, multi_label=several)
+    assert str(refusal.value) == message
+
+
+def test_numbers_lead_back():
+    for given, several in (({"b": 0.25}, False), ({"a": 0.1, "b": 0.7}, True), (None, True)):
+        there = Thresholds(given, "ab", multi_label=several)
+        back = Thresholds.of(there.numbers, "ab", multi_label=several)
+        assert back.given == there.given == given
+    with pytest.raises(ConfigurationError, match="3 numbers, and there are 2 classes"):
+        Thresholds.of([0.1, 0.2, 0.3], "ab", multi_label=True)
+
+
+def test_predictions_and_evaluations_say_the_same():
+    classes, thresholds = ["well", "sick"], {"sick": 0.25}
+    predictions = Predictions(TWO, classes=classes, ids="abcd", thresholds=thresholds)
+    evaluation = Evaluation(np.array([0, 1, 0, 1]), TWO, classes=classes, thresholds=thresholds)
+    assert predictions.labels.tolist() == ["well", "sick", "sick", "sick"]
+    assert [classes[code] for code in evaluation.y_pred] == predictions.labels.tolist()
+    assert [str(one) for one in predictions] == ["well 0.90", "sick 0.25", "sick 0.50", "sick 0.80"]
+    assert predictions[1:].labels.tolist() == predictions.labels[1:].tolist()
+    assert evaluation.confusion.tolist() == [[1, 1], [0, 2]]
+    assert evaluation.accuracy == 0.75
+    plain = Evaluation(np.array([0, 1, 0, 1]), TWO, classes=classes)
+    for name in ("roc_auc", "log_loss", "brier", "calibration_error"):  # of probabilities, not of what is said
+        assert evaluation[name] == plain[name]
+
+
+@pytest.fixture(scope="module")
+def screening(tmp_path_factory):
+    """A classifier that doubts: two kinds of grey images that overlap."""
+    random = np.random.default_rng(0)
+    labels = np.repeat(["well", "sick"], 60)
+    shades = np.where(labels == "sick", 140, 110)[:, None, None] + random.normal(0, 25, (120, 8, 8))
+    images = shades.clip(0, 255).astype(np.uint8)
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=3, learning_rate=1e-3)
+    return classifier.fit(images, labels, verbose=0), images, labels
+
+
+def test_every_answer_keeps_to_what_was_set(screening, tmp_path):
+    classifier, images, labels = screening
+    sick = classifier.classes_.tolist().index("sick")
+    probabilities = classifier.predict_proba(images)
+    limit = float(np.sort(probabilities[:, sick])[30])  # three in four are said to be sick
+    expected = np.where(probabilities[:, sick] >= limit, "sick", "well")
+    assert classifier.thresholds_ is None
+    before = classifier.predict(images).labels
+    assert (before != expected).any()
+    assert classifier.set_thresholds({"sick": limit}) is classifier
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "screening.imgcls"))
+    assert loaded.thresholds_ == classifier.thresholds_ == {"sick": limit}
+    for one in (classifier, loaded):
+        assert (one.predict(images).labels == expected).all()
+        assert [answer.label for answer in one.predict(iter(images[:5]))] == expected[:5].tolist()
+        evaluation = one.evaluate(images, labels)
+        assert evaluation.accuracy == one.score(images, labels) == (expected == labels).mean()
+    with one.predict_to(tmp_path / "answers.csv", images).path.open(newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == expected.tolist()
+    blurred = classifier.robustness(images, labels, n=120, verbose=0)[0]
+    assert blurred.accuracy + blurred.lost == pytest.approx((expected == labels).mean())
+    classifier.set_thresholds(None)
+    assert (classifier.predict(images).labels == before).all()
+    with pytest.raises(DataError, match="its rows are of model"):  # other thresholds, other answers
+        classifier.predict_to(tmp_path / "answers.csv", images)
+
+
+def test_an_exported_file_keeps_to_it_too(screening, tmp_path):
+    pytest.importorskip("onnx", reason="needs onnx: pip install 'imgcls[onnx]'")
+    classifier, images, _ = screening
+    sick = classifier.classes_.tolist().index("sick")
+    limit = float(np.sort(classifier.predict_proba(images)[:, sick])[30]) - 1e-4
+    classifier.set_thresholds({"sick": limit})
+    classifier.export(tmp_path / "screening.onnx")
+    model = ExportedModel.open(tmp_path / "screening.onnx")
+    assert model.facts.thresholds == tuple(limit if name == "sick" else None for name in classifier.classes_)
+    said = np.where(model.predict_proba(images)[:, sick] >= limit, "sick", "well")
+    assert (model.predict(images).labels == said).all()
+    assert len(set(said)) == 2
+    classifier.set_thresholds(None)
+
+
+def test_thresholds_and_promises_of_the_likeliest_class_exclude_each_other(screening):
+    classifier, images, labels = screening
+    other = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(
+        images[::2], labels[::2], validation_data=(images[1::2], labels[1::2]), verbose=0
+    )
+    other.set_thresholds({"sick": 0.3})
+    with pytest.raises(ConfigurationError, match="abstain='unsure' speaks of the likeliest class, and thresholds are"):
+        other.predict(images, abstain="unsure")
+    assert len(other.predict(images, abstain="unknown")) == 120
+    assert other.fit(images, labels, verbose=0).thresholds_ is None
