@@ -110,12 +110,6 @@ def test_columns_and_root_of_a_csv(photos, tmp_path):
     assert json.loads(run("evaluate", out, *columns, "--json").stdout)["images"] == 60
 
 
-def test_doctor_reports_versions_and_devices():
-    facts = json.loads(run("doctor", "--json").stdout)
-    assert facts["imgcls"] == __version__
-    assert {"python", "tensorflow", "keras", "GPUs", "cores"} <= set(facts)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -213,6 +207,16 @@ def test_predict_writes_a_table_that_a_rerun_continues(judged, photos, tmp_path)
     assert [row["id"] for row in rows if row["error"]] == [str(tmp_path / "broken.png")]
 
 
+def test_predict_says_as_json_what_it_wrote(judged, photos, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    table = tmp_path / "answers.jsonl"
+    result = RUN.invoke(cli.app, ["predict", str(judged), str(photos / "3"), str(tmp_path), "-o", str(table), "--json"])
+    assert result.exit_code == 1
+    images = len(list((photos / "3").iterdir())) + 1
+    assert json.loads(result.stdout) == {"output": str(table), "images": images, "refused": 1}
+    assert len(table.read_text().splitlines()) == images
+
+
 def test_predict_prints_text_csv_or_lines(judged, photos):
     images = sorted((photos / "3").glob("*.png"))[:3]
     told = [json.loads(line) for line in run("predict", judged, *images, "--format", "jsonl").stdout.splitlines()]
@@ -261,11 +265,30 @@ def test_abstain_without_images_held_out_is_refused_in_words(model, photos):
     assert "Fit it with validation_data of some hundred images." in str(refused)
 
 
+def test_explain_json_of_a_model_whose_classes_are_integers(photos, tmp_path):
+    digits = Dataset.builtin("digits")[:100]
+    labels = [int(sample.label) for sample in digits]
+    images = np.stack([sample.image for sample in digits])
+    bundle = (
+        ImageClassifier("small_cnn", image_size=8, epochs=1).fit(images, labels, verbose=0).save(tmp_path / "m.imgcls")
+    )
+    told = json.loads(run("explain", bundle, next(photos.glob("3/*.png")), "-o", tmp_path / "why.png", "--json").stdout)
+    assert told["label"] in range(10)
+
+
 def test_explain_writes_a_picture(judged, photos, tmp_path):
     image, picture = next(photos.glob("3/*.png")), tmp_path / "why.png"
     said = run("explain", judged, image, "-o", picture, "--label", "3", "--instead-of", "8")
     assert said.stdout == f"{image}: 3, and not 8\n"
     assert said.stderr == f"wrote {picture}\n"
+    told = json.loads(run("explain", judged, image, "-o", picture, "--label", "3", "--json").stdout)
+    assert told == {
+        "image": str(image),
+        "label": "3",
+        "instead_of": None,
+        "method": "grad_cam",
+        "output": str(picture),
+    }
     refused = RUN.invoke(cli.app, ["explain", str(judged), str(image), "-o", str(tmp_path / "why.txt")]).exception
     assert isinstance(refused, ConfigurationError)
     assert str(refused).endswith("ends with '.txt'. Accepted: .png, .jpg, .pdf, .svg.")
@@ -281,6 +304,10 @@ def test_card(judged, model, photos, tmp_path):
     said = run("card", judged, photos, "-o", tmp_path / "card.md")
     assert said.stderr.endswith(f"wrote {tmp_path / 'card.md'}\n")
     assert "of 60 images" in (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert json.loads(run("card", judged, "--json").stdout) == {"card": card.removesuffix("\n"), "output": None}
+    told = json.loads(run("card", judged, "-o", tmp_path / "card.md", "--json").stdout)
+    assert told["output"] == str(tmp_path / "card.md")
+    assert told["card"].startswith("# Model card")
     refused = RUN.invoke(cli.app, ["card", str(judged), "-o", str(tmp_path / "card.html")]).exception
     assert isinstance(refused, ConfigurationError)
     assert str(refused).endswith("ends with '.html'. Accepted: .md.")

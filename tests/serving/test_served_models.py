@@ -184,7 +184,10 @@ def test_a_model_without_a_feature_map_is_explained_by_occlusion():
     [
         ("missing.onnx", "'missing.onnx' does not exist."),
         ("empty.onnx", "'empty.onnx'"),
-        ("photo.jpg", "what 'photo.jpg' ends with is of no format that imgcls exports."),
+        (
+            "photo.jpg",
+            "'photo.jpg' is no model. Accepted: a bundle, or a file that `imgcls export` wrote. The model comes first.",
+        ),
         ("broken.imgcls", "'broken.imgcls'"),
     ],
 )

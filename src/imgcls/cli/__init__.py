@@ -1,19 +1,22 @@
 """The command line: one verb per job. Every flag is a Python argument of the same name.
 
-Results go to stdout (as JSON with `--json`), progress to stderr. Exit codes: 0 done, 1 refused or failed with a message
-of ours, 2 wrong usage, 3 `check` found errors in the data, 130 interrupted.
+Results go to stdout (as JSON with `--json`), progress to stderr. `imgcls.toml` holds defaults. Exit codes: 0 done, 1
+refused or failed with a message of ours, 2 wrong usage, 3 `check` found errors in the data, 130 interrupted.
 """
 
 import sys
 import warnings
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from imgcls import __version__
-from imgcls.cli import _demo, _learn, _machine, _serve, _ship, _use  # noqa: F401 - each adds its verbs to the app
-from imgcls.cli._app import app, complain
+from imgcls.cli import _demo, _doctor, _learn, _predict, _serve, _ship, _use  # noqa: F401 - each adds its verbs to the app
+from imgcls.cli._app import app
+from imgcls.cli._defaults import take_defaults
+from imgcls.cli._print import complain
 from imgcls.errors import ImgclsError
 
 __all__ = ["app", "main"]
@@ -26,18 +29,34 @@ def main() -> None:
         try:
             app()
         except ImgclsError as error:
-            complain(error)
+            complain(str(error))
+            sys.exit(1)
+        except OSError as error:
+            complain(_in_words(error))
             sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)
-def version(
-    *, show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False
+def begin(
+    context: typer.Context,
+    *,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file of defaults; else imgcls.toml, if the working folder has one.")
+    ] = None,
 ) -> None:
     """Turn labelled images into a classifier you can trust."""
     if show_version:
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is not None:
+        take_defaults(context, config)
+
+
+def _in_words(error: OSError) -> str:
+    """Say what the system refused: a disk that is full, a folder of someone else, a file that is in use."""
+    place = "" if error.filename is None else f"{str(error.filename)!r}: "
+    return f"{place}{error.strerror or error}. Check the path, its permissions and the free disk, and try again."
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, otherwise: Any, **more: Any) -> None:

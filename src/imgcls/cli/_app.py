@@ -1,25 +1,16 @@
-"""The app, the kinds of flags that several verbs take, and how a verb reads, starts and prints."""
+"""The app, the kinds of arguments and flags that several verbs take, and how their words are read."""
 
-import json
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from imgcls.errors import ConfigurationError, ImgclsError
-
-if TYPE_CHECKING:
-    from imgcls.datasets import Dataset
-    from imgcls.metrics import Evaluation
+from imgcls.errors import ConfigurationError
 
 app = typer.Typer(
     name="imgcls",
-    help="Turn labelled images into a classifier you can trust.",
+    help="Turn labelled images into a classifier you can trust.\n\nExample: imgcls demo",
+    epilog="Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 errors in the data (check), 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,112 +32,6 @@ Trust = Annotated[
     ),
 ]
 AnyModel = Annotated[Path, typer.Argument(help="A bundle, or a file that `imgcls export` wrote.")]
-
-
-@contextmanager
-def tensorflow_started() -> Iterator[None]:
-    """Start TensorFlow without its start-up noise, which C++ code writes to the process's stderr.
-
-    What was held back is shown if starting fails. IMGCLS_TENSORFLOW_LOG=1 shows everything.
-    """
-    if os.environ.get("IMGCLS_TENSORFLOW_LOG") == "1" or "tensorflow" in sys.modules:
-        yield
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import matplotlib as mpl
-
-    mpl.use("Agg")  # files are written, no window is opened
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
-        stderr = os.dup(2)
-        os.dup2(noise.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            noise.seek(0)
-            os.write(stderr, noise.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-def complain(error: ImgclsError) -> None:
-    typer.secho(f"imgcls: {error}", fg="red", err=True)
-
-
-def check_model(path: Path) -> None:
-    from imgcls import bundle
-
-    bundle.load(path)  # a wrong file is refused before TensorFlow takes its seconds to start
-
-
-def check_openable(path: Path) -> None:
-    """Refuse what is neither a bundle nor an export, as far as that can be known quickly."""
-    if _is_bundle(path) or not path.exists():
-        check_model(path)
-
-
-def opened(path: Path, *, trust: bool = False) -> Any:
-    """Return the classifier in a bundle, which starts TensorFlow, or what an export wrote."""
-    if not _is_bundle(path):
-        from imgcls.export import ExportedModel
-
-        return ExportedModel.open(path, trust=trust)
-    with tensorflow_started():
-        from imgcls.classifier import ImageClassifier
-    return ImageClassifier.load(path, trust=trust)
-
-
-def _is_bundle(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return path.suffix == ".imgcls" or b"manifest.json" in file.read(64)
-
-
-def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":
-    """Make a Dataset of DATA. `columns` are the flags that say how a .csv file is read, None where not given."""
-    from imgcls.datasets import Dataset, as_dataset
-
-    given = {name: value for name, value in columns.items() if value is not None}
-    if given and Path(path).suffix.lower() != ".csv":
-        flags = ", ".join(f"--{name}" for name in given)
-        message = (
-            f"{flags}: these say how a .csv file is read, and DATA is {str(path)!r}. "
-            "Leave them out, or give a .csv file."
-        )
-        raise ConfigurationError(message)
-    dataset = Dataset.from_csv(path, **given) if given else as_dataset(path, labelled=labelled)
-    if dataset.ignored:
-        first, reason = next(iter(dataset.ignored.items()))
-        more = f" and {len(dataset.ignored) - 1:,} more" * (len(dataset.ignored) > 1)
-        typer.echo(f"ignored {first} ({reason}){more}", err=True)
-    return dataset
-
-
-def summary(evaluation: "Evaluation") -> dict[str, Any]:
-    summary: dict[str, Any] = json.loads(evaluation.to_json())
-    return summary
-
-
-def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
-
-
-def print_facts(facts: dict[str, Any], *, json_: bool) -> None:
-    if json_:
-        print_json(facts)
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        lines = [f"{key} = {one}" for key, one in value.items()] if isinstance(value, dict) else [_words(value)]
-        for index, line in enumerate(lines):
-            typer.echo(f"{'' if index else name:<{width}}  {line}")
-
-
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def none(text: str) -> str | None:

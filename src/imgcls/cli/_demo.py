@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgcls.cli._app import Json, Verbose, app, level_of, print_json, summary, tensorflow_started
+from imgcls._checks import not_whole, refuse
+from imgcls.cli._app import Json, Verbose, app, level_of
+from imgcls.cli._open import tensorflow_started
+from imgcls.cli._print import print_json, print_text, summary
 
 if TYPE_CHECKING:
     from imgcls.classifier import ImageClassifier
@@ -26,8 +29,12 @@ def demo(
 
     Writes the digits as PNG files in class folders, trains from that folder, evaluates on images never seen, and
     leaves the model and its pictures in one folder.
+
+    Example: imgcls demo -o digits-demo
     """
     start = time.perf_counter()
+    refuse([not_whole("epochs", epochs)])
+    output.mkdir(parents=True, exist_ok=True)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier, train
         from imgcls.datasets import Dataset
@@ -43,7 +50,7 @@ def demo(
     if json_:
         print_json(summary(classifier.evaluation_) | {"seconds": round(seconds, 1), "output": str(output)})
         return
-    typer.echo(str(classifier.evaluation_))
+    print_text(str(classifier.evaluation_))
     typer.echo(f"accuracy {classifier.evaluation_.accuracy:.1%} on images never seen, after {seconds:.0f} s. Look at:")
     for path in (bundle, *pictures):
         typer.echo(f"  {path}")

@@ -6,23 +6,9 @@ from typing import Annotated
 import typer
 
 from imgcls import report
-from imgcls.cli._app import (
-    Data,
-    Image,
-    Json,
-    Label,
-    OnError,
-    Root,
-    Verbose,
-    app,
-    level_of,
-    none,
-    print_json,
-    read_dataset,
-    summary,
-    tensorflow_started,
-    whole,
-)
+from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, whole
+from imgcls.cli._open import read_dataset, tensorflow_started
+from imgcls.cli._print import print_json, print_text, summary
 
 
 @app.command()
@@ -52,7 +38,7 @@ def check(
     if output is not None:
         check_path(output)
     report = read_dataset(data, image=image, label=label, root=root).check(verbose=level_of(verbose), against=against)
-    typer.echo(report.to_json() if json_ else str(report))
+    typer.echo(report.to_json()) if json_ else print_text(str(report))
     if output is not None:
         report.save(output)
         typer.echo(f"wrote {output}", err=True)
@@ -120,7 +106,7 @@ def train(
     if json_:
         print_json(summary(classifier.evaluation_) | {"output": str(output)})
         return
-    typer.echo(str(classifier.evaluation_))
+    print_text(str(classifier.evaluation_))
     typer.echo(f"saved {output}")
 
 
@@ -153,4 +139,4 @@ def plan(
     classifier = ImageClassifier(architecture, weights=none(weights), image_size=side, budget=none(budget))
     training, validation, _ = divide(dataset, verbose=level)
     found = classifier.forecast(training, validation_data=validation, seconds=seconds, verbose=level)
-    typer.echo(found.to_json() if json_ else str(found))
+    typer.echo(found.to_json()) if json_ else print_text(str(found))

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from imgcls.cli._app import AnyModel, Trust, app, check_openable, opened, whole
+from imgcls.cli._app import AnyModel, Trust, app, whole
+from imgcls.cli._open import check_openable, opened
 
 
 @app.command()

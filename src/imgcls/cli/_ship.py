@@ -6,21 +6,9 @@ from typing import Annotated
 
 import typer
 
-from imgcls.cli._app import (
-    AnyModel,
-    Image,
-    Json,
-    Label,
-    Model,
-    Root,
-    Trust,
-    app,
-    check_model,
-    check_openable,
-    opened,
-    print_json,
-    read_dataset,
-)
+from imgcls.cli._app import AnyModel, Image, Json, Label, Model, Root, Trust, app
+from imgcls.cli._open import check_model, check_openable, opened, read_dataset
+from imgcls.cli._print import print_json, print_text
 
 
 @app.command()
@@ -58,7 +46,7 @@ def export(
     dataset = None if data is None else read_dataset(data, image=image, label=label, root=root)
     classifier = opened(model, trust=trust)
     certificate = classifier.export(output, form, data=dataset, quantize=quantize, any_size=any_size, force=force)
-    typer.echo(certificate.to_json() if json_ else str(certificate))
+    typer.echo(certificate.to_json()) if json_ else print_text(str(certificate))
     typer.echo(f"wrote {output}", err=True)
 
 
@@ -75,6 +63,6 @@ def verify(model: AnyModel, *, trust: Trust = False, json_: Json = False) -> Non
     if json_:
         print_json({"same": bool(found), **asdict(found)})
     else:
-        typer.echo(str(found))
+        print_text(str(found))
     if not found:
         raise typer.Exit(1)

@@ -1,39 +1,16 @@
-"""`imgcls evaluate`, `predict`, `explain`, `card` and `info`: what a bundle is good for."""
+"""`imgcls evaluate`, `explain`, `card` and `info`: how good a bundle is, why it answers so, and what it holds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from imgcls import report
-from imgcls._checks import refuse, unknown_name
-from imgcls.cli._app import (
-    AnyModel,
-    Data,
-    Image,
-    Json,
-    Label,
-    Model,
-    OnError,
-    Root,
-    Trust,
-    app,
-    check_model,
-    check_openable,
-    complain,
-    opened,
-    print_facts,
-    read_dataset,
-)
-from imgcls.errors import ConfigurationError, UnreadableImageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from imgcls.predictions import Prediction, Rows
+from imgcls.cli._app import Data, Image, Json, Label, Model, OnError, Root, Trust, app
+from imgcls.cli._open import check_model, opened, read_dataset
+from imgcls.cli._print import print_facts, print_json, print_text
 
 _PICTURES = (".png", ".jpg", ".pdf", ".svg")
-FORMATS = ("text", "csv", "jsonl")
 _NAMED = 5  # images left out that are named one by one; `check` names all
 
 
@@ -67,63 +44,9 @@ def evaluate(
     evaluation = opened(model, trust=trust).evaluate(dataset, on_error=on_error)
     for reason in list(evaluation.quarantined.values())[:_NAMED]:
         typer.echo(f"left out: {reason}", err=True)
-    typer.echo(evaluation.to_json() if json_ else str(evaluation))
+    typer.echo(evaluation.to_json()) if json_ else print_text(str(evaluation))
     if output is not None:
         typer.echo(f"wrote {evaluation.save(output)}", err=True)
-
-
-@app.command()
-def predict(
-    model: AnyModel,
-    images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write a table, .csv, .jsonl or .parquet; a rerun goes on where it was."),
-    ] = None,
-    *,
-    form: Annotated[str, typer.Option("--format", help="On stdout: text, csv, or jsonl.")] = "text",
-    trust: Trust = False,
-    abstain: Annotated[
-        list[str] | None, typer.Option(help="set, unsure or unknown: what may stand in place of a class. Repeatable.")
-    ] = None,
-    coverage: Annotated[float, typer.Option(help="Of --abstain set: how often a set shall hold the truth.")] = 0.9,
-    most_error: Annotated[float, typer.Option(help="Of --abstain unsure: how many answers may be wrong.")] = 0.05,
-    json_: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
-) -> None:
-    """Say what is in new images: one line an image, as soon as it is known.
-
-    Images that cannot be read are named on stderr; the others are answered, and the exit code is 1.
-
-    Examples: imgcls predict photos.imgcls new.jpg --abstain set --abstain unknown;
-    imgcls predict photos.onnx photos/ -o answers.csv
-    """
-    form = "jsonl" if json_ else form
-    refuse([unknown_name("format", form, FORMATS)])
-    options: dict[str, Any] = {}
-    if abstain:
-        options = {"abstain": abstain, "coverage": coverage, "most_error": most_error}
-    check_openable(model)
-    datasets = [read_dataset(path, labelled=False) for path in images]
-    answering = opened(model, trust=trust)
-    if options and not hasattr(answering, "held_out_"):
-        message = (
-            f"--abstain rests on images held out, which a bundle knows and {str(model)!r} does not. Give the bundle."
-        )
-        raise ConfigurationError(message)
-    paths = [dataset.source(index) for dataset in datasets for index in range(len(dataset))]
-    if output is not None:
-        table = answering.predict_to(output, paths, **options)
-        typer.echo(f"{output}: {len(table.ids):,} images", err=True)
-        refused = table.refused
-        if refused:
-            typer.echo(f"{refused:,} cannot be read; the column 'error' says why", err=True)
-    else:
-        from imgcls.predictions import Rows
-
-        rows = Rows(answering.predictor.classes, bool(abstain))
-        refused = _print_answers(answering.predict(iter(paths), **options), rows, form)
-    if refused:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -136,6 +59,7 @@ def explain(
     label: Annotated[str | None, typer.Option(help="The class to explain; else the likeliest.")] = None,
     instead_of: Annotated[str | None, typer.Option(help="Explain why it is the class and not this one.")] = None,
     method: Annotated[str, typer.Option(help="grad_cam, or occlusion.")] = "grad_cam",
+    json_: Json = False,
 ) -> None:
     """Show where in an image the model finds what speaks for a class.
 
@@ -149,7 +73,11 @@ def explain(
     found = classifier.explain(image, wanted, instead_of=other, method=method)
     figure: Any = found.show().figure
     figure.savefig(output, dpi=150)
-    typer.echo(f"{image}: {found}")
+    if json_:
+        told = {name: getattr(found, name) for name in ("label", "instead_of", "method")}
+        print_json({"image": str(image), **told, "output": str(output)})
+    else:
+        typer.echo(f"{image}: {found}")
     typer.echo(f"wrote {output}", err=True)
 
 
@@ -162,6 +90,7 @@ def card(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The .md file to write; else stdout.")] = None,
     *,
     trust: Trust = False,
+    json_: Json = False,
 ) -> None:
     """Write a model card in Markdown: what the model is, how good it is, and where it is not.
 
@@ -172,19 +101,22 @@ def card(
         report.check_path(output, (".md",), example="card.md")
     dataset = None if data is None else read_dataset(data)
     text = opened(model, trust=trust).card(dataset)
-    if output is None:
+    if output is not None:
+        report.write(output, text)
+        typer.echo(f"wrote {output}", err=True)
+    if json_:
+        print_json({"card": text, "output": None if output is None else str(output)})
+    elif output is None:
         typer.echo(text)
-        return
-    report.write(output, text)
-    typer.echo(f"wrote {output}", err=True)
 
 
 @app.command()
 def info(model: Model, *, json_: Json = False) -> None:
-    """Say what a model file holds. Checks its hashes; starts no TensorFlow."""
-    from imgcls import bundle
+    """Say what a model file holds. Checks its hashes; starts no TensorFlow.
 
-    description, arrays, _ = bundle.load(model)
+    Example: imgcls info photos.imgcls
+    """
+    description, arrays, _ = check_model(model)
     held_out, data = description["evaluation"], description["data"]
     facts = {
         "written by imgcls": description["imgcls"],
@@ -195,10 +127,17 @@ def info(model: Model, *, json_: Json = False) -> None:
         "parameters": int(sum(array.size for array in arrays)),
         "epochs": len(description["history"]["columns"].get("loss", [])),
         "images": {part: f"{known['images']:,}" if known else "not known" for part, known in data.items()},
+        **({"thresholds": _thresholds(description)} if description["thresholds"] else {}),
         "held out": _figures(held_out) if held_out else "nothing",
         "choices": {name: f"{value}: {reason}" for name, (value, reason) in description["choices"].items()},
     }
     print_facts(facts, json_=json_)
+
+
+def _thresholds(description: dict[str, Any]) -> dict[str, float]:
+    """Return the probability from which on a class is said, of those that have one."""
+    named = zip(description["classes"], description["thresholds"], strict=True)
+    return {str(name): least for name, least in named if least is not None}
 
 
 def _figures(held_out: dict[str, Any]) -> dict[str, str]:
@@ -207,21 +146,3 @@ def _figures(held_out: dict[str, Any]) -> dict[str, str]:
         one["name"]: f"{one['value']:.3f} [{one['lower']:.3f}, {one['upper']:.3f}] on {held_out['images']:,} images"
         for one in held_out["figures"][:3]
     }
-
-
-def _print_answers(answers: "Iterator[Prediction | UnreadableImageError]", rows: "Rows", form: str) -> int:
-    """Print each answer when it comes, and return how many images could not be read."""
-    refused = 0
-    if form == "csv":
-        typer.echo(rows.csv([], head=True), nl=False)
-    for one in answers:
-        if isinstance(one, UnreadableImageError):
-            refused += 1
-            complain(one)
-        if form == "csv":
-            typer.echo(rows.csv([one]), nl=False)
-        elif form == "jsonl":
-            typer.echo(rows.lines([one]), nl=False)
-        elif not isinstance(one, UnreadableImageError):
-            typer.echo(f"{one.id}: {one}")
-    return refused

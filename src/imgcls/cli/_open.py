@@ -1,0 +1,111 @@
+"""How a verb reads what it is given: TensorFlow started without noise, models, datasets."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from imgcls.errors import BundleError, ConfigurationError
+
+if TYPE_CHECKING:
+    from imgcls.bundle import Contents
+    from imgcls.datasets import Dataset
+
+_ORDER = "The model comes first."
+
+
+@contextmanager
+def tensorflow_started() -> Iterator[None]:
+    """Start TensorFlow without its start-up noise, which C++ code writes to the process's stderr.
+
+    What was held back is shown if starting fails. IMGCLS_TENSORFLOW_LOG=1 shows everything.
+    """
+    if os.environ.get("IMGCLS_TENSORFLOW_LOG") == "1" or "tensorflow" in sys.modules:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import matplotlib as mpl
+
+    mpl.use("Agg")  # files are written, no window is opened
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as noise:
+        stderr = os.dup(2)
+        os.dup2(noise.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            noise.seek(0)
+            os.write(stderr, noise.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def check_model(path: Path) -> "Contents":
+    """Return what a bundle holds. Refuse what is none, before TensorFlow takes its seconds to start."""
+    from imgcls import bundle
+
+    if path.is_file() and not _is_bundle(path):
+        why = "This verb needs the bundle itself, not what was exported from it." if _is_export(path) else _ORDER
+        message = f"{str(path)!r} is no bundle. Accepted: what `imgcls train` or ImageClassifier.save wrote. {why}"
+        raise BundleError(message)
+    return bundle.load(path)
+
+
+def check_openable(path: Path) -> None:
+    """Refuse what is neither a bundle nor an export, as far as that can be known quickly."""
+    if path.is_file() and not _is_bundle(path) and not _is_export(path):
+        message = f"{str(path)!r} is no model. Accepted: a bundle, or a file that `imgcls export` wrote. {_ORDER}"
+        raise BundleError(message)
+    if _is_bundle(path) or not path.exists():
+        check_model(path)
+
+
+def opened(path: Path, *, trust: bool = False) -> Any:
+    """Return the classifier in a bundle, which starts TensorFlow, or what an export wrote."""
+    if not _is_bundle(path):
+        from imgcls.export import ExportedModel
+
+        return ExportedModel.open(path, trust=trust)
+    with tensorflow_started():
+        from imgcls.classifier import ImageClassifier
+    return ImageClassifier.load(path, trust=trust)
+
+
+def _is_export(path: Path) -> bool:
+    from imgcls.export._formats import rows
+
+    return path.suffix.lower() in {row.ending for row in rows() if row.ending}
+
+
+def _is_bundle(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return path.suffix == ".imgcls" or b"manifest.json" in file.read(64)
+
+
+def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":
+    """Make a Dataset of DATA. `columns` are the flags that say how a .csv file is read, None where not given."""
+    from imgcls.datasets import Dataset, as_dataset
+
+    given = {name: value for name, value in columns.items() if value is not None}
+    if given and Path(path).suffix.lower() != ".csv":
+        flags = ", ".join(f"--{name}" for name in given)
+        message = (
+            f"{flags}: these say how a .csv file is read, and DATA is {str(path)!r}. "
+            "Leave them out, or give a .csv file."
+        )
+        raise ConfigurationError(message)
+    dataset = Dataset.from_csv(path, **given) if given else as_dataset(path, labelled=labelled)
+    if dataset.ignored:
+        first, reason = next(iter(dataset.ignored.items()))
+        more = f" and {len(dataset.ignored) - 1:,} more" * (len(dataset.ignored) > 1)
+        typer.echo(f"ignored {first} ({reason}){more}", err=True)
+    return dataset

@@ -1,0 +1,150 @@
+"""What a newcomer types wrong: each answer says in a few lines what is wrong, what is accepted, and what to do.
+
+In one process, so that TensorFlow starts once; and only for what cannot be refused without it.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imgcls import cli
+
+PUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
+CHECK = "Check the path and the working directory."
+NO_BUNDLE = "is no bundle. Accepted: what `imgcls train` or ImageClassifier.save wrote."
+NO_MODEL = "is no model. Accepted: a bundle, or a file that `imgcls export` wrote. The model comes first."
+
+REFUSED = {
+    "check nowhere": f"folder 'nowhere' does not exist. {CHECK}",
+    "check flat": f"the 1 images of 'flat' lie outside class sub-folders. {PUT}",
+    "check empty": f"folder 'empty' is empty. {PUT}",
+    "check empty.csv": "'empty.csv' cannot be read as CSV: No columns to parse from file. Accepted: UTF-8 text with a header line.",
+    "check head.csv": "the table has no rows. Give at least one image.",
+    "check columns.csv": "there is no column 'image'. The columns are file, species.",
+    "check columns.csv --image file --label specie": "there is no column 'specie'. Did you mean 'species'? The columns are file, species.",
+    "check gone.csv": "2 of 2 files do not exist in '.': 'cat/99.png', 'dog/99.png'. Check the paths.",
+    "check photos -o data.xyz": "'data.xyz' ends with '.xyz'. Accepted: .html, .json, .csv.",
+    "check photos -o nowhere/data.html": "folder 'nowhere' does not exist. Make it, or name another output.",
+    "check photos --against nowhere": f"file or folder 'nowhere' does not exist. {CHECK}",
+    "check photos --verbose loud": "verbose='loud' is not known. Accepted: auto, 0, 1, 2.",
+    "train nowhere": f"folder 'nowhere' does not exist. {CHECK}",
+    "train flat": f"the 1 images of 'flat' lie outside class sub-folders. {PUT}",
+    "train photos -o empty": "'empty' is a folder. Accepted: the name of a file, such as 'empty/model.imgcls'.",
+    "train photos --image-size big": "image_size='big' is not accepted. Accepted: a whole number, or 'auto'.",
+    "train photos --epochs -1": "epochs='-1' is not accepted. Accepted: a whole number, or 'auto'.",
+    "train photos --label species": "--label: these say how a .csv file is read, and DATA is 'photos'. Leave them out, or give a .csv file.",
+    "evaluate photos model.imgcls": "'photos' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first.",
+    "evaluate text.jpg photos": f"'text.jpg' {NO_BUNDLE} The model comes first.",
+    "evaluate model.onnx photos": f"'model.onnx' {NO_BUNDLE} This verb needs the bundle itself, not what was exported from it.",
+    "evaluate fake.imgcls photos": "'fake.imgcls' is no bundle. Accepted: a bundle written by ImageClassifier.save. imgcls opens no file that can run code.",
+    "evaluate model.imgcls nowhere": f"folder 'nowhere' does not exist. {CHECK}",
+    "evaluate model.imgcls photos -o out.pdf": "'out.pdf' ends with '.pdf'. Accepted: .html, .md, .json, .csv.",
+    "predict photos/cat/0.jpg model.imgcls": f"'photos/cat/0.jpg' {NO_MODEL}",
+    "predict model.h5 photos": f"'model.h5' {NO_MODEL}",
+    "predict model.imgcls nowhere.jpg": f"file or folder 'nowhere.jpg' does not exist. {CHECK}",
+    "predict model.imgcls nothing-*.jpg": "no file matches 'nothing-*.jpg'. Check the pattern and the working directory.",
+    "predict model.imgcls photos --format xml": "format='xml' is not known. Accepted: text, csv, jsonl.",
+    "predict photos photos": "'photos' is a folder, and no SavedModel. Accepted: what ImageClassifier.export wrote.",
+    "explain photos/cat/0.jpg model.imgcls": f"'photos/cat/0.jpg' {NO_BUNDLE} The model comes first.",
+    "explain model.imgcls photos/cat/0.jpg -o why.xyz": "'why.xyz' ends with '.xyz'. Accepted: .png, .jpg, .pdf, .svg.",
+    "card model.imgcls -o card.html": "'card.html' ends with '.html'. Accepted: .md.",
+    "export nowhere.imgcls -o out.onnx": f"bundle 'nowhere.imgcls' does not exist. {CHECK}",
+    "verify text.jpg": f"'text.jpg' {NO_MODEL}",
+    "serve text.jpg": f"'text.jpg' {NO_MODEL}",
+    "serve nowhere.imgcls": f"bundle 'nowhere.imgcls' does not exist. {CHECK}",
+    "serve model.imgcls --port 99999": "port=99999 is not accepted. Accepted: a whole number from 0, for a free one, to 65535.",
+    "info photos": "'photos' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first.",
+    "info text.jpg": f"'text.jpg' {NO_BUNDLE} The model comes first.",
+    "demo --epochs 0": "epochs=0 is not accepted. Accepted: a whole number of at least 1.",
+    "demo -o text.jpg": "'text.jpg': File exists. Check the path, its permissions and the free disk, and try again.",
+}
+WITH_TENSORFLOW = {
+    "train single": "images are of one class, 'cat'. Give at least two classes.",
+    "train photos --architecture mobilnet_v2": "architecture='mobilnet_v2' is not known. Did you mean 'mobilenet_v2'? Accepted: auto, ",
+    "train photos --augmentation lots": "augmentation='lots' is not known. Accepted: auto, light, standard, ",
+    "train photos --budget soon": "budget='soon' is not accepted. Accepted: seconds above 0, or words such as '90s', '10min', '1h30min'.",
+    "train photos --on-error ignore": "on_error='ignore' is not known. Accepted: skip, raise.",
+    "evaluate model.imgcls photos": "label 'cat' is not one of the 10 classes. The classes are '0', '1', '2' and 7 more.",
+    "predict model.imgcls text.jpg": "'text.jpg' cannot be read as an image: its bytes are of no known image format. Accepted: JPEG, ",
+    "predict model.imgcls photos -o out.xyz": "'out.xyz' has no ending of a table. Accepted: .csv, .jsonl, .parquet.",
+    "predict model.imgcls photos -o nowhere/out.csv": "folder 'nowhere' does not exist. Make it, or write somewhere else.",
+    "predict model.imgcls photos --abstain never": "abstain='never' is not known. Accepted: set, unsure, unknown.",
+    "explain model.imgcls photos/cat/0.jpg --label zebra": "label='zebra' is not known. Accepted: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
+    "export model.imgcls -o out.xyz": "what 'out.xyz' ends with is of no format that imgcls exports. Accepted: .onnx (onnx), ",
+    "export model.imgcls -o nowhere/out.onnx": "folder 'nowhere' does not exist. Make it, or export somewhere else.",
+}
+WRONG_USAGE = {
+    "trian photos": "No such command 'trian'. Did you mean 'train'?",
+    "check photos photos": "Got unexpected extra argument(s) (photos)",
+    "check": "Missing argument",
+    "check photos --agianst photos": "No such option: --agianst",
+    "evaluate model.imgcls": "Missing argument",
+    "export model.imgcls": "Missing option '--output'",
+    "train photos --seed x": "Invalid value for '--seed'",
+    "doctor now": "Got unexpected extra argument(s) (now)",
+}
+
+
+@pytest.fixture
+def place(photos, tmp_path, monkeypatch):
+    """Work in a folder with what newcomers give instead of what is wanted."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("flat", "empty"):
+        (tmp_path / name).mkdir()
+    shutil.copy(photos / "cat" / "0.jpg", tmp_path / "flat" / "0.jpg")
+    (tmp_path / "single" / "cat").mkdir(parents=True)
+    for index in range(5):
+        Image.new("RGB", (16, 16), (index, 0, 0)).save(tmp_path / "single" / "cat" / f"{index}.png")
+    files = {
+        "empty.csv": "",
+        "head.csv": "image,label\n",
+        "columns.csv": "file,species\nphotos/cat/0.jpg,cat\nphotos/dog/0.png,dog\n",
+        "gone.csv": "image,label\ncat/99.png,cat\ndog/99.png,dog\n",
+        "text.jpg": "hello",
+        "fake.imgcls": "hello",
+        "model.onnx": "hello",
+        "model.h5": "hello",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    shutil.copy(next((Path(__file__).parent / "bundles").glob("*.imgcls")), tmp_path / "model.imgcls")
+
+
+@pytest.fixture
+def typed(place, monkeypatch, capsys):
+    """Return what runs a line as a shell would, and gives the exit code and what stands on stderr."""
+
+    def run(line):
+        monkeypatch.setattr("sys.argv", ["imgcls", *line.split()])
+        with pytest.raises(SystemExit) as leaving:
+            cli.main()
+        return leaving.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED.items(), ids=REFUSED)
+def test_refused_in_one_line_with_exit_code_1(line, message, typed):
+    code, said = typed(line)
+    assert said == f"imgcls: {message}\n"
+    assert code == 1
+
+
+@pytest.mark.parametrize(("line", "message"), WITH_TENSORFLOW.items(), ids=WITH_TENSORFLOW)
+def test_refused_in_the_last_line_with_exit_code_1(line, message, typed):
+    code, said = typed(line)
+    last = said.splitlines()[-1]
+    assert last.startswith("imgcls: ")
+    assert message in last
+    assert "Traceback" not in said
+    assert code == 1
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG_USAGE.items(), ids=WRONG_USAGE)
+def test_wrong_usage_gives_exit_code_2_and_the_way_to_the_help(line, message, typed):
+    code, said = typed(line)
+    assert message in said
+    assert " -h' for help." in said
+    assert code == 2
