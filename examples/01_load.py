@@ -31,6 +31,7 @@ print(sample.image.shape, sample.image.dtype, repr(sample.label), sample.id)
 
 # %%
 digits.show(16)
+# figure: Sixteen handwritten digits of 8 x 8 pixels, each below its label.
 plt.show()
 
 # %% [markdown]

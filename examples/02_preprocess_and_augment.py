@@ -24,6 +24,7 @@ large = resize(small, (48, 48))
 rgb = digits.read(0, channels=3)
 print(small.shape, large.shape, rgb.shape)
 image_grid([small, large], ["8 x 8", "48 x 48"])
+# figure: One digit twice: 8 x 8 pixels, and resized to 48 x 48, where edges are smooth.
 plt.show()
 
 # %% [markdown]
@@ -64,6 +65,8 @@ def augmented(image: np.ndarray, policy: str, copies: int = 7) -> list[np.ndarra
 seven = resize(digits.read(7), (48, 48))
 for policy in ("light", "standard"):
     image_grid(augmented(seven, policy), [policy, *[""] * 7], columns=8)
+# figure: A seven, and seven versions of it by the policy light: turned, moved, never mirrored.
+# figure: The same seven by the policy standard: some versions are mirrored, which no longer is a seven.
 plt.show()
 
 # %% [markdown]

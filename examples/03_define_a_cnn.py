@@ -6,6 +6,7 @@
 # %%
 import keras
 from keras import layers
+from matplotlib import pyplot as plt
 
 from imgcls import architectures
 
@@ -17,6 +18,22 @@ print(len(architectures.names()), "architectures:", ", ".join(architectures.name
 for name in ("small_cnn", "small_resnet", "mobilenet_v2", "efficientnet_b0"):
     row = architectures.describe(name)
     print(f"{row.name:16} {row.image_size or 'any':>4}  {row.summary}")
+
+# %% [markdown]
+# Work against size of all of them: the further up a network stands, the more an image costs.
+
+# %%
+rows = [architectures.describe(name) for name in architectures.names()]
+figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+ax.scatter([row.parameters for row in rows], [row.multiply_adds for row in rows], s=14)
+ax.set(xscale="log", yscale="log", xlim=(8e3, 1e9), xlabel="weights", ylabel="multiply-adds an image")
+for row in rows:
+    if row.name in {"small_cnn", "speed_cnn", "mobilenet_v2", "resnet50_v2", "vgg16", "convnext_xlarge"}:
+        ax.annotate(
+            row.name, (row.parameters, row.multiply_adds), xytext=(-6, 3), textcoords="offset points", ha="right"
+        )
+# figure: Multiply-adds against weights of each architecture: MobileNet is small and quick, VGG16 large and slow.
+plt.show()
 
 # %% [markdown]
 # `build` puts the parts together: preprocessing, backbone, pooling, dropout, head. The model takes pixels 0-255.

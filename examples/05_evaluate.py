@@ -4,6 +4,8 @@
 # `evaluate` makes one pass over labelled images. Every figure comes from that pass, so no two can disagree.
 
 # %%
+from matplotlib import pyplot as plt
+
 from imgcls import Dataset, ImageClassifier
 
 training, validation, test = Dataset.builtin("digits").split((0.7, 0.15, 0.15), seed=0)
@@ -44,6 +46,9 @@ for name, row in evaluation.per_class.items():
 print(evaluation.confusion)
 for true, predicted, count in evaluation.most_confused(3):
     print(f"{true} taken for {predicted}: {count}")
+evaluation.plot()
+# figure: The confusion matrix of ten digits: nearly all images stand on the diagonal.
+plt.show()
 
 # %% [markdown]
 # ## Each image

@@ -19,6 +19,7 @@ evaluation = classifier.evaluate(test)
 
 # %%
 classifier.history_.plot()
+# figure: Loss and accuracy of each epoch, in training and in validation, with a line at the best epoch.
 plt.show()
 
 # %% [markdown]
@@ -27,10 +28,12 @@ plt.show()
 
 # %%
 evaluation.plot()
+# figure: The confusion matrix of ten digits, with the number of images in each cell.
 plt.show()
 
 # %%
 evaluation.plot(normalize=True)
+# figure: The same matrix with the share of each true class in place of numbers.
 plt.show()
 
 # %% [markdown]
@@ -38,10 +41,12 @@ plt.show()
 
 # %%
 evaluation.plot("classes")
+# figure: F1 of each digit as a bar, with its 95 % interval.
 plt.show()
 
 # %%
 evaluation.plot("reliability")
+# figure: Accuracy against confidence: points near the diagonal mean that confidence can be believed.
 plt.show()
 
 # %% [markdown]
@@ -50,6 +55,7 @@ plt.show()
 
 # %%
 evaluation.show(range(25))
+# figure: Twenty-five test digits with their labels; where one is wrong, true and predicted label in red.
 plt.show()
 
 # %% [markdown]
@@ -57,6 +63,7 @@ plt.show()
 
 # %%
 evaluation.show_top_losses(12)
+# figure: The twelve test digits that the classifier finds hardest, most of them wrong.
 plt.show()
 
 # %% [markdown]
@@ -67,6 +74,7 @@ plt.show()
 hardest = evaluation.top_losses(1).iloc[0]
 image = test.read(int(hardest.name))
 classifier.explain(image, hardest["predicted"], instead_of=hardest["true"], method="occlusion").show()
+# figure: The hardest digit, with heat where it looks like the predicted class and not like the true one.
 plt.show()
 
 # %% [markdown]
@@ -77,4 +85,5 @@ plt.show()
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 plotting.curves(classifier.history_, "loss", ax=left)
 plotting.curves(classifier.history_, "learning_rate", ax=right)
+# figure: Side by side: the loss of each epoch, and the learning rate, which falls to zero.
 plt.show()

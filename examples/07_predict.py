@@ -38,6 +38,7 @@ print({name: round(value, 3) for name, value in list(prediction.probabilities.it
 
 # %%
 prediction.show()
+# figure: The new digit below its predicted label and its confidence.
 plt.show()
 
 # %% [markdown]
@@ -51,6 +52,7 @@ print(predictions.labels)
 
 # %%
 predictions.show(16)
+# figure: Sixteen digits, each with its predicted label and confidence.
 plt.show()
 
 # %% [markdown]

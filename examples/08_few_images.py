@@ -44,6 +44,7 @@ few = [position for code in range(5, 10) for position in random.choice(np.flatno
 training, test = only(range(5, 10), few), only(range(5, 10), sorted(set(everything) - set(few)))
 print(training)
 training.show(25)
+# figure: All that is learnt from: five images of each of the digits 5 to 9.
 plt.show()
 
 # %% [markdown]
@@ -78,6 +79,7 @@ image = test.read(0)
 found = classifier.similar(image, 5)
 print(f"looked for a {test[0].label}, found", *found.labels)
 found.show()
+# figure: The five training images most like the one looked for, each with its similarity.
 plt.show()
 
 # %% [markdown]

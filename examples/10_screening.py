@@ -30,6 +30,7 @@ truth = ["cracked" if random.random() < 0.2 else "sound" for _ in range(2_000)]
 plates = Dataset.from_arrays(np.stack([draw_plate(name == "cracked", random) for name in truth]), truth)
 training, validation, test = plates.split((0.6, 0.2, 0.2), seed=0)
 test[:16].show()
+# figure: Sixteen gray plates with scratches and noise; some have a faint dark crack from side to side.
 plt.show()
 
 # %% [markdown]
@@ -56,6 +57,7 @@ print(f"test: {np.mean(alarm[cracked]):.0%} of the cracks found, {np.mean(cracke
 
 # %%
 evaluation.plot("precision_recall")
+# figure: Precision against recall for the two classes.
 plt.show()
 
 # %% [markdown]
@@ -85,4 +87,5 @@ print(f"{np.mean(answers.unknown):.0%} of the test images are left to a person")
 # %%
 found = int(np.flatnonzero(alarm & cracked)[0])
 classifier.explain(test.read(found), "cracked").show()
+# figure: A cracked plate with heat over its right half, where most speaks for a crack.
 plt.show()

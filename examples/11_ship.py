@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from matplotlib import pyplot as plt
 
 from imgcls import Dataset, ExportedModel, ExportError, ImageClassifier, UnreadableImageError
 
@@ -56,6 +57,9 @@ except ExportError as error:
 model = ExportedModel.open(folder / "digits.onnx")
 print(model.verify())
 print(model.predict(test.read(0)), "and it is a", test[0].label)
+model.predict(test[:8]).show(8)
+# figure: Eight test digits, each with the label and confidence that the exported file gives it.
+plt.show()
 
 # %% [markdown]
 # ## A stream

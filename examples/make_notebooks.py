@@ -1,8 +1,10 @@
 """Generate `notebooks/*.ipynb` from the scripts beside this file; `--check` only says whether they are up to date.
 
-Notebooks hold no outputs and no versions, and cell ids are counted, so the same script gives the same bytes.
+Notebooks hold no outputs and no versions, and cell ids are counted, so the same script gives the same bytes. Links lead
+from one folder deeper, and to other notebooks.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +22,9 @@ def notebook(script: Path) -> str:
     made.nbformat, made.nbformat_minor = 4, 5
     for number, cell in enumerate(made.cells, start=1):
         cell.id, cell.metadata = f"cell-{number:02d}", nbformat.from_dict({})
+        if cell.cell_type == "markdown":
+            deeper = cell.source.replace("](../", "](../../")
+            cell.source = re.sub(r"\]\((\d\d_\w+)\.py\)", r"](\1.ipynb)", deeper)
     return nbformat.writes(made) + "\n"
 
 

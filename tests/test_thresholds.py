@@ -151,7 +151,7 @@ def test_an_exported_file_keeps_to_it_too(screening, tmp_path):
 
 
 def test_thresholds_and_promises_of_the_likeliest_class_exclude_each_other(screening):
-    classifier, images, labels = screening
+    _, images, labels = screening
     other = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(
         images[::2], labels[::2], validation_data=(images[1::2], labels[1::2]), verbose=0
     )

@@ -10,8 +10,8 @@ _UNABLE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 def flush(path: Path) -> None:
     """Flush a file, or the names in a folder, to disk.
 
-    Windows cannot open folders and needs no such step for them. Some mounted drives (FUSE) flush files alone, and say of
-    a folder that they cannot; nobody can do more there. Any other refusal is an error.
+    Windows cannot open folders and needs no such step for them. Some mounted drives (FUSE) flush files alone, and say
+    of a folder that they cannot; nobody can do more there. Any other refusal is an error.
     """
     folder = path.is_dir()
     if os.name == "nt" and folder:

@@ -98,9 +98,7 @@ def test_every_page_passes_axe(look, site):
         found = json.loads(
             browser.ask(f"axe.run(document, {{runOnly: {RULES}}}).then(found => JSON.stringify(found.violations))")
         )
-        wrong += [
-            (page, one["id"], node["html"], node["failureSummary"]) for one in found for node in one["nodes"][:3]
-        ]
+        wrong += [(page, one["id"], node["html"], node["failureSummary"]) for one in found for node in one["nodes"][:3]]
     assert not wrong
 
 
