@@ -134,7 +134,7 @@ def test_claims_are_those_of_scripts():
 def test_script_runs(script, drawn, capsys):
     told = runpy.run_path(str(script), run_name="__main__")
     text = script.read_text(encoding="utf-8")
-    assert capsys.readouterr().out
+    assert drawn or capsys.readouterr().out
     assert len(drawn) == text.count("# figure: ")
     if script.stem in CLAIMS:
         CLAIMS[script.stem](told)
@@ -172,7 +172,7 @@ def test_stories_take_your_own_folder(name, drawn, tmp_path):
     from PIL import Image
 
     random = np.random.default_rng(0)
-    for index in range(180):
+    for index in range(270):
         shade = (40, 120, 200)[index % 3]
         place = tmp_path / "own" / f"class {index % 3}" / f"scene-{index // 9}_leaf {index}.png"
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,2 +1,8 @@
-// What scrolls sideways on a small screen can be reached and moved with a keyboard.
-document.querySelectorAll("pre > code, .md-typeset__scrollwrap").forEach(one => one.setAttribute("tabindex", "0"))
+// What scrolls sideways can be reached and moved with a keyboard. The theme sees to that only where a pointer can hover.
+const reach = () => document.querySelectorAll("pre > code, .md-typeset__scrollwrap").forEach(one => {
+  if (one.tabIndex < 0) one.tabIndex = 0
+})
+new MutationObserver(reach).observe(document.body, {
+  attributeFilter: ["tabindex"], childList: true, subtree: true
+})
+reach()
