@@ -9,9 +9,14 @@ import contextlib
 import doctest
 import importlib
 import io
+import os
 import pkgutil
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
@@ -151,6 +156,51 @@ def test_blocks_run_and_print_what_the_page_says(page, workplace):
             assert same, f"{page.name}, line {block.line}: printed\n{printed.getvalue()}\nand not\n{following.text}"
 
 
+ENVIRONMENT = ("python -m venv ", "source ", "python -m pip ", "pip install ")  # .ci/run types those of the README
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [page for page in sorted((DOCS / "tutorials").glob("*.md")) if any(block.info == "bash" for block in blocks(page))],
+    ids=page_id,
+)
+def test_shell_blocks_of_tutorials_run(page, workplace):
+    """In order, between the blocks of Python, which write what they read. A server runs until its page ends."""
+    write_weights(workplace / "mobilenet_025.h5")
+    for name in ("photos", "your-folder"):
+        (workplace / name).symlink_to("flowers")
+    (workplace / "new-image.jpg").symlink_to("new.jpg")
+    namespace = {"__name__": "__main__"}
+    with contextlib.ExitStack() as servers:
+        for block in blocks(page):
+            if block.info == "python":
+                with contextlib.redirect_stdout(io.StringIO()):
+                    exec(compile(block.text, str(page), "exec"), namespace)  # noqa: S102 - the point of this test
+            for line in block.text.splitlines() if block.info == "bash" else ():
+                if line.startswith("imgcls serve"):
+                    servers.enter_context(serving(line))
+                elif not line.startswith(ENVIRONMENT):
+                    done = subprocess.run(line, shell=True, env=SHELL, capture_output=True, text=True, check=False)  # noqa: S602 - ours
+                    assert done.returncode == 0, f"{page.name}: {line}\n{done.stdout}{done.stderr}"
+
+
+SHELL = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+
+
+@contextlib.contextmanager
+def serving(line: str) -> Iterator[None]:
+    """Start a server as a page says, wait until it is ready, and end it."""
+    with subprocess.Popen(shlex.split(line), env=SHELL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "http://" not in said:
+            said = process.stderr.readline()
+            assert said, "the server ended before it was ready"
+        yield
+        process.terminate()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_blocks_are_of_a_known_kind(page):
     """A misspelt fence would silently not run; a block that "prints" must follow one that runs."""
@@ -163,7 +213,7 @@ def test_blocks_are_of_a_known_kind(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_commands_exist(page):
-    """Shell blocks are not run, but their verbs and flags are looked up."""
+    """Those of tutorials are run too; of the others, verbs and flags are looked up."""
     import typer.main
 
     from imgcls.cli import app

@@ -1,6 +1,7 @@
 """Progress: a live bar in a terminal or notebook, plain lines in a log, nothing with verbose=0. Always on stderr."""
 
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -16,7 +17,7 @@ class ProgressReport:
 
     Args:
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch; "auto" for a bar where one can be drawn,
-            else lines.
+            else lines. In Jupyter a bar takes `pip install ipywidgets`.
         after: The seconds before a bar is drawn: shorter work needs none.
     """
 
@@ -27,7 +28,8 @@ class ProgressReport:
         _checks.refuse([_checks.unknown_name("verbose", verbose, VERBOSE)])
         forced = True if verbose == 1 else None
         self._console = Console(stderr=True, quiet=verbose == 0, force_terminal=forced, highlight=False, soft_wrap=True)
-        live = verbose == 1 or (verbose == "auto" and (self._console.is_terminal or self._console.is_jupyter))
+        can = find_spec("ipywidgets") is not None if self._console.is_jupyter else self._console.is_terminal
+        live = can and verbose in {1, "auto"}
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, refresh_per_second=4) if live else None
         self._task: Any = None
