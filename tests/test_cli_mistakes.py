@@ -27,6 +27,7 @@ REFUSED = {
     "check gone.csv": "2 of 2 files do not exist in '.': 'cat/99.png', 'dog/99.png'. Check the paths.",
     "check photos -o data.xyz": "'data.xyz' ends with '.xyz'. Accepted: .html, .json, .csv.",
     "check photos -o nowhere/data.html": "folder 'nowhere' does not exist. Make it, or name another output.",
+    "check photos -o text.jpg/data.html": "'text.jpg' is a file, not a folder to write into. Name another output.",
     "check photos --against nowhere": f"file or folder 'nowhere' does not exist. {CHECK}",
     "check photos --verbose loud": "verbose='loud' is not known. Accepted: auto, 0, 1, 2.",
     "train nowhere": f"folder 'nowhere' does not exist. {CHECK}",

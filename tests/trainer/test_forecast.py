@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from imgcls import Dataset, ImageClassifier, trainer
+from imgcls import ConfigurationError, Dataset, ImageClassifier, trainer
 from imgcls.trainer import _forecast
 
 
@@ -133,3 +133,8 @@ def test_nothing_is_learnt_or_kept(digits, weights):
     one.forecast(digits[:100], verbose=0)
     assert not hasattr(one, "model_")
     assert isinstance(one.fit(digits[:100], verbose=0).choices_["head"], trainer.Choice)
+
+
+def test_no_time_to_measure_is_refused(digits):
+    with pytest.raises(ConfigurationError, match=r"seconds=-1 is not accepted. Accepted: a number above 0"):
+        ImageClassifier("small_cnn").forecast(digits[:30], seconds=-1, verbose=0)

@@ -304,6 +304,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         """
         arguments = self.get_params(deep=False)
         trainer.check_arguments(arguments, verbose)
+        _checks.refuse([_checks.not_positive("seconds", seconds)])
         training, validation, _ = learn_from(as_dataset(data, y), validation_data, None)
         with trainer.ProgressReport(verbose) as report:
             return trainer.forecast(arguments, training, validation_data=validation, seconds=seconds, report=report)

@@ -29,7 +29,10 @@ def check_path(path: Path, endings: Collection[str] = (), *, example: str) -> No
         message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / example)!r}."
         raise ConfigurationError(message)
     if not path.parent.is_dir():
-        message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
+        if path.parent.exists():
+            message = f"{str(path.parent)!r} is a file, not a folder to write into. Name another output."
+        else:
+            message = f"folder {str(path.parent)!r} does not exist. Make it, or name another output."
         raise ConfigurationError(message)
     if not os.access(path.parent, os.W_OK):
         message = f"folder {str(path.parent)!r} cannot be written to. Name another output."
