@@ -1,7 +1,7 @@
 """`ImageClassifier`, and `train`, which divides, fits and evaluates in one call."""
 
+from imgcls.classifier._answering import NotFittedError
 from imgcls.classifier._classifier import ImageClassifier
-from imgcls.classifier._learnt import NotFittedError
 from imgcls.classifier._parts import divide
 from imgcls.classifier._train import train
 
