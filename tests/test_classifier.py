@@ -172,6 +172,7 @@ def test_a_keras_model_of_the_user_and_keras_callbacks(tmp_path):
     assert len(pd.read_csv(tmp_path / "log.csv")) == 4
 
 
+@pytest.mark.slow
 def test_backbones_take_gray_images():
     gray = np.random.default_rng(0).integers(0, 256, (8, 20, 20), dtype=np.uint8)
     classifier = ImageClassifier("mobilenet_025", weights=None, image_size=32, epochs=1).fit(

@@ -541,6 +541,7 @@ def test_a_gpu_that_is_not_used_is_named_and_no_failure(monkeypatch):
     assert result.stdout.endswith('  pip install "imgcls[gpu]"\n')
 
 
+@pytest.mark.slow
 def test_this_machine(monkeypatch, tmp_path):
     """TensorFlow is asked for real, in a working folder whose files must not be taken for modules."""
     monkeypatch.chdir(tmp_path)

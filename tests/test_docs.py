@@ -125,7 +125,7 @@ def write_weights(path):
 # --- blocks --------------------------------------------------------------------------------------------------------
 
 
-FIRST = {ROOT / "README.md", DOCS / "tutorials" / "first-classifier.md", DOCS / "how-to" / "predict.md"}
+FIRST = {ROOT / "README.md", DOCS / "how-to" / "predict.md"}
 
 
 @pytest.mark.parametrize(

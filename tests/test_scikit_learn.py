@@ -53,6 +53,7 @@ def test_cross_val_score_on_arrays(digits):
     assert scores.min() > 0.5
 
 
+@pytest.mark.slow
 def test_grid_search_on_a_list_of_paths(digits, tmp_path):
     paths = []
     for index, image in enumerate(digits[0][:60]):

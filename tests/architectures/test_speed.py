@@ -116,6 +116,7 @@ def test_a_frozen_backbone_is_frozen_to_the_last_layer():
     assert [variable.path for variable in model.trainable_variables] == ["head/kernel", "head/bias"]
 
 
+@pytest.mark.slow
 def test_the_recipe_of_a_quick_architecture_is_chosen_with_reasons():
     data = Dataset.from_arrays(photos(40, 16, 1), np.arange(40) % 2)
     quick, plain = (ImageClassifier(name, epochs=1).fit(data, verbose=0) for name in ("speed_cnn_narrow", "small_cnn"))

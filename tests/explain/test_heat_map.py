@@ -249,6 +249,7 @@ def test_of_two_squares_the_one_of_the_class_is_hot(learnt):
         assert heat[30:42, 30:42].mean() > 5 * heat[6:18, 6:18].mean(), method
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"loss": "binary_crossentropy"}, {"test_time_augmentation": "flip"}])
 def test_classifiers_of_other_kinds_look_there_too(options):
     images, codes, _ = squares(160, seed=0)

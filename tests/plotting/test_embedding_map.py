@@ -49,6 +49,7 @@ def test_ten_classes_are_in_the_legend_and_have_no_names_in_the_map(ax):
     assert len({shape_of(scatter)[1] for scatter in ax.collections}) == 10
 
 
+@pytest.mark.slow
 def test_two_hundred_classes_have_names_that_keep_apart():
     random = np.random.default_rng(0)
     middles = random.normal(0, 10, (200, 2))

@@ -89,6 +89,7 @@ def test_features_are_the_models_own_and_computed_once(data, cache, passes):
     assert the_file(cache).name == f"features-{hash_of_backbone(model)}.sqlite"
 
 
+@pytest.mark.slow
 def test_another_process_finds_them_whatever_keras_calls_its_layers(data, cache, photos):
     embed(build(), data)
     script = f"""
@@ -289,6 +290,7 @@ def test_versions_count(monkeypatch):
     assert hash_of_backbone(chain(layers.Flatten())) != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [row for row in architectures.names() if "small" in row or "speed" in row])
 def test_our_own_architectures_have_a_hash(name):
     def hashed():

@@ -175,6 +175,7 @@ def test_it_learns_digits_in_keras_own_fit(digits):
     assert history[-1] < 0.3 * history[0]
 
 
+@pytest.mark.slow
 def test_a_restored_optimizer_goes_on_bit_for_bit(digits):
     through, before = small_model(), small_model()
     expected = losses(through, digits, 2) + losses(through, digits, 1)

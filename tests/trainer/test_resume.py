@@ -92,10 +92,18 @@ def recipe(name):
 
 @pytest.fixture(scope="module")
 def uninterrupted(digits):
-    return {name: run(digits, **recipe(name)) for name in RECIPES}
+    """Runs by the names of their recipes, each made when it is first asked for."""
+
+    class Runs(dict):
+        def __missing__(self, name):
+            return self.setdefault(name, run(digits, **recipe(name)))
+
+    return Runs()
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "name", ["plain", *(pytest.param(name, marks=pytest.mark.slow) for name in RECIPES if name != "plain")]
+)
 def test_stopped_twice_and_resumed_equals_uninterrupted(digits, uninterrupted, tmp_path, name):
     folder = tmp_path / "run"
     _, first = run(digits, callbacks=[Stopper(4)], checkpoint=folder, **recipe(name))

@@ -301,6 +301,7 @@ def large_photos(count):
     return Dataset.from_arrays(images, codes)
 
 
+@pytest.mark.slow
 def test_backbones_at_hand_compete(two_at_hand, capsys):
     assert architectures.installed() == ("mobilenet_025", "mobilenet_v2_035")
     fitted = ImageClassifier().fit(large_photos(30), verbose=2)

@@ -288,7 +288,7 @@ class Answering:
         """Return what answers, or abstains as asked."""
         self._check_fitted()
         ways = self._ways
-        asked = {abstain} if isinstance(abstain, str) else {*(abstain or ())}
+        asked = {*abstain} if isinstance(abstain, list | tuple | set) else {abstain} - {None}
         if self.thresholds_ is not None and not self._multi_label and asked - {"unknown"}:
             message = (
                 f"abstain={abstain!r} speaks of the likeliest class, and thresholds are set. Take them away with "
