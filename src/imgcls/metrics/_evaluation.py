@@ -204,7 +204,7 @@ class Evaluation(Mapping[str, float]):
             hits = _figures.top_hits(self.y_true, self.probabilities, _TOP)
             found[f"top_{_TOP}_accuracy"] = _figures.shares(hits, len(self.y_true))
         found |= _figures.areas(self.y_true, self.probabilities, self._rankings)
-        return found | _figures.losses_and_calibration(self._seen)
+        return found | _figures.losses(self._seen) | _figures.calibration(self._seen)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:

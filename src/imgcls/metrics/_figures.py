@@ -190,8 +190,8 @@ def _macro_f1(seen: Outcome, table: NDArray[np.int64], counts: Counts) -> Around
     return value, max(value - float(lower), 0.0), max(float(upper) - value, 0.0), method
 
 
-def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
-    """Return log loss, Brier score, and both calibration errors."""
+def losses(seen: Outcome) -> dict[str, tuple[float, Interval]]:
+    """Return log loss and Brier score."""
     blocks = Blocks(len(seen.losses))
     means = blocks.means([seen.losses, seen.brier])
     lower, upper = studentized(means, *blocks.draw(means))
@@ -199,7 +199,7 @@ def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
     most = (-np.log(_SMALLEST), 1.0 if seen.y_true.ndim == 2 else 2.0)
     if len(seen.losses) < 2:  # one image says nothing of the next
         lower, upper = np.zeros(2), np.array(most)
-    found = {
+    return {
         name: (
             values[place],
             Interval(
@@ -210,6 +210,11 @@ def losses_and_calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
         )
         for place, name in enumerate(("log_loss", "brier"))
     }
+
+
+def calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
+    """Return both calibration errors: with bins of equal width, and with bins of as many predictions each."""
+    blocks, found = Blocks(len(seen.losses)), {}
     gap: Floats = seen.right - seen.confidence.astype(np.float64)
     for name, adaptive in (("calibration_error", False), ("adaptive_calibration_error", True)):
         bins = _calibration.bins_of(seen.confidence, adaptive=adaptive)
