@@ -243,7 +243,13 @@ def test_every_verb_and_flag_is_in_the_reference():
 # --- docstrings ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name.startswith("imgcls.classifier._") else ())  # they train
+        for name in MODULES
+    ],
+)
 def test_docstring_examples_run(name, tmp_path, monkeypatch):
     """Each in its own module only: what a package re-exports runs where it is defined."""
     import matplotlib as mpl

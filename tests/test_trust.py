@@ -100,6 +100,7 @@ def test_the_other_method_gives_the_sets_of_prediction_sets_and_streams_keep_the
         fitted.predict(test, abstain="set", set_method="aps")
 
 
+@pytest.mark.slow
 def test_with_a_budget_some_hundred_images_are_enough(parts):
     training, validation, _ = parts
     more = validation + validation + validation  # 1,353 images

@@ -38,7 +38,9 @@ def feature_map(model, images):
     return np.asarray(keras.Model(model.input, model.get_layer("pooling").input)(images))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if "mobilenet" in name else pytest.mark.slow) for name in FAMILIES]
+)
 def test_one_channel_gives_the_features_of_the_same_image_in_rgb(name):
     model = build(name, 1)
     expected = theirs(name, model)

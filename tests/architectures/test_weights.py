@@ -127,6 +127,7 @@ def test_a_whole_compiled_model_with_its_optimizer(tmp_path):
     assert_same_arrays(load(tmp_path / "compiled.keras"), inner.get_weights())
 
 
+@pytest.mark.slow
 def test_layers_that_nobody_named_are_found_by_their_order(tmp_path):
     """Inception's layers are called conv2d_94 in one process and conv2d in another."""
     layers.Conv2D(1, 1)  # takes a name from Keras' counter

@@ -66,6 +66,7 @@ def test_small_and_blank_images_match_exactly_only():
     assert groups(Dataset([small, soft, blank, nearly, small, blank])) == [[0, 4], [1], [2, 5], [3]]
 
 
+@pytest.mark.slow
 def test_seventy_thousand_small_arrays():
     images = np.random.default_rng(0).integers(0, 256, (70_000, 28, 28), dtype=np.uint8)
     images[60_000] = images[7]

@@ -28,6 +28,7 @@ def test_only_the_backbone_computes_in_bfloat16_and_weights_are_float32():
     assert keras.config.dtype_policy().name == "float32"  # of the rest of the process
 
 
+@pytest.mark.slow
 def test_what_is_kept_computes_in_float32_and_is_what_is_loaded(digits, tmp_path):
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=6, precision="mixed_bfloat16")
     classifier.fit(digits, verbose=0)

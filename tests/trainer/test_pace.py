@@ -54,6 +54,7 @@ def test_rates_follow_the_schedule_and_the_scale():
     assert Pace(steps=100, schedule="auto", peak=None).rate(0.5) is None
 
 
+@pytest.mark.slow
 def test_a_budget_ends_in_time_with_the_rate_at_its_end():
     """A thousand epochs in eight seconds: the schedule ends all the same."""
     digits = Dataset.builtin("digits")[:400]

@@ -138,6 +138,7 @@ def test_a_finished_run_is_taken_over_without_training(digits, uninterrupted, tm
     assert f"{tmp_path / 'run'} holds this run to its end: nothing is left to train" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_callbacks_go_on_where_they_were(digits, tmp_path):
     """Swapped labels let val_loss rise, so that patience runs out: across two processes as within one."""
     wrong = Dataset.from_arrays(
