@@ -183,8 +183,8 @@ def judged(photos, tmp_path_factory):
 
 def test_predict_abstains(judged, photos):
     image = next(photos.glob("3/*.png"))
-    answer = ImageClassifier.load(judged).predict(image, abstain=["set", "unknown"], coverage=0.99)
-    asked = ("--abstain", "set", "--abstain", "unknown", "--coverage", 0.99)
+    answer = ImageClassifier.load(judged).predict(image, abstain=["set", "unknown"], coverage=0.99, set_method="raps")
+    asked = ("--abstain", "set", "--abstain", "unknown", "--coverage", 0.99, "--set-method", "raps")
     assert run("predict", judged, image, *asked).stdout == f"{image}: {answer}\n"
     told = json.loads(run("predict", judged, image, *asked, "--json").stdout)
     assert told["answer"] == (list(answer.answer) if isinstance(answer.answer, tuple) else answer.answer)

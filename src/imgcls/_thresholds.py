@@ -38,10 +38,11 @@ class Thresholds:
     def __init__(self, given: Mapping[Any, float] | None, classes: Sequence[Any], *, multi_label: bool) -> None:
         self.given = None if given is None else _checked(given, classes, multi_label=multi_label)
         self._classes, self._multi_label = tuple(classes), multi_label
-        places = {name: code for code, name in enumerate(classes)}
-        chosen = {places[name]: least for name, least in (self.given or {}).items()}
-        self._least = np.array([chosen.get(code, _HALF) for code in range(len(classes))])
-        self._positive = None if multi_label else next(iter(chosen), None)
+        self._least, self._positive = np.full(len(classes), _HALF), None
+        for code, name in enumerate(self._classes) if self.given else ():
+            if name in self.given:
+                self._least[code] = self.given[name]
+                self._positive = None if multi_label else code
 
     @classmethod
     def of(cls, numbers: Sequence[float | None] | None, classes: Sequence[Any], *, multi_label: bool) -> Self:
@@ -79,7 +80,8 @@ def _checked(given: Any, classes: Sequence[Any], *, multi_label: bool) -> dict[A
     if not isinstance(given, Mapping):
         message = f"thresholds={given!r} is not accepted. Accepted: {{class: probability from 0 to 1}}, or None."
         raise ConfigurationError(message)
-    problems = [_checks.unknown_name("thresholds: class", name, list(classes)) for name in given]
+    known, names = set(classes), list(classes)
+    problems = [_checks.unknown_name("thresholds: class", name, names) for name in given if name not in known]
     for name, least in given.items():
         number = isinstance(least, int | float | np.number) and not isinstance(least, bool)
         if not (number and 0 <= least <= 1):

@@ -56,6 +56,12 @@ def test_a_body_may_come_in_parts_and_without_a_type(client):
     assert client.ask("POST", "/predict", [data[:10], b"", data[10:]]).told["label"] == "night"
 
 
+def test_a_class_is_said_from_its_threshold_on():
+    with Client(create_app(predictor(thresholds={"day": 0.1}))) as one:
+        answer = one.predict(png(51))
+    assert (answer.told["label"], answer.told["probability"]) == ("day", 0.2)
+
+
 def test_the_answer_is_the_predictors_own():
     random = np.random.default_rng(0)
     file = png(0)

@@ -288,14 +288,13 @@ class Answering:
         """Return what answers, or abstains as asked."""
         self._check_fitted()
         ways = self._ways
-        asked = {*abstain} if isinstance(abstain, list | tuple | set) else {abstain} - {None}
-        if self.thresholds_ is not None and not self._multi_label and asked - {"unknown"}:
-            message = (
-                f"abstain={abstain!r} speaks of the likeliest class, and thresholds are set. Take them away with "
-                "set_thresholds(None), or ask for 'unknown' alone."
-            )
-            raise ConfigurationError(message)
-        promise = self._trust.promise(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
+        promise = self._trust.promise(
+            abstain,
+            coverage=coverage,
+            most_error=most_error,
+            set_method=set_method,
+            likeliest=self.thresholds_ is None or self._multi_label,
+        )
         found: dict[str, Any] = {
             "input_shape": self._blueprint_["input_shape"],
             "classes": self.classes_.tolist(),

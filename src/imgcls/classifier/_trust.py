@@ -23,6 +23,7 @@ _KEPT = 10_000  # images held out whose probabilities are kept
 _ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _HASTY = 500  # images looked at of each kind, where there is a budget: a percent or two of ten minutes
+_SOME = 200  # images held out that tell whether sets promise anything
 _LEAST = 20  # images held out; from fewer, nothing is learnt
 
 _HELD_OUT = ("held_out/labels", "held_out/probabilities")  # arrays of a bundle
@@ -154,16 +155,32 @@ class Trust:
 
     # --- using ---------------------------------------------------------------------------------------------------
 
-    def promise(self, abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -> Promise:
-        """Return what answers are held to, and refuse with every problem at once, also what cannot be promised."""
+    def promise(
+        self, abstain: Any, *, coverage: Any, most_error: Any, set_method: Any, likeliest: bool = True
+    ) -> Promise:
+        """Return what answers are held to, and refuse with every problem at once, also what cannot be promised.
+
+        Args:
+            abstain: Of `ABSTAIN`, one or several; None for nothing.
+            coverage: The share of images whose set shall hold the truth.
+            most_error: The share of answers that may be wrong.
+            set_method: How sets are made, as `SetRule` takes it.
+            likeliest: Whether the likeliest class is what is said; else thresholds decide.
+        """
         asked = self._asked(abstain, coverage, most_error, set_method)
+        if not likeliest and {*asked} - {"unknown"}:
+            message = (
+                f"abstain={abstain!r} speaks of the likeliest class, and thresholds are set. Take them away with "
+                "set_thresholds(None), or ask for 'unknown' alone."
+            )
+            raise ConfigurationError(message)
         sets, threshold, held_out = None, 0.0, self.held_out
         if held_out is not None and "set" in asked:
             counts = np.bincount(held_out.y_true, minlength=len(held_out.classes))
             by_class = bool(counts.min() >= _ENOUGH)
             given = (held_out.probabilities, held_out.y_true)
             sets = SetRule.learnt(*given, coverage=coverage, method=set_method, by_class=by_class)
-            if sets.sets(held_out.probabilities).all():
+            if sets.sets(held_out.probabilities[:: max(1, len(held_out.y_true) // _SOME)]).all():
                 message = (
                     f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "
                     "holds every class. Promise less, or hold out more."

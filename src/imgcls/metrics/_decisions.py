@@ -71,6 +71,13 @@ class SetRule(NamedTuple):
     Attributes:
         limits: `float (K,)`: how strange a class may be and stay in a set.
         method: "lac" or "raps".
+
+    Examples:
+        >>> import numpy as np
+        >>> held_out = np.array([[0.9, 0.1]] * 9 + [[0.6, 0.4]])
+        >>> rule = SetRule.learnt(held_out, np.zeros(10, int), coverage=0.9)
+        >>> rule.sets(np.array([[0.95, 0.05], [0.55, 0.45]])).tolist()
+        [[True, False], [False, False]]
     """
 
     limits: Floats
@@ -89,8 +96,9 @@ class SetRule(NamedTuple):
         """Find the limits that keep a promise; arguments are those of `prediction_sets`."""
         _checks.refuse([_checks.unknown_name("method", method, METHODS), _checks.not_between("coverage", coverage)])
         known = _strangeness(held_out, method)[np.arange(len(held_out)), y_held_out]
-        classes = range(held_out.shape[1])
-        groups = [known[y_held_out == code] for code in classes] if by_class else [known for _ in classes]
+        if not by_class:
+            return cls(np.full(held_out.shape[1], _quantile(known, coverage)), method)
+        groups = (known[y_held_out == code] for code in range(held_out.shape[1]))
         return cls(np.array([_quantile(group, coverage) for group in groups]), method)
 
     def sets(self, probabilities: NDArray[np.floating], *, never_empty: bool = False) -> NDArray[np.bool_]:

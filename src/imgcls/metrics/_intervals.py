@@ -155,9 +155,7 @@ def studentized(means: Floats, drawn: Floats, errors: Floats) -> tuple[Floats, F
     return value - high * error, value - low * error
 
 
-def sum_of_distances(
-    values: Floats, errors: Floats, shares: Floats | None = None, *, seed: int = 0
-) -> tuple[float, float]:
+def sum_of_distances(values: Floats, errors: Floats, shares: Floats, *, seed: int = 0) -> tuple[float, float]:
     """Return the interval of a sum of absolute values that are known with errors, such as the calibration error.
 
     Chance adds to a distance and never takes from it, so that a bootstrap lies too high. Here it is asked, for true
@@ -173,16 +171,15 @@ def sum_of_distances(
         values: `float (M,)`, with signs.
         errors: Their standard errors.
         shares: `float (M,)`: what share of all images each value speaks for; that many times a distance is what comes
-            from one distribution. None for the same share.
+            from one distribution.
         seed: Of the noise.
 
     Examples:
         >>> import numpy as np
-        >>> lower, upper = sum_of_distances(np.array([0.01, -0.01]), np.array([0.02, 0.02]))
+        >>> lower, upper = sum_of_distances(np.array([0.01, -0.01]), np.array([0.02, 0.02]), np.array([0.5, 0.5]))
         >>> lower, 0.02 < upper < 0.1  # it may all be noise
         (0.0, True)
     """
-    shares = np.ones(len(values)) if shares is None else shares
     filled = shares > 0
     values, errors, shares = values[filled], errors[filled], shares[filled]
     measured = float(np.abs(values).sum())
