@@ -36,12 +36,13 @@ class Thresholds:
     """
 
     def __init__(self, given: Mapping[Any, float] | None, classes: Sequence[Any], *, multi_label: bool) -> None:
-        self.given = None if given is None else _checked(given, classes, multi_label=multi_label)
+        chosen = {} if given is None else _checked(given, classes, multi_label=multi_label)
+        self.given = None if given is None else chosen
         self._classes, self._multi_label = tuple(classes), multi_label
         self._least, self._positive = np.full(len(classes), _HALF), None
-        for code, name in enumerate(self._classes) if self.given else ():
-            if name in self.given:
-                self._least[code] = self.given[name]
+        for code, name in enumerate(self._classes) if chosen else ():
+            if name in chosen:
+                self._least[code] = chosen[name]
                 self._positive = None if multi_label else code
 
     @classmethod

@@ -15,7 +15,7 @@ from imgcls.classifier._bundle import Kept
 from imgcls.classifier._trust import Trust
 from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
-from imgcls.errors import ConfigurationError, DataError, ImgclsError
+from imgcls.errors import DataError, ImgclsError
 from imgcls.inference import Predictor
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
