@@ -92,6 +92,7 @@ def test_predictions_and_evaluations_say_the_same():
     assert predictions[1:].labels.tolist() == predictions.labels[1:].tolist()
     assert evaluation.confusion.tolist() == [[1, 1], [0, 2]]
     assert evaluation.accuracy == 0.75
+    assert evaluation.table["probability"].tolist() == pytest.approx([0.9, 0.25, 0.5, 0.8])
     plain = Evaluation(np.array([0, 1, 0, 1]), TWO, classes=classes)
     for name in ("roc_auc", "log_loss", "brier", "calibration_error"):  # of probabilities, not of what is said
         assert evaluation[name] == plain[name]

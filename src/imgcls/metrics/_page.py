@@ -109,7 +109,7 @@ def to_csv(evaluation: "Evaluation") -> str:
         evaluation.ids,
         (_words(evaluation, code, "|") for code in evaluation.y_true),
         (_words(evaluation, code, "|") for code in evaluation.y_pred),
-        evaluation.probabilities.max(axis=1).tolist(),
+        evaluation.confidence.tolist(),
         evaluation.losses.tolist(),
     )
     writer.writerows(zip(*columns, strict=True))
@@ -184,7 +184,7 @@ def _shown(evaluation: "Evaluation", position: int) -> dict[str, Any]:
         "id": str(evaluation.ids[position]),
         "true": _words(evaluation, evaluation.y_true[position]) or "none",
         "predicted": _words(evaluation, evaluation.y_pred[position]) or "none",
-        "probability": float(evaluation.probabilities[position].max()),
+        "probability": float(evaluation.confidence[position]),
         "loss": float(evaluation.losses[position]),
         "right": bool(evaluation.right[position]),
         "picture": "",
