@@ -111,5 +111,13 @@ lower, upper = np.quantile(gains, [0.025, 0.975])
 print(f"{rarest}: F1 {chosen[rarest] - at_half[rarest]:+.3f} [{lower:+.3f}, {upper:+.3f}]")
 
 # %% [markdown]
+# ## Keep them
+# From now on the classifier says a label from its threshold on, and so do its bundle, its exports and the server.
+
+# %%
+kept = classifier.set_thresholds(thresholds).evaluate(test)
+print(f"{rarest}: F1 {kept.per_class[rarest]['f1']:.3f} by `evaluate`, {chosen[rarest]:.3f} by hand")
+
+# %% [markdown]
 # [Several labels an image](../docs/how-to/several-labels.md) has the tables that such labels come in, and what goes
 # with them.
