@@ -1,7 +1,8 @@
-"""The documentation in a real browser: quiet, from this host alone, and readable for everyone."""
+"""The documentation in a real browser: quiet, from this host alone, readable for everyone, and found by its search."""
 
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -105,3 +106,35 @@ def test_every_page_is_quiet_and_fits_its_window_and_one_of_each_kind_passes_axe
 def test_the_second_look_is_a_dark_one(look, request):
     scheme = look("index.html").ask("document.body.getAttribute('data-md-color-scheme')")
     assert scheme == ("slate" if "dark" in request.node.callspec.id else "default")
+
+
+FIND = """(async () => {{
+    const box = document.querySelector(".md-search__input"), list = document.querySelector(".md-search__scrollwrap");
+    box.focus();
+    box.value = {word};
+    box.dispatchEvent(new Event("input", {{bubbles: true}}));
+    box.dispatchEvent(new KeyboardEvent("keyup", {{bubbles: true}}));
+    for (let tries = 0; tries < 200; tries += 1) {{
+        if ([...document.querySelectorAll(".md-search-result__link")].some(one => one.hash === {entry})) return true;
+        list.scrollTop = list.scrollHeight;  // more of what it found is drawn as one scrolls
+        await new Promise(done => setTimeout(done, 25));
+    }}
+    return false;
+}})()"""
+
+
+def test_search_finds_every_documented_name(host):
+    """Those are all public names: tests/test_docs.py holds the reference against the rooms."""
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    names = [
+        name for page in pages for name in re.findall(r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert len(names) > 100
+    with chromium.Chromium() as browser:
+        browser.open(host)
+        missing = [
+            name
+            for name in names
+            if not browser.ask(FIND.format(word=json.dumps(name.rpartition(".")[2]), entry=json.dumps(f"#{name}")))
+        ]
+    assert not missing
