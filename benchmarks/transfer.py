@@ -1,6 +1,7 @@
 """From a folder of photos to an evaluated, saved model: a solved head against the textbook script.
 
     python benchmarks/transfer.py FOLDER --weights FILE.h5 [--sides imgcls fast keras] [--rounds 3]
+        [--torch-python PYTHON]
 
 FOLDER has `train/CLASS/*` and `val/CLASS/*`; the file holds weights of MobileNetV2 at full width, without top. Each run
 is a fresh process with an empty cache, and the sides take turns:
@@ -10,6 +11,7 @@ is a fresh process with an empty cache, and the sides take turns:
 - keras: what https://keras.io/guides/transfer_learning/ teaches: flips and rotations, the backbone frozen, dropout, a
   Dense head, Adam; 10 epochs.
 - keras_tuned: the same, then 3 epochs of the whole network at a rate of 1e-5.
+- torch: `plain_torch_transfer.py`, the way of fastai's `fine_tune(4)`; PYTHON is the one that has PyTorch and h5py.
 
 cold is the time from the start of the process to the saved model with its test accuracy; processor is its processor
 time over all cores, half of which two quiet cores take at least. At the end the answers of the sides are compared on
@@ -30,7 +32,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-SIDES = ("imgcls", "fast", "keras", "keras_tuned")
+SIDES = ("imgcls", "fast", "keras", "keras_tuned", "torch")
+HERE = Path(__file__)
 
 
 def run_imgcls(folder: Path, weights: str, model: Path, *, engine: str, seed: int) -> dict[str, Any]:
@@ -84,6 +87,21 @@ def run(side: str, folder: Path, weights: str, seed: int) -> None:
     print(json.dumps(found))
 
 
+def measure(side: str, seed: int, given: Any) -> dict[str, Any]:
+    """Run one side in a fresh process."""
+    with tempfile.TemporaryDirectory() as place:
+        command = [sys.executable, str(HERE), str(given.folder), "--weights", given.weights, "--run", side, str(seed)]
+        if side == "torch":
+            command = [given.torch_python, str(HERE.with_name("plain_torch_transfer.py")), *command[2:5]]
+            command += ["--save", str(Path(place, "model.pt")), "--seed", str(seed)]
+        load, begin = os.getloadavg()[0], time.time()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own scripts
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "cold": found["end"] - begin, "load": load}
+
+
 def compare(one: dict[str, bool], other: dict[str, bool]) -> str:
     """Word McNemar's exact test of two sides on the same images."""
     from scipy.stats import binomtest
@@ -101,6 +119,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=["imgcls", "keras"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--torch-python", default=sys.executable, help="the Python that has PyTorch")
     parser.add_argument("--run", nargs=2, metavar=("SIDE", "SEED"), help="do one run in this process")
     given = parser.parse_args()
     if given.run:
@@ -109,22 +128,7 @@ def main() -> None:
     runs: dict[str, list[dict[str, Any]]] = {side: [] for side in given.sides}
     for seed in range(given.rounds):
         for side in given.sides:
-            command = [
-                sys.executable,
-                __file__,
-                str(given.folder),
-                "--weights",
-                given.weights,
-                "--run",
-                side,
-                str(seed),
-            ]
-            load, begin = os.getloadavg()[0], time.time()
-            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this script
-            if done.returncode:
-                raise SystemExit(done.stderr)
-            found = json.loads(done.stdout.splitlines()[-1])
-            runs[side].append({**found, "cold": found["end"] - begin, "load": load})
+            runs[side].append(measure(side, seed, given))
     print("| side | accuracy, % | cold, s | processor, s | cold against imgcls | load before | n |")
     print("|---|---|---|---|---|---|---|")
     base = runs.get("imgcls", [])
