@@ -1,4 +1,5 @@
-"""One battery over every row of the table: it runs at two sizes, is built again the same, is explained and counted.
+"""One battery over every row of the table: it runs at two sizes and can be trained on smaller images, is built again the
+same, is explained and counted.
 
 Two rows are in the default run; the others are slow.
 """
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from imgcls import ConfigurationError, architectures, explain
+from imgcls.trainer._resizing import Resizing
 
 NAMES = architectures.names()
 QUICK = ("small_cnn", "mobilenet_025")
@@ -64,6 +66,7 @@ def test_conforms(name):
     other = architectures.build(name, input_shape=(side, side, 3), **blueprint, seed=1)
     assert structure(other) == structure(model)  # the same names in the same order, whatever was built before
     assert architectures.measure(other.get_layer("backbone")) == (row.parameters, row.multiply_adds)
+    Resizing((side, side)).check(other)
     architectures.set_weights(other, model.get_weights())
     for kept, given in zip(other.weights, model.weights, strict=True):
         np.testing.assert_array_equal(kept, given)

@@ -35,8 +35,9 @@ class Stopper(keras.callbacks.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-def new_model(seed=0):
-    return architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, dropout=0.3, seed=seed)
+def new_model(seed=0, name="plain"):
+    side = 16 if name == "progressive resizing" else 8  # the half of which small_cnn takes
+    return architectures.build("small_cnn", input_shape=(side, side, 1), num_classes=10, dropout=0.3, seed=seed)
 
 
 def run(digits, *, model=None, callbacks=(), **options):
@@ -74,6 +75,7 @@ RECIPES = {
         "mixing": "both",
         "alternating_flip": True,
     },
+    "progressive resizing": {"progressive_resizing": True},
     "plateau": {"schedule": "plateau", "optimizer": "sgd", "patience": 2},
     "one cycle": {"schedule": "one_cycle", "optimizer": "adam"},
     "keras schedule": {"learning_rate": "decay"},
@@ -96,7 +98,7 @@ def uninterrupted(digits):
 
     class Runs(dict):
         def __missing__(self, name):
-            return self.setdefault(name, run(digits, **recipe(name)))
+            return self.setdefault(name, run(digits, model=new_model(name=name), **recipe(name)))
 
     return Runs()
 
@@ -106,13 +108,14 @@ def uninterrupted(digits):
 )
 def test_stopped_twice_and_resumed_equals_uninterrupted(digits, uninterrupted, tmp_path, name):
     folder = tmp_path / "run"
-    _, first = run(digits, callbacks=[Stopper(4)], checkpoint=folder, **recipe(name))
+    options = {"checkpoint": folder, **recipe(name)}
+    _, first = run(digits, model=new_model(name=name), callbacks=[Stopper(4)], **options)
     assert first.interrupted
     assert first.epochs == 0
-    _, second = run(digits, model=new_model(seed=9), callbacks=[Stopper(6)], checkpoint=folder, **recipe(name))
+    _, second = run(digits, model=new_model(seed=9, name=name), callbacks=[Stopper(6)], **options)
     assert second.interrupted
     assert second.epochs in {1, 2}
-    finished = run(digits, model=new_model(seed=8), checkpoint=folder, **recipe(name))
+    finished = run(digits, model=new_model(seed=8, name=name), **options)
     assert not finished[1].interrupted
     assert_equal(finished, uninterrupted[name])
 
@@ -304,6 +307,13 @@ def test_nan_from_the_start_is_an_error(digits):
 
 def test_a_schedule_of_your_own_is_not_lowered(digits):
     with pytest.warns(TrainingWarning, match="and the rate follows your own schedule"):
+        _, history = run(digits, callbacks=[Poison(8)], **recipe("keras schedule"))
+    assert history.epochs == 1
+
+
+def test_whole_epochs_are_kept_before_any_checkpoint_is_due(digits, monkeypatch):
+    monkeypatch.setattr(_loop, "SAVE_SECONDS", 1e9)
+    with pytest.warns(TrainingWarning, match=r"The model keeps what it had learnt until epoch 2/3, step 0/5"):
         _, history = run(digits, callbacks=[Poison(8)], **recipe("keras schedule"))
     assert history.epochs == 1
 

@@ -26,6 +26,7 @@ from imgcls._backend._tensorflow import (
     make_deterministic,
     prefers_bfloat16,
     streamed,
+    takes,
 )
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "prefers_bfloat16",
     "quiet",
     "streamed",
+    "takes",
     "traced",
 ]

@@ -36,9 +36,11 @@ def watches_batches(callback: Any) -> bool:
     return any(getattr(type(callback), name) is not getattr(plain, name) or name in vars(callback) for name in names)
 
 
-def early_stopping(patience: int) -> Any:
-    """Stop after `patience` epochs without a lower `val_loss`, and restore the weights of the best."""
-    return keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True)
+def early_stopping(patience: int, *, first: int = 0) -> Any:
+    """Stop after `patience` epochs without a lower `val_loss`, and restore the weights of the best, from `first` on."""
+    return keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=patience, restore_best_weights=True, start_from_epoch=first
+    )
 
 
 def reduce_on_plateau(*, validated: bool) -> Any:

@@ -27,6 +27,7 @@ from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._interrupts import Interrupts
 from imgcls.trainer._pace import Pace
+from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._validation import Validation
 
 SAVE_SECONDS = 30.0  # between two checkpoints, at least
@@ -61,6 +62,7 @@ class Loop:
         seed: Of the order of images.
         alternating_flip: As in `Batches.shuffled`.
         mix_until: The progress at which images are no longer mixed.
+        resizing: The size of images at each progress, or None for that of the model.
         began: When the clock of a budget started, by `time.monotonic`.
         checkpoints: Where the state is kept, or None.
         found: The state to go on from, or None.
@@ -84,6 +86,7 @@ class Loop:
         seed: int,
         alternating_flip: bool,
         mix_until: float,
+        resizing: Resizing | None,
         began: float,
         checkpoints: Checkpoints | None,
         found: State | None,
@@ -93,7 +96,7 @@ class Loop:
         self._model, self._step, self._training = model, step, training
         self._targets, self._weights = targets, weights
         self._validation, self._doctor = validation, doctor
-        self._pace, self._epochs, self._mix_until = pace, epochs, mix_until
+        self._pace, self._epochs, self._mix_until, self._resizing = pace, epochs, mix_until, resizing
         self._order: dict[str, Any] = {"seed": seed, "alternating_flip": alternating_flip}
         self._checkpoints, self._found = checkpoints, found
         self._report, self._placement = report, placement
@@ -176,6 +179,8 @@ class Loop:
             self._report.say(f"doctor: {words}")
         if self._due or self._is_over():
             self._save()
+        else:
+            self._note()
 
     def _measure(self) -> dict[str, float]:
         """Validate; all go by what the first worker measured, since machines may differ in the last bits."""
@@ -208,9 +213,10 @@ class Loop:
         if self._per_batch:
             self._watchers.on_train_batch_begin(self._place)
         data = (batch.images, self._targets[batch.positions], self._weights[batch.positions])
+        size = None if self._resizing is None else self._resizing.at(self._progress)
         while True:
             try:
-                self._step(*data, rate=rate, mix=self._progress < self._mix_until)
+                self._step(*data, rate=rate, mix=self._progress < self._mix_until, size=size)
                 break
             except _backend.OutOfMemory as error:
                 self._halve(len(batch.images), error)
@@ -358,10 +364,7 @@ class Loop:
     def _save(self, *, finished: bool = False) -> None:
         """Note the state, in memory and in a checkpoint."""
         begin = time.monotonic()
-        state = self._capture(finished=finished)
-        if not all(np.isfinite(array).all() for array in state.arrays.values() if array.dtype.kind == "f"):
-            raise _NotANumberError
-        self._good = state
+        state = self._note(finished=finished)
         if self._checkpoints is not None and self._checkpoints.trouble is None:
             self._checkpoints.save(state)
             if self._checkpoints.trouble is not None:
@@ -371,6 +374,14 @@ class Loop:
                 )
         self._saved = time.monotonic()
         self._cost, self._due = self._saved - begin, False
+
+    def _note(self, *, finished: bool = False) -> State:
+        """Keep the state in memory, to go back to when the loss is not a number."""
+        state = self._capture(finished=finished)
+        if not all(np.isfinite(array).all() for array in state.arrays.values() if array.dtype.kind == "f"):
+            raise _NotANumberError
+        self._good = state
+        return state
 
     def _roll_back(self) -> None:
         """Go back to the last good state, with half the learning rate, or give up."""

@@ -21,7 +21,7 @@ from imgcls.trainer._tournament import tournament
 
 _COLORS = ("auto", "rgb", "grayscale")
 _PASSED_ON = (
-    *("mixing", "weight_decay", "clip_norm", "average", "loss", "label_smoothing"),
+    *("mixing", "progressive_resizing", "weight_decay", "clip_norm", "average", "loss", "label_smoothing"),
     *("budget", "micro_batches", "devices", "class_weight", "seed", "deterministic"),
 )
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
@@ -42,6 +42,17 @@ class Plan:
         sample: Training images `uint8 (n, H, W, C)` that the first layer is set from; None where it is learnt.
         training: Arguments of `architectures.build` that hold while the model is trained, and not for what is used and
             saved: in what precision it computes, and no mirror images.
+
+    Examples:
+        >>> from imgcls import Dataset, ImageClassifier, architectures, trainer
+        >>> arguments = ImageClassifier("small_cnn", image_size=8, test_time_augmentation="flip").get_params()
+        >>> planned = trainer.plan(arguments, Dataset.builtin("digits"), None)
+        >>> planned.blueprint["input_shape"], planned.solved
+        ((8, 8, 1), False)
+        >>> model = planned.build()
+        >>> used = planned.delivered(model)  # the same weights, and mirror images too
+        >>> [architectures.BOTH_WAYS in [layer.name for layer in one.layers] for one in (model, used)]
+        [False, True]
     """
 
     architecture: Any
@@ -70,7 +81,24 @@ class Plan:
 
 
 def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
-    """Check the hyper-parameters of `ImageClassifier`, and refuse with every problem at once."""
+    """Check the hyper-parameters of `ImageClassifier`, and refuse with every problem at once.
+
+    Args:
+        arguments: The hyper-parameters by name.
+        verbose: As in `fit`.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted; the message lists all of them.
+
+    Examples:
+        >>> from imgcls import ImageClassifier, trainer
+        >>> trainer.check_arguments(ImageClassifier().get_params(), verbose=0)
+        >>> trainer.check_arguments(ImageClassifier(epochs=0, dropout=1).get_params(), verbose=0)
+        Traceback (most recent call last):
+        imgcls.errors.ConfigurationError: 2 arguments are wrong:
+        - dropout=1 is not accepted. Accepted: a number from 0 to below 1.
+        - epochs=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'.
+    """
 
     def named(argument: str, names: tuple[Any, ...]) -> str | None:
         return _checks.unknown_name(argument, arguments[argument], names)
@@ -101,6 +129,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             named("schedule", ("auto", *SCHEDULES, "plateau")),
             _checks.not_fraction("label_smoothing", arguments["label_smoothing"]),
             named("mixing", (*transforms.MIXINGS, None)) if isinstance(arguments["mixing"], str) else None,
+            named("progressive_resizing", (True, False)),
             whole("micro_batches"),
             named("fine_tune", ("auto", True, False)),
             whole("epochs", "auto"),
@@ -156,8 +185,23 @@ def plan(
         callbacks: Whether there are Keras callbacks.
         report: Shows how far a tournament of backbones is; open. None for silence.
 
+    Returns:
+        A `Plan`.
+
     Raises:
         ConfigurationError: Two arguments do not go together.
+
+    Examples:
+        >>> from imgcls import Dataset, ImageClassifier, trainer
+        >>> digits = Dataset.builtin("digits")
+        >>> planned = trainer.plan(ImageClassifier("small_cnn", batch_size=50).get_params(), digits, None)
+        >>> planned.settings["batch_size"], "batch_size" in planned.choices  # what was given is no choice
+        (50, False)
+        >>> for name in ("image_size", "epochs", "augmentation"):
+        ...     print(name, "=", planned.choices[name].value)
+        image_size = 16
+        epochs = 40
+        augmentation = light
     """
     choices: dict[str, Choice] = {}
 

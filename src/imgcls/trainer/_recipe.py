@@ -15,7 +15,21 @@ _PIXELS_SEEN = 240_000 * 32 * 32  # about two minutes of small_cnn on two CPU co
 
 
 class Choice(NamedTuple):
-    """A value that was chosen, and why."""
+    """A value that was chosen, and why.
+
+    Attributes:
+        value: What was chosen.
+        reason: Why, in words.
+
+    Examples:
+        >>> from imgcls import trainer
+        >>> choices = trainer.recipe(images=300, image_size=(32, 32), frozen=False, validated=True)
+        >>> choices["patience"]
+        Choice(value=10, reason='a quarter of the epochs, at least 3, without a better val_loss')
+        >>> value, reason = choices["epochs"]
+        >>> print(f"{value}: {reason}")
+        40: enough to see some 240,000 images of 32 x 32 pixels, within 5 to 40
+    """
 
     value: Any
     reason: str
@@ -28,6 +42,7 @@ _OF_STEPS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("mixing", "clip_norm", "average"), (None,)),
     "augmentation": ("auto", None),
     "label_smoothing": (0.0,),
+    "progressive_resizing": (False,),
     "micro_batches": (1,),
 }
 _MUON = Choice("muon", "learns most in the few passes that this architecture is made for")
