@@ -7,6 +7,7 @@ that skips a block.
 
 import contextlib
 import doctest
+import functools
 import importlib
 import io
 import os
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 REFERENCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((DOCS / "reference").glob("*.md")))
+DOCUMENTED = re.findall(r"^::: imgcls\.([\w.]+)$", REFERENCE, re.MULTILINE)
 BESIDE = [ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "benchmarks/README.md")]
 FOREIGN = {f'text title="{name}"' for name in ("fastai", "AutoKeras")}  # code of libraries that are not installed here
 MODULES = [
@@ -266,11 +268,42 @@ def test_docstring_examples_run(name, tmp_path, monkeypatch):
     assert not runner.failures, report.getvalue()
 
 
-def test_most_public_names_have_an_example():
-    """The collection above finds something: a finder that finds nothing would pass."""
+def resolved(name: str) -> Any:
+    """Return what a name below `imgcls` stands for."""
+    return functools.reduce(getattr, name.split("."), imgcls)
+
+
+@pytest.fixture(scope="module")
+def executed():
+    """Return all that the tests above run: examples of docstrings, and blocks of pages."""
     finder = doctest.DocTestFinder(exclude_empty=True)
-    examples = sum(len(test.examples) for name in MODULES for test in finder.find(importlib.import_module(name), name))
-    assert examples > 60
+    tests = [test for name in MODULES for test in finder.find(importlib.import_module(name), name)]
+    docstrings = [example.source for test in tests for example in test.examples]
+    return "\n".join([*docstrings, *(block.text for page in PAGES for block in blocks(page) if block.info == "python")])
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_every_public_name_has_an_example(name, executed):
+    """In its own docstring; constants have none, and stand in a block of their page."""
+    value = resolved(name)
+    if isinstance(value, type | FunctionType):
+        assert ">>> " in (value.__doc__ or "")
+    else:
+        assert re.search(rf"\b{name.rpartition('.')[2]}\b", executed)
+
+
+def test_every_public_member_is_used_in_an_example(executed):
+    """What a class of Keras names, such as `call` of a layer, is for Keras to call."""
+    unused = []
+    for name in DOCUMENTED:
+        bases = getattr(resolved(name), "__mro__", ())
+        ours = [base for base in bases if base.__module__.startswith("imgcls")]
+        foreign = [base for base in bases if base not in ours]
+        for member, value in [pair for base in ours for pair in vars(base).items()]:
+            is_member = isinstance(value, FunctionType | classmethod | staticmethod | property)
+            if is_member and not member.startswith("_") and not any(hasattr(base, member) for base in foreign):
+                unused += [] if re.search(rf"\.{member}\b", executed) else [f"{name}.{member}"]
+    assert not unused
 
 
 # --- completeness --------------------------------------------------------------------------------------------------

@@ -19,6 +19,18 @@ class ProgressReport:
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch; "auto" for a bar where one can be drawn,
             else lines. In Jupyter a bar takes `pip install ipywidgets`.
         after: The seconds before a bar is drawn: shorter work needs none.
+
+    Examples:
+        >>> import io
+        >>> from contextlib import redirect_stderr
+        >>> from imgcls.trainer import ProgressReport
+        >>> with redirect_stderr(io.StringIO()) as shown, ProgressReport(2) as report:
+        ...     report.begin("reading images", 3)  # a bar, where one can be drawn
+        ...     for count in range(3):
+        ...         report.done(count + 1)
+        ...     report.say("3 images are read")
+        >>> print(shown.getvalue(), end="")
+        3 images are read
     """
 
     def __init__(self, verbose: Any = "auto", *, after: float = 0.0) -> None:

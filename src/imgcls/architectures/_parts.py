@@ -146,6 +146,21 @@ def head_of(model: Any) -> tuple[Any, Any] | None:
     """Return kernel `(D, O)` and bias `(O,)` by which a classifier decides on what `cut` returns.
 
     None where a model of your own ends otherwise than with `Dense` and softmax or sigmoid.
+
+    Args:
+        model: What `build` returned.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import architectures
+        >>> model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=3)
+        >>> image = np.full((1, 16, 16, 1), 200.0)
+        >>> kernel, bias = architectures.head_of(model)
+        >>> kernel.shape, bias.shape
+        ((64, 3), (3,))
+        >>> powers = np.exp(np.asarray(architectures.cut(model)(image)) @ kernel + bias)
+        >>> bool(np.allclose(powers / powers.sum(), model(image), atol=1e-6))  # softmax
+        True
     """
     head = _head(model)
     if head is None:

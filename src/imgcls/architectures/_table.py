@@ -27,6 +27,16 @@ class Architecture:
             there is none.
         weights_sizes: The image sizes of these.
         quick: Whether it is made to learn in few passes: `whiten` prepares it, and training has a recipe for it.
+
+    Examples:
+        >>> from imgcls import architectures
+        >>> row = architectures.describe("mobilenet")
+        >>> row.summary, row.width, row.image_size
+        ('MobileNet (Howard et al., arXiv 1704.04861)', 1024, 224)
+        >>> row.pretrained, row.weights_side(100), row.weights_side(500)  # the nearest of 128, 160, 192 and 224
+        (True, 128, 224)
+        >>> [name for name in architectures.names() if architectures.describe(name).quick]
+        ['speed_cnn', 'speed_cnn_narrow', 'speed_cnn_wide']
     """
 
     name: str

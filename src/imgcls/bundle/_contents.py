@@ -39,6 +39,16 @@ class Contents(NamedTuple):
             user's own, where the bundle has them.
         weights: The model's weights, in its order. Views of the file's bytes.
         named: Further arrays by name, such as "held_out/labels".
+
+    Examples:
+        >>> from imgcls import Dataset, ImageClassifier, bundle
+        >>> digits = Dataset.builtin("digits")[:20]
+        >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
+        >>> contents = bundle.load(classifier.save("digits.imgcls"))
+        >>> contents.description["architecture"], contents.description["golden"], contents.weights[0].shape
+        ('small_cnn', 'drawn', (3, 3, 1, 16))
+        >>> sorted(contents.named)
+        ['golden/images', 'golden/probabilities', 'training/contents', 'training/pixels']
     """
 
     description: dict[str, Any]
@@ -67,6 +77,18 @@ def save(
 
     Raises:
         BundleError: The folder does not exist, or a part is not accepted; the message names it.
+
+    Examples:
+        >>> from imgcls import Dataset, ImageClassifier, bundle
+        >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1)
+        >>> path = classifier.fit(Dataset.builtin("digits")[:20], verbose=0).save("digits.imgcls")
+        >>> description, weights, named = bundle.load(path)
+        >>> path = bundle.save("licensed.imgcls", description | {"license": "CC-BY-4.0"}, weights, named)
+        >>> bundle.load(path).description["license"]
+        'CC-BY-4.0'
+        >>> bundle.save("wrong.imgcls", description | {"multi_label": "yes"}, weights, named)
+        Traceback (most recent call last):
+        imgcls.errors.BundleError: the classifier cannot be saved: multi_label is "yes"; accepted: true or false.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -143,7 +165,18 @@ def check_config(config: Mapping[str, Any]) -> None:
     """Refuse a Keras config that `load` would not read.
 
     Raises:
-        ValueError: It holds what JSON has no word for, is too large, or nests too deeply.
+        TypeError: It holds what JSON has no word for.
+        ValueError: It is too large, or nests too deeply.
+
+    Examples:
+        >>> from imgcls import bundle
+        >>> bundle.check_config({"name": "mine", "layers": []})
+        >>> deep = {}
+        >>> for _ in range(99):
+        ...     deep = {"config": deep}
+        >>> bundle.check_config(deep)
+        Traceback (most recent call last):
+        ValueError: JSON nests 100 deep, and at most 64 are read
     """
     _unpacked("keras", memoryview(_json.write(dict(config))))
 

@@ -22,6 +22,14 @@ def golden_images(input_shape: Sequence[int]) -> NDArray[np.uint8]:
 
     Returns:
         `uint8 (8, H, W, C)`.
+
+    Examples:
+        >>> from imgcls import bundle
+        >>> pictures = bundle.golden_images((32, 32, 3))
+        >>> pictures.shape, pictures.dtype
+        ((8, 32, 32, 3), dtype('uint8'))
+        >>> bool((pictures == bundle.golden_images((32, 32, 3))).all())  # drawn, and not by chance
+        True
     """
     height, width, channels = input_shape
     drawn = images.drawn(_DRAWN, (*_DRAWN_SIZE, channels))

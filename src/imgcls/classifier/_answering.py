@@ -22,7 +22,16 @@ from imgcls.trainer import Choice, History
 
 
 class NotFittedError(ImgclsError, exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn publishes no types
-    """The classifier has not learnt anything yet: call `fit` or `ImageClassifier.load` first."""
+    """The classifier has not learnt anything yet: call `fit` or `ImageClassifier.load` first.
+
+    Examples:
+        >>> from imgcls import ImageClassifier, NotFittedError
+        >>> try:
+        ...     ImageClassifier().predict("photo.jpg")
+        ... except NotFittedError as error:
+        ...     print(error)
+        this ImageClassifier is not fitted yet. Call fit(data) first, or ImageClassifier.load(path).
+    """
 
 
 class Answering:
@@ -185,7 +194,23 @@ class Answering:
 
     @property
     def predictor(self) -> Predictor:
-        """What answers: compiled once, for threads and servers to share. See `imgcls.inference.Predictor`."""
+        """What answers: compiled once, for threads and servers to share. See `imgcls.inference.Predictor`.
+
+        Examples:
+            >>> from concurrent.futures import ThreadPoolExecutor
+            >>> import numpy as np
+            >>> from imgcls import ImageClassifier
+            >>> images = np.repeat(np.arange(0, 250, 5, np.uint8), 64).reshape(50, 8, 8)
+            >>> classifier = ImageClassifier("small_cnn", image_size=8, epochs=1)
+            >>> classifier = classifier.fit(images, ["dark"] * 25 + ["light"] * 25, verbose=0)
+            >>> predictor = classifier.predictor
+            >>> predictor.input_shape, predictor.classes
+            ((8, 8, 1), ['dark', 'light'])
+            >>> with ThreadPoolExecutor(2) as threads:
+            ...     answers = list(threads.map(predictor.predict, images))
+            >>> [one.label for one in answers] == classifier.predict(images).labels.tolist()
+            True
+        """
         return self._predictor_that(None)
 
     def embed(self, images: Any) -> NDArray[np.float32]:

@@ -33,7 +33,19 @@ Positions = NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """`uint8 (n, S, S, C)` images and the positions `int64 (n,)` they have in their dataset."""
+    """`uint8 (n, S, S, C)` images and the positions `int64 (n,)` they have in their dataset.
+
+    Examples:
+        >>> from imgcls import Dataset
+        >>> from imgcls.datasets import Batches
+        >>> digits = Dataset.builtin("digits")
+        >>> batches = Batches(digits, image_size=(8, 8), channels=1, batch_size=4)
+        >>> images, positions = batches.batch(seed=0, epoch=0, step=0)
+        >>> images.shape, digits.labels[positions].shape
+        ((4, 8, 8, 1), (4,))
+        >>> bool((images[0] == digits[positions[0]].image).all())
+        True
+    """
 
     images: NDUInt8
     positions: Positions
@@ -76,6 +88,20 @@ class Batches:
 
     Raises:
         UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import Dataset
+        >>> from imgcls.datasets import Batches
+        >>> ten = Batches(Dataset.builtin("digits")[:10], image_size=(16, 16), channels=1, batch_size=4)
+        >>> [batch.images.shape for batch in ten.in_order()]
+        [(3, 16, 16, 1), (4, 16, 16, 1), (3, 16, 16, 1)]
+        >>> three = Dataset([np.zeros((8, 8), np.uint8), b"no image", np.ones((9, 9), np.uint8)])
+        >>> rest = Batches(three, image_size=(8, 8), channels=1, batch_size=2, keep="stream", on_error="skip")
+        >>> [batch.positions.tolist() for batch in rest.in_order()], rest.readable.tolist()
+        ([[0], [2]], [0, 2])
+        >>> str(rest.refusal()).split(" Accepted: ")[0]
+        "image '1' cannot be read as an image: its bytes are of no known image format."
     """
 
     def __init__(

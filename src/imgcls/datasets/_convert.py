@@ -41,6 +41,14 @@ def is_one_image(data: Any, *, channels: int = 3) -> bool:
     """Say whether `data` is one image, not many: a file, bytes, a PIL image, an array (H, W) or (H, W, C).
 
     An array of three dimensions is one image where C is 1, 3, 4 or `channels`, else N grayscale ones.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.datasets import is_one_image
+        >>> is_one_image("cat.jpg"), is_one_image("photos/*.jpg")
+        (True, False)
+        >>> is_one_image(np.zeros((28, 28, 3), np.uint8)), is_one_image(np.zeros((3, 28, 28), np.uint8))
+        (True, False)
     """
     if isinstance(data, str | Path):
         return not (_sources.is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")

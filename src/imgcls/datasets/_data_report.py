@@ -61,6 +61,9 @@ class DataReport:
         warning  IMG010  exact duplicates: 2 images in 1 group have equal bytes or pixels.
                          '3' = '4'
                          Keep one of each group. split() keeps a group in one part.
+        >>> page = report.to_html()  # with the two copies as pictures, once for each finding
+        >>> page.count("<img "), "IMG012" in page
+        (4, True)
     """
 
     def __init__(self, findings: Iterable[Finding], dataset: "Dataset") -> None:

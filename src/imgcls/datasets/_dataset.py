@@ -29,6 +29,14 @@ class Sample:
         image: `uint8 (H, W, C)`, 0-255; C is 1 for a grayscale image, else 3.
         label: The class, or a tuple of classes for several labels an image; None without labels.
         id: The name of the image within its dataset: a relative path, or a position.
+
+    Examples:
+        >>> from imgcls import Dataset
+        >>> sample = Dataset.builtin("digits")[3]
+        >>> sample
+        Sample(8 x 8 gray, label '3', id '0003')
+        >>> sample.image.shape, sample.image.dtype
+        ((8, 8, 1), dtype('uint8'))
     """
 
     image: NDArray[np.uint8]
@@ -140,7 +148,14 @@ class Dataset(Constructors):
 
     @property
     def divided(self) -> bool:
-        """Whether the source is divided into at least two of "train", "validation" and "test"."""
+        """Whether the source is divided into at least two of "train", "validation" and "test".
+
+        Examples:
+            >>> import numpy as np
+            >>> images = np.zeros((3, 8, 8), np.uint8)
+            >>> Dataset(images, parts=["train", "train", "test"]).divided, Dataset(images).divided
+            (True, False)
+        """
         return self.parts is not None and len(set(self.parts.tolist())) > 1
 
     def read(
@@ -160,7 +175,23 @@ class Dataset(Constructors):
     def one_array(
         self, size: tuple[int, int], channels: int
     ) -> Callable[[NDArray[np.int64]], NDArray[np.uint8]] | None:
-        """Return what gives images `uint8 (n, H, W, C)` by their positions, where all are one array of this shape."""
+        """Return what gives images `uint8 (n, H, W, C)` by their positions, where all are one array of this shape.
+
+        Args:
+            size: (height, width) in pixels.
+            channels: C.
+
+        Returns:
+            A function of positions `int64 (n,)`; None where images have to be decoded, resized or converted.
+
+        Examples:
+            >>> digits = Dataset.builtin("digits")
+            >>> take = digits.one_array((8, 8), 1)
+            >>> take(np.array([7, 3])).shape
+            (2, 8, 8, 1)
+            >>> digits.one_array((16, 16), 1) is None
+            True
+        """
         kept = self._images
         if not (isinstance(kept, np.ndarray) and kept.dtype == np.uint8 and kept.ndim in {3, 4}):
             return None
@@ -169,7 +200,15 @@ class Dataset(Constructors):
         return lambda positions: kept[self._at[positions]].reshape(-1, *size, channels)
 
     def source(self, index: int) -> Any:
-        """Return where the image at `index` comes from, not decoded: a path, bytes, a PIL image or an array."""
+        """Return where the image at `index` comes from, not decoded: a path, bytes, a PIL image or an array.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> for name in ("cat.png", "dog.png"):
+            ...     images.write_png(np.zeros((8, 8, 3), np.uint8), name)
+            >>> Path(Dataset.from_files(["cat.png", "dog.png"]).source(1)).name
+            'dog.png'
+        """
         return self._images[self._at[index]]
 
     def counts(self) -> dict[str | int, int]:

@@ -51,6 +51,17 @@ class Finding:
         message: What was found, in one sentence.
         ids: The images that it concerns.
         groups: For copies, the ids of each group.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import Dataset
+        >>> images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+        >>> images[4] = images[2]
+        >>> (finding,) = Dataset.from_arrays(images, ["cat", "dog"] * 10).check(verbose=0)
+        >>> print(finding)
+        warning IMG010 exact duplicates: 2 images in 1 group have equal bytes or pixels.
+        >>> finding.groups, finding.anchor
+        ((('2', '4'),), 'reference/findings/#img010')
     """
 
     code: str

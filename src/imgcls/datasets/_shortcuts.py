@@ -38,6 +38,17 @@ class Shortcut:
         p_value: How often clean data look like this, corrected for all kinds and classes that were tried.
         found: Whether it is unlikely by chance and large enough to matter.
         detail: Which class differs and by what, or why the kind cannot be tested.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import Dataset, datasets
+        >>> random = np.random.default_rng(0)
+        >>> photos = [random.integers(0, 256, (24, width, 3), dtype=np.uint8) for width in (24, 32) * 20]
+        >>> size, *others = datasets.shortcuts(Dataset.from_arrays(photos, ["cat", "dog"] * 20))
+        >>> size.kind, size.found, size.accuracy, [one.kind for one in others if one.found]
+        ('size', True, 1.0, [])
+        >>> print(size.detail)
+        100% of 'cat' are recognised and 0% of the others taken for it; its images are 24 x 24, most others 32 x 24
     """
 
     kind: str

@@ -42,6 +42,18 @@ class Traces:
         pixels: `uint8 (p, 16)`, sorted: digests of what was decoded.
         hashes: `uint64 (q,)`: perceptual hashes of the images that are large enough.
         mosaics: `uint8 (q, 4, 4, 3)`: their colours.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import Dataset
+        >>> from imgcls.datasets import Traces
+        >>> squares = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+        >>> images = squares.repeat(8, axis=1).repeat(8, axis=2)
+        >>> traces = Traces.of(Dataset.from_arrays(images[[0, 1, 2, 2]]))
+        >>> traces.images, len(traces.contents), len(traces.hashes)  # equal images leave one trace
+        (4, 3, 3)
+        >>> traces.copies_in(Dataset.from_arrays(images[1:2, :, ::-1])).tolist()  # a mirror image is a copy
+        [0]
     """
 
     images: int

@@ -27,6 +27,17 @@ class Explanation:
         instead_of: The class it is compared with, or None.
         method: "grad_cam" or "occlusion".
         id: The name of the image.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.explain import Explanation
+        >>> heat = np.float32([[0.0, 0.2, 0.1], [0.3, 1.0, 0.4]])
+        >>> found = Explanation(heat, np.zeros((2, 3, 3), np.uint8), "daisy", instead_of="rose")
+        >>> print(found)
+        daisy, and not rose
+        >>> row, column = np.unravel_index(found.heat.argmax(), found.heat.shape)
+        >>> int(row), int(column)  # what speaks most for a daisy
+        (1, 1)
     """
 
     heat: NDArray[np.float32] = field(repr=False)

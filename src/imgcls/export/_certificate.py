@@ -30,6 +30,15 @@ class Golden:
         pixels: `uint8 (n, H, W, C)`.
         expected: `float32 (n, K)`, of the classifier.
         given: `float32 (n, K)`, of the export.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.bundle import Verification
+        >>> from imgcls.export import Golden
+        >>> expected = np.float32([[0.9, 0.1], [0.3, 0.7]])
+        >>> golden = Golden(np.zeros((2, 8, 8, 3), np.uint8), expected, expected + np.float32([2e-4, -2e-4]))
+        >>> print(Verification.measured(golden.expected, golden.given))
+        2 of 2 golden images give the same answer; probabilities differ by at most 2.0e-04 (accepted: 1.0e-03)
     """
 
     pixels: NDArray[np.uint8]

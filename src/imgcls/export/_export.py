@@ -90,6 +90,19 @@ def export(
         ConfigurationError: Arguments are not accepted.
         ExportError: The model cannot be exported, the export does not answer as the original does, a library is not
             installed, or the place is taken.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import architectures
+        >>> from imgcls.export import ExportedModel, Facts, export
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=2)
+        >>> facts = Facts("small_cnn", ("cat", "dog"), (8, 8, 1), model.count_params())
+        >>> pixels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
+        >>> certificate = export(model, "pets.keras", facts=facts, golden=(pixels, model.predict(pixels, verbose=0)))
+        >>> certificate.verdict, certificate.agreement
+        ('passed', 1.0)
+        >>> ExportedModel.open("pets.keras", trust=True).predict_proba(pixels).shape
+        (4, 2)
     """
     path = Path(path)
     row = _formats.by_name(format, path)

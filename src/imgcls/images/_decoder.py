@@ -94,6 +94,15 @@ def read(
     Raises:
         UnreadableImageError: It is not an image that we read; the message says what is accepted.
         ConfigurationError: A limit in the environment is no number, or Pillow was told to read truncated files.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.datasets import read, write_png
+        >>> write_png(np.full((30, 40, 3), [255, 0, 0], np.uint8), "red.png")
+        >>> read("red.png").shape
+        (30, 40, 3)
+        >>> read("red.png", size=(2, 3), channels=1)[..., 0].tolist()  # 0.299 of 255
+        [[76, 76, 76], [76, 76, 76]]
     """
     if isinstance(item, np.ndarray):
         return _sized(_from_array(item, channels, name or "the array"), size)
@@ -161,6 +170,13 @@ def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
 
     Returns:
         `uint8 (height, width, C)`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.datasets import resize
+        >>> stripes = np.tile(np.array([0, 255], np.uint8), (8, 4))[..., None]  # every other column is white
+        >>> int(resize(stripes, (1, 1))[0, 0, 0])  # gray: no column is left out
+        128
     """
     height, width = size
     if image.shape[:2] == (height, width):
@@ -173,7 +189,20 @@ def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
 
 
 def write_png(image: UInt8, path: Any) -> None:
-    """Write a `uint8 (H, W, C)` image, C = 1 or 3, as a PNG file, into a path or an open file."""
+    """Write a `uint8 (H, W, C)` image, C = 1 or 3, as a PNG file, into a path or an open file.
+
+    Raises:
+        ConfigurationError: It has another shape.
+
+    Examples:
+        >>> import io
+        >>> import numpy as np
+        >>> from imgcls.datasets import read, write_png
+        >>> image, file = np.arange(12, dtype=np.uint8).reshape(2, 2, 3), io.BytesIO()
+        >>> write_png(image, file)
+        >>> bool((read(file.getvalue()) == image).all())  # nothing is lost
+        True
+    """
     if image.ndim != 3 or image.shape[2] not in {1, 3}:
         message = f"an image of shape {image.shape} cannot be written as PNG. Accepted: (H, W, 1) or (H, W, 3)."
         raise ConfigurationError(message)

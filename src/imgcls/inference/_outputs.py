@@ -21,6 +21,24 @@ def outputs(
 
     Returns:
         The outputs, and the positions of their images: all, but for those in quarantine.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from imgcls import Dataset
+        >>> from imgcls.datasets import Batches
+        >>> from imgcls.inference import outputs
+        >>> for name, gray in {"dark.png": 0, "light.png": 255}.items():
+        ...     Image.new("L", (20, 30), gray).save(name)
+        >>> _ = Path("damaged.png").write_bytes(b"no image")
+        >>> dataset = Dataset.from_files(["dark.png", "damaged.png", "light.png"])
+        >>> def run(pixels):  # a model that gives one number for each image
+        ...     return pixels.mean(axis=(1, 2, 3), dtype=np.float32)[:, None] / 255
+        >>> batches = Batches(dataset, image_size=(8, 8), channels=1, batch_size=2, keep="stream", on_error="skip")
+        >>> found, positions = outputs(run, batches)
+        >>> found.tolist(), positions.tolist()
+        ([[0.0], [1.0]], [0, 2])
     """
     found, places, done = [], [], 0
     for images, positions in batches.in_order():

@@ -154,7 +154,23 @@ class Predictor:
             return outputs(self._run_for(len(dataset)), self.batches(dataset), report.done)[0]
 
     def batches(self, dataset: Dataset, *, on_error: str = "raise") -> Batches:
-        """Return images in batches as the model takes them."""
+        """Return images in batches as the model takes them.
+
+        Args:
+            dataset: The images.
+            on_error: As in `imgcls.datasets.Batches`: "raise", or "skip" to leave out images that cannot be read.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Dataset
+            >>> from imgcls.inference import Predictor
+            >>> def run(pixels):
+            ...     return np.tile(np.float32([0.9, 0.1]), (len(pixels), 1))
+            >>> predictor = Predictor(run, input_shape=(8, 8, 1), classes=["night", "day"])
+            >>> photos = Dataset.from_arrays(np.zeros((40, 20, 30, 3), np.uint8))
+            >>> [images.shape for images, positions in predictor.batches(photos).in_order()]
+            [(20, 8, 8, 1), (20, 8, 8, 1)]
+        """
         height, width, channels = self.input_shape
         return Batches(
             dataset,
@@ -168,7 +184,26 @@ class Predictor:
     def as_predictions(
         self, found: NDArray[np.float32], ids: Sequence[str], *, read: Callable[[int], NDArray[np.uint8]] | None = None
     ) -> Predictions:
-        """Return what the model gave, `float32 (n, ...)`, as predictions of n named images."""
+        """Return what the model gave, `float32 (n, ...)`, as predictions of n named images.
+
+        Args:
+            found: What the model gave.
+            ids: N names of the images.
+            read: A function from a position to the image there; needed to show images.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls.inference import Predictor
+            >>> def run(pixels):
+            ...     light = pixels.mean(axis=(1, 2, 3), dtype=np.float32)[:, None] / 255
+            ...     return np.concatenate([1 - light, light], axis=1)
+            >>> predictor = Predictor(run, input_shape=(8, 8, 1), classes=["night", "day"])
+            >>> pixels = np.stack([np.full((8, 8, 1), gray, np.uint8) for gray in (20, 230)])
+            >>> for one in predictor.as_predictions(predictor.run(pixels), ["a.jpg", "b.jpg"]):
+            ...     print(one.id, one)
+            a.jpg night 0.92
+            b.jpg day 0.90
+        """
         return Predictions(
             classes=self.classes,
             ids=ids,

@@ -39,6 +39,23 @@ def stream(
 
     Raises:
         Exception: What `source` raises, after the answers to what it gave before.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.errors import UnreadableImageError
+        >>> from imgcls.inference import stream
+        >>> def prepare(number, item):
+        ...     if item is None:
+        ...         raise UnreadableImageError(f"frame {number} is damaged")
+        ...     return f"frame {number}", np.full((8, 8, 1), item, np.uint8)
+        >>> def answer(pixels, names):
+        ...     return [f"{name} is {'light' if one.mean() > 127 else 'dark'}" for name, one in zip(names, pixels)]
+        >>> frames = iter([20, None, 230])  # such as a camera gives
+        >>> for said in stream(frames, prepare, answer, batch_size=32):
+        ...     print(said)
+        frame 0 is dark
+        frame 1 is damaged
+        frame 2 is light
     """
     drawn: SimpleQueue[Future[Prepared] | BaseException] = SimpleQueue()
     room, stopped = threading.Semaphore(2 * batch_size), threading.Event()

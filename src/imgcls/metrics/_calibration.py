@@ -22,6 +22,19 @@ class Reliability(NamedTuple):
         confidence: `float (M,)`: the mean probability of what was predicted.
         accuracy: `float (M,)`: the share of it that was right.
         counts: `int (M,)`: how many predictions lie in each bin; empty bins are left out.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import reliability
+        >>> confidence = np.repeat([0.6, 0.9], [5, 10])
+        >>> right = np.array([1, 1, 1, 0, 0] + [1] * 7 + [0] * 3, bool)
+        >>> found = reliability(confidence, right)
+        >>> for said, true, count in zip(found.confidence, found.accuracy, found.counts):
+        ...     print(f"said {said:.0%}, true {true:.0%}, of {count}")
+        said 60%, true 60%, of 5
+        said 90%, true 70%, of 10
+        >>> round(found.error, 3)
+        0.133
     """
 
     confidence: Floats

@@ -28,6 +28,19 @@ class Comparison:
         p_value: McNemar's exact test: how often chance alone makes them differ as much where they are equally good.
         needed: About how many images would tell them apart in four of five tries, if they differ as they do here; None
             where they do not differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import compare
+        >>> first, second = np.ones(200, bool), np.ones(200, bool)
+        >>> first[:5], second[5:25] = False, False
+        >>> found = compare(first, second)
+        >>> found.only_first, found.only_second, found.difference
+        (20, 5, 0.075)
+        >>> print(found)
+        the first is better on these 200 images: +7.5 points of accuracy [+2.5, +12.4], p = 0.0041
+        >>> found.needed  # fewer images would have done, in four of five tries
+        173
     """
 
     images: int

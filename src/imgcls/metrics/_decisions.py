@@ -138,6 +138,19 @@ class SetCoverage(NamedTuple):
         lower: The lower end of its 95 % interval (Wilson).
         upper: The upper end.
         size: The mean number of classes in a set.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import set_coverage
+        >>> random = np.random.default_rng(0)
+        >>> probabilities = random.dirichlet([0.3] * 4, 2_000)
+        >>> y_true = np.array([random.choice(4, p=row) for row in probabilities])
+        >>> for coverage in (0.8, 0.9, 0.99):  # the more is promised, the larger are the sets
+        ...     found = set_coverage(y_true, probabilities, coverage=coverage)
+        ...     print(f"promised {found.promised:.0%}, held {found.held:.0%}, {found.size:.1f} classes in a set")
+        promised 80%, held 80%, 1.3 classes in a set
+        promised 90%, held 90%, 1.7 classes in a set
+        promised 99%, held 99%, 2.7 classes in a set
     """
 
     promised: float
@@ -207,6 +220,18 @@ class RiskCoverage(NamedTuple):
         risk: `float (N,)`: the share of these answers that is wrong.
         lower: `float (N,)`: the lower ends of its 95 % intervals (Wilson).
         upper: `float (N,)`: the upper ends.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import risk_coverage
+        >>> confidence = np.linspace(0.5, 1, 100)
+        >>> right = confidence > 0.7
+        >>> right[-1] = False  # the surest answer is wrong
+        >>> found = risk_coverage(confidence, right)
+        >>> float(found.risk[-1])  # all are answered
+        0.41
+        >>> float(found.coverage[found.risk < 0.05].max())  # what can be answered with fewer than 5 % wrong
+        0.62
     """
 
     coverage: Floats
@@ -240,6 +265,19 @@ class Selection(NamedTuple):
         coverage: The share of images held out that are answered.
         error: The share of those answers that is wrong.
         bound: With 95 % confidence, at most this share of later answers is wrong.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import select
+        >>> confidence = np.linspace(0.5, 1, 400)
+        >>> selection = select(confidence, confidence > 0.6, most_error=0.05)
+        >>> round(selection.threshold, 2), round(selection.bound, 3)
+        (0.59, 0.047)
+        >>> later = np.array([0.97, 0.55, 0.8])
+        >>> (later >= selection.threshold).tolist()  # which of later images are answered
+        [True, False, True]
+        >>> print(select(confidence[:20], np.ones(20, bool), most_error=0.05))
+        no confidence is high enough to promise so few errors: accept more, or hold out more images
     """
 
     threshold: float
@@ -304,6 +342,21 @@ class OperatingPoint(NamedTuple):
         precision_interval: (lower, upper).
         recall: The share of the class that is called so.
         recall_interval: (lower, upper).
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import Evaluation
+        >>> sick = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.8, 0.9])
+        >>> y_true = np.array([0, 0, 0, 0, 1, 1, 1])
+        >>> evaluation = Evaluation(y_true, np.stack([1 - sick, sick], axis=1), classes=["well", "sick"])
+        >>> point = evaluation.operating_point("sick", recall=0.9)
+        >>> point.threshold, point.precision, point.recall
+        (0.4, 0.75, 1.0)
+        >>> lower, upper = point.recall_interval
+        >>> round(lower, 2), round(upper, 2)  # of three sick ones, little is known
+        (0.44, 1.0)
+        >>> {point.label: point.threshold}  # as ImageClassifier.set_thresholds takes it
+        {'sick': 0.4}
     """
 
     label: Any

@@ -31,6 +31,23 @@ class Leaks(NamedTuple):
         accuracy: On all images.
         accuracy_without: On the others; NaN where there are none.
         images: How many were measured.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import Evaluation
+        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+        >>> evaluation = Evaluation(
+        ...     np.array([0, 0, 1, 1]),
+        ...     probabilities,
+        ...     classes=["cat", "dog"],
+        ...     ids=["a.jpg", "b.jpg", "c.jpg", "d.jpg"],
+        ...     leaked=lambda: np.array([0, 3]),  # as ImageClassifier.evaluate finds them
+        ... )
+        >>> leaks = evaluation.leaks()
+        >>> leaks.ids
+        ('a.jpg', 'd.jpg')
+        >>> print(leaks)
+        2 of 4 images are copies of images that were learnt from: accuracy 0.750 with them, 0.500 without
     """
 
     ids: tuple[str, ...]
@@ -95,6 +112,10 @@ class Evaluation(Measured):
         (0.3, 0.95, 'Wilson')
         >>> evaluation.confusion.tolist()
         [[1, 1], [0, 2]]
+        >>> round(evaluation.macro_precision, 3), round(evaluation.macro_recall, 3), round(evaluation.macro_f1, 3)
+        (0.833, 0.75, 0.733)
+        >>> round(evaluation.log_loss, 3)
+        0.4
     """
 
     # --- questions -----------------------------------------------------------------------------------------------
@@ -104,11 +125,35 @@ class Evaluation(Measured):
 
         Args:
             adaptive: Bins with as many predictions in each, instead of bins of equal width.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> y_true = np.array([0] * 7 + [1] * 3)
+            >>> evaluation = Evaluation(y_true, np.tile([0.9, 0.1], (10, 1)), classes=["cat", "dog"])
+            >>> found = evaluation.reliability()
+            >>> found.confidence.round(2).tolist(), found.accuracy.tolist()  # 90 % sure, and 70 % right
+            ([0.9], [0.7])
+            >>> round(found.error, 2)
+            0.2
         """
         return _calibration.reliability(self._seen.confidence, self._seen.right, adaptive=adaptive)
 
     def curve(self, label: Any) -> _ranking.Curve:
-        """Return precision, recall and false positive rate of one class at every threshold."""
+        """Return precision, recall and false positive rate of one class at every threshold.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> sick = np.array([0.1, 0.2, 0.3, 0.6, 0.4, 0.8, 0.9])
+            >>> y_true = np.array([0, 0, 0, 0, 1, 1, 1])
+            >>> evaluation = Evaluation(y_true, np.stack([1 - sick, sick], axis=1), classes=["well", "sick"])
+            >>> found = evaluation.curve("sick")
+            >>> float(found.thresholds[found.recall == 1].max())  # from where on no sick one is missed
+            0.4
+            >>> float(found.false_positive_rate[found.recall == 1].min())  # and how many well ones are called sick
+            0.25
+        """
         code = self._code(label)
         is_class = self.y_true[:, code] == 1 if self.multi_label else self.y_true == code
         return _ranking.curve(is_class, self.probabilities[:, code])
@@ -171,7 +216,20 @@ class Evaluation(Measured):
         return _decisions.select(self._seen.confidence, self._seen.right, most_error=most_error)
 
     def risk_coverage(self) -> _decisions.RiskCoverage:
-        """Return the error of the surest answers, for ever more of them."""
+        """Return the error of the surest answers, for ever more of them.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+            >>> found = Evaluation(np.array([0, 0, 1, 1]), probabilities, classes=["cat", "dog"]).risk_coverage()
+            >>> for answered, wrong in zip(found.coverage, found.risk):
+            ...     print(f"{answered:.0%} answered, {wrong:.0%} of them wrong")
+            25% answered, 0% of them wrong
+            50% answered, 0% of them wrong
+            75% answered, 0% of them wrong
+            100% answered, 25% of them wrong
+        """
         self._refuse_several("risk_coverage")
         return _decisions.risk_coverage(self._seen.confidence, self._seen.right)
 
@@ -213,6 +271,19 @@ class Evaluation(Measured):
         """Say what beside the content tells the classes of these images apart: print the rows.
 
         See `imgcls.datasets.shortcuts`. None where the images are not at hand.
+
+        Examples:
+            >>> from functools import partial
+            >>> import numpy as np
+            >>> from imgcls import Dataset, Evaluation
+            >>> from imgcls.datasets import shortcuts
+            >>> y_true = np.arange(60) % 2
+            >>> images = np.random.default_rng(0).integers(0, 256, (60, 16, 16)).astype(np.uint8)
+            >>> images[y_true == 1, :2] = 0  # images of dogs have a black bar at the top
+            >>> search = partial(shortcuts, Dataset.from_arrays(images, y_true))
+            >>> evaluation = Evaluation(y_true, np.eye(2)[y_true], classes=["cat", "dog"], shortcuts=search)
+            >>> [row.kind for row in evaluation.shortcuts() if row.found]
+            ['border']
         """
         return None if self._shortcuts is None else self._shortcuts()
 
@@ -279,7 +350,17 @@ class Evaluation(Measured):
 
     @property
     def table(self) -> "pd.DataFrame":
-        """One row an image: id, true, predicted, probability of the predicted class, loss."""
+        """One row an image: id, true, predicted, probability of the predicted class, loss.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+            >>> table = Evaluation(np.array([0, 0, 1, 1]), probabilities, classes=["cat", "dog"]).table
+            >>> table[table["true"] != table["predicted"]].round(2)
+              id true predicted  probability  loss
+            1  1  cat       dog          0.6  0.92
+        """
         return self._rows(np.arange(len(self.y_true)))
 
     def to_frame(self, *, intervals: bool = False) -> "pd.DataFrame":
@@ -333,6 +414,17 @@ class Evaluation(Measured):
         Args:
             quick: Whether to leave out what looks at images again: leaks, shortcuts, slices, robustness, heat maps. The
                 page says so.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+            >>> evaluation = Evaluation(np.array([0, 0, 1, 1]), probabilities, classes=["cat", "dog"])
+            >>> page = evaluation.to_html(quick=True)
+            >>> "<title>Evaluation: 4 images, 2 classes</title>" in page
+            True
+            >>> "robustness: a quick report was asked for" in page
+            True
         """
         return report.evaluation_page(_page.facts(self, read=self._read, explain=self._explain, quick=quick))
 
@@ -341,6 +433,18 @@ class Evaluation(Measured):
 
         Args:
             quick: As in `to_html`.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
+            >>> about = {"architecture": "resnet50"}
+            >>> evaluation = Evaluation(np.array([0, 0, 1, 1]), probabilities, classes=["cat", "dog"], about=about)
+            >>> card = evaluation.to_card()
+            >>> card.splitlines()[0]
+            '# Model card: resnet50'
+            >>> "Commonest mistake: cat taken for dog (1)." in card
+            True
         """
         return report.model_card(_page.facts(self, quick=quick))
 

@@ -26,6 +26,17 @@ class Interval(NamedTuple):
         lower: The lower end.
         upper: The upper end.
         method: How it was found.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import Evaluation
+        >>> for count in (50, 5_000):  # nine of ten are right each time; of more images more is known
+        ...     y_true, wrong = np.arange(count) % 2, np.arange(count) % 10 == 0
+        ...     probabilities = np.where(np.eye(2)[y_true ^ wrong] == 1, 0.8, 0.2)
+        ...     interval = Evaluation(y_true, probabilities, classes=["cat", "dog"]).intervals["accuracy"]
+        ...     print(f"{count} images: {interval.lower:.3f} to {interval.upper:.3f} ({interval.method})")
+        50 images: 0.786 to 0.957 (Wilson)
+        5000 images: 0.891 to 0.908 (Wilson)
     """
 
     lower: float

@@ -220,7 +220,16 @@ class Measured(Mapping[str, float]):
         return self["log_loss"]
 
     def top_k(self, k: int) -> float:
-        """Return the share of images whose class is among the `k` likeliest."""
+        """Return the share of images whose class is among the `k` likeliest.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Evaluation
+            >>> probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.4, 0.35, 0.25]])
+            >>> evaluation = Evaluation(np.array([0, 1, 1, 2]), probabilities, classes=["cat", "cow", "dog"])
+            >>> [evaluation.top_k(k) for k in (1, 2, 3)]
+            [0.5, 0.75, 1.0]
+        """
         _checks.refuse([_checks.not_whole("k", k)])
         self._refuse_several("top_k")
         return _figures.top_hits(self.y_true, self.probabilities, k) / len(self.y_true)

@@ -23,6 +23,20 @@ class Curve(NamedTuple):
         alarms: How many of all others have it.
         positives: How many there are of the class.
         negatives: How many others.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import Evaluation
+        >>> sick = np.array([0.1, 0.3, 0.6, 0.4, 0.8])
+        >>> evaluation = Evaluation(np.array([0, 0, 0, 1, 1]), np.stack([1 - sick, sick], 1), classes=["well", "sick"])
+        >>> curve = evaluation.curve("sick")
+        >>> for row in zip(curve.thresholds, curve.recall, curve.precision, curve.false_positive_rate):
+        ...     print("from {:.1f} on: recall {:.2f}, precision {:.2f}, false positives {:.2f}".format(*row))
+        from 0.8 on: recall 0.50, precision 1.00, false positives 0.00
+        from 0.6 on: recall 0.50, precision 0.50, false positives 0.33
+        from 0.4 on: recall 1.00, precision 0.67, false positives 0.33
+        from 0.3 on: recall 1.00, precision 0.50, false positives 0.67
+        from 0.1 on: recall 1.00, precision 0.40, false positives 1.00
     """
 
     thresholds: Floats

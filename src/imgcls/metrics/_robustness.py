@@ -23,6 +23,17 @@ class Robustness(NamedTuple):
         upper: The upper end.
         lost: The accuracy on the same images as they are, less this one.
         sure: Whether chance does not explain what was lost (McNemar's exact test, Holm's correction over all rows).
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import robustness
+        >>> clean = np.repeat([True, False], [90, 10])
+        >>> rows = robustness(clean, {("blur", 2): np.arange(100) < 70, ("jpeg", 2): np.arange(100) < 89})
+        >>> worst = rows[0]
+        >>> worst.kind, worst.accuracy, round(worst.lost, 3)
+        ('blur', 0.7, 0.2)
+        >>> [row.kind for row in rows if row.sure]  # what "jpeg" lost may be chance
+        ['blur']
     """
 
     kind: str

@@ -26,6 +26,17 @@ class Slice(NamedTuple):
         upper: The upper end.
         worse: Whether it is worse than the rest, by more than chance explains (Fisher's exact test, one-sided, Holm's
             correction over all slices).
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import slices
+        >>> right = np.repeat([True, False, True], [50, 10, 5])
+        >>> found = slices(right, {"camera": ["old"] * 10 + ["new"] * 35 + ["phone"] * 20})
+        >>> worst = found[0]
+        >>> worst.column, worst.value, worst.images, worst.accuracy
+        ('camera', 'phone', 20, 0.5)
+        >>> [one.value for one in found if one.worse]  # by more than chance
+        ['phone']
     """
 
     column: str

@@ -25,6 +25,17 @@ class Familiarity:
         known: `float16 (M, D)`: features of images that were learnt from, each of length 1.
         distances: `float32 (n,)`, rising: of images held out.
         energies: `float32 (n,)`, rising: the same.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import Familiarity
+        >>> random = np.random.default_rng(0)
+        >>> features, scores = random.normal([5, 0, 0], 1, (300, 3)), random.normal([4, 0], 1, (300, 2))
+        >>> familiarity = Familiarity.learnt(features[:200], features[200:], scores[200:])
+        >>> like, unlike = [5.0, 0.0, 0.0], [0.0, 0.0, 5.0]
+        >>> p_values = familiarity.p_values(np.array([like, unlike]), np.array([[4.0, 0.0], [0.0, 0.0]]))
+        >>> (p_values < 0.05).tolist()  # which images are unlike what was learnt from
+        [False, True]
     """
 
     MOST: ClassVar[int] = 1_000  # features of images that were learnt from; more are not kept
@@ -69,7 +80,17 @@ class Familiarity:
 
 
 def energy(scores: NDArray[np.floating]) -> Floats:
-    """Return `-log sum exp` of each row `(N,)`: the higher, the less any class is supported."""
+    """Return `-log sum exp` of each row `(N,)`: the higher, the less any class is supported.
+
+    Args:
+        scores: `float (N, K)`, before softmax.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics import energy
+        >>> energy(np.array([[9.0, 0.0, 0.0], [0.0, 0.0, 0.0]])).round(1).tolist()  # one class, and none
+        [-9.0, -1.1]
+    """
     scores = np.asarray(scores, np.float64)
     highest = scores.max(axis=1)
     return np.asarray(-(highest + np.log(np.exp(scores - highest[:, None]).sum(axis=1))))

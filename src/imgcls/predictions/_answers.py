@@ -69,7 +69,19 @@ class Answers:
         self.ids.update(answer.id for answer in added)
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Examples:
+            >>> from imgcls import Prediction
+            >>> from imgcls.predictions import Answers
+            >>> answers = Answers("week.csv", ["cat", "dog"])
+            >>> answers.add([Prediction("cat", 0.9, {"cat": 0.9, "dog": 0.1}, "a.jpg")])
+            >>> answers.close()
+            >>> again = Answers("week.csv", ["cat", "dog"])  # such as on the next day
+            >>> again.ids
+            {'a.jpg'}
+            >>> again.close()
+        """
         self._file.close()
         if self._is_parquet and (self.refused or self.ids) and self._journal.exists():
             self._make_parquet()

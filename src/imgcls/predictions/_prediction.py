@@ -26,6 +26,19 @@ class Prediction:
         candidates: Where sets were asked for, the classes of which one is true as often as was promised; the likeliest
             comes first.
         unknown: Whether the image is not answered: unlike what was learnt from, or not sure enough, as was asked.
+
+    Examples:
+        >>> from imgcls import Prediction
+        >>> probabilities = {"cat": 0.55, "dog": 0.42, "cow": 0.03}
+        >>> print(Prediction("cat", 0.55, probabilities, "a.jpg"))
+        cat 0.55
+        >>> either = Prediction("cat", 0.55, probabilities, "a.jpg", candidates=("cat", "dog"))
+        >>> print(either)
+        cat or dog
+        >>> either.label, either.answer
+        ('cat', ('cat', 'dog'))
+        >>> Prediction("cat", 0.55, probabilities, "a.jpg", unknown=True).answer
+        'unknown'
     """
 
     label: Any

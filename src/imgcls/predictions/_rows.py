@@ -24,6 +24,17 @@ class Rows:
         classes: K classes: a column of probabilities each.
         abstaining: Whether "answer" stands beside the label: several classes, or "unknown".
         model: What names the model in a column; "" for no such column.
+
+    Examples:
+        >>> from imgcls import Prediction
+        >>> from imgcls.predictions import Rows
+        >>> answer = Prediction("dog", 0.7, {"dog": 0.7, "cat": 0.3}, "b.jpg")
+        >>> rows = Rows(["cat", "dog"], model="3f2a")
+        >>> print(rows.csv([answer], head=True).rstrip())
+        id,label,probability,cat,dog,error,model
+        b.jpg,dog,0.7,0.3,0.7,,3f2a
+        >>> rows.object(answer)
+        {'id': 'b.jpg', 'label': 'dog', 'probability': 0.7, 'probabilities': {'dog': 0.7, 'cat': 0.3}, 'model': '3f2a'}
     """
 
     classes: Sequence[Any]

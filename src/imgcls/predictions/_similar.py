@@ -20,6 +20,14 @@ class Similar(Sequence[str]):
         ids: Their names.
         labels: Their classes; empty where they have none.
         similarities: The cosine of the angle between their features and those of the image, from 1 downwards.
+
+    Examples:
+        >>> from imgcls.predictions import Similar
+        >>> found = Similar(["b.jpg", "c.jpg"], [0.98, 0.61], labels=["cat", "dog"])
+        >>> found
+        Similar('b.jpg' 0.98, 'c.jpg' 0.61)
+        >>> found[0], found.labels[0], len(found)
+        ('b.jpg', 'cat', 2)
     """
 
     def __init__(
@@ -42,6 +50,15 @@ class Similar(Sequence[str]):
             features: `float32 (N, D)`.
             dataset: The N images.
             k: How many are wanted, at most.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls import Dataset
+            >>> from imgcls.predictions import Similar
+            >>> dataset = Dataset.from_arrays(np.zeros((3, 8, 8), np.uint8), ids=["a.jpg", "b.jpg", "c.jpg"])
+            >>> features = np.float32([[0, 1], [2, 0], [3, 1]])
+            >>> Similar.nearest(np.float32([1, 0]), features, dataset, k=2)  # the angle counts, and not the length
+            Similar('b.jpg' 1.00, 'c.jpg' 0.95)
         """
         lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(wanted)
         similarities = features @ wanted / np.maximum(lengths, 1e-12)

@@ -43,6 +43,16 @@ def serve(
     Raises:
         ConfigurationError: Arguments are not accepted, the place is taken, or a library is not installed.
         KeyboardInterrupt: You pressed Ctrl-C, and the requests that were accepted have been answered.
+
+    Examples:
+        `serve(ExportedModel.open("flowers.onnx"))` answers until you press Ctrl-C. What cannot be served, such as a
+        path in place of a model, is refused at once:
+
+        >>> from imgcls.serving import serve
+        >>> serve("flowers.onnx", port=0)  # doctest: +NORMALIZE_WHITESPACE
+        Traceback (most recent call last):
+        imgcls.errors.ConfigurationError: model is a str that predicts nothing. Accepted: an ImageClassifier that has
+            learnt, an ExportedModel, or an imgcls.inference.Predictor.
     """
     with listening(host, port) as place:
         run(

@@ -24,7 +24,19 @@ _FILES = 32  # backbones whose features are kept; those that were used last
 
 
 class Embedded(NamedTuple):
-    """What `embed` returns."""
+    """What `embed` returns.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import Dataset, architectures, trainer
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+        >>> twice = Dataset.builtin("digits")[[0, 1, 0]]
+        >>> found = trainer.embed(architectures.cut(model), twice, engine="tensorflow", cache=False)
+        >>> found.features.shape, found.positions.tolist(), found.computed  # copies are computed once
+        ((3, 64), [0, 1, 2], 2)
+        >>> bool((found.features[0] == found.features[2]).all())
+        True
+    """
 
     features: NDArray[np.float32]  # (n, D)
     positions: NDArray[np.int64]  # (n,): the images they belong to, in the order of the dataset

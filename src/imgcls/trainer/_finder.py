@@ -37,6 +37,9 @@ class LearningRateCurve:
         >>> rates = np.geomspace(1e-5, 10, 100)
         >>> LearningRateCurve(rates, 2.3 - np.sqrt(rates) + rates)
         LearningRateCurve(100 steps from 1e-05 to 10; suggestion 0.061: a tenth of the rate of the lowest loss)
+        >>> leaping = LearningRateCurve(rates, np.tile([1.0, 3.0], 50))
+        >>> leaping.smoothed[-2:].round(1).tolist(), leaping.suggestion
+        ([2.0, 2.0], None)
     """
 
     rates: NDArray[np.float64]

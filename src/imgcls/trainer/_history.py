@@ -32,6 +32,8 @@ class History(Mapping[str, list[float]]):
         >>> history = History({"loss": [0.9, 0.4]})
         >>> history["loss"], history.epochs
         ([0.9, 0.4], 2)
+        >>> history.last()
+        'loss 0.4'
     """
 
     def __init__(

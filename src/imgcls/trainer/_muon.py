@@ -39,6 +39,9 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras publishes
         >>> from imgcls.trainer import Muon
         >>> model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
         >>> model.compile(Muon(0.05, weight_decay=0.01), "mse")
+        >>> config = model.optimizer.get_config()
+        >>> config["momentum"], config["weight_decay"], Muon.from_config(config).steps
+        (0.95, 0.01, 5)
     """
 
     def __init__(

@@ -28,6 +28,21 @@ class Objective:
         reason: Why this one.
         label_smoothing: The share of each target that is spread evenly over all classes, or for sigmoids over yes and
             no (Szegedy et al., arXiv 1512.00567, section 7).
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import trainer
+        >>> goal = trainer.objective(num_classes=3, multi_label=False)
+        >>> goal.reason, goal.is_cross_entropy
+        ('each image has one label', True)
+        >>> goal.spec()  # shape and dtype of one target
+        ((3,), 'float32')
+        >>> targets = goal.targets(np.array([0, 2]))
+        >>> targets.tolist()
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+        >>> outputs = np.array([[0.5, 0.25, 0.25], [0.1, 0.6, 0.3]], np.float32)
+        >>> goal.accuracy(targets, outputs), round(float(goal(targets, outputs, np.ones(2, np.float32))), 3)
+        (0.5, 0.949)
     """
 
     loss: Any

@@ -36,6 +36,19 @@ class Probe:
             one for a softmax, one for each sigmoid.
         folds: How many parts the images were divided into.
         outputs: `float32 (N, O)`: of each image from a head that was solved without its part.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import trainer
+        >>> random = np.random.default_rng(0)
+        >>> features, labels = random.normal(size=(60, 40)).astype(np.float32), np.arange(60) % 2  # all chance
+        >>> probe = trainer.solve(features, labels)
+        >>> probe.kernel.shape, probe.bias.shape, probe.folds
+        ((40, 2), (2,), 5)
+        >>> seen = (features @ probe.kernel + probe.bias).argmax(axis=1) == labels
+        >>> unseen = probe.outputs.argmax(axis=1) == labels
+        >>> bool(seen.mean() > 0.7), bool(unseen.mean() < 0.6)
+        (True, True)
     """
 
     kernel: NDArray[np.float32]

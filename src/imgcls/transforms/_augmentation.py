@@ -98,7 +98,20 @@ def alternates(policy: Any) -> bool:
 
 
 def choose_augmentation(*, channels: int, image_size: tuple[int, int], frozen: bool) -> tuple[str | None, str]:
-    """Choose a policy for training images; return its name, or None, and the reason."""
+    """Choose a policy for training images; return its name, or None, and the reason.
+
+    Args:
+        channels: 1 for grayscale, 3 for RGB.
+        image_size: (height, width) in pixels.
+        frozen: Whether only the head is trained.
+
+    Examples:
+        >>> from imgcls import transforms
+        >>> transforms.choose_augmentation(channels=1, image_size=(28, 28), frozen=False)
+        ('light', 'small grayscale images are often digits or letters, which a flip would change')
+        >>> transforms.choose_augmentation(channels=3, image_size=(224, 224), frozen=False)
+        ('standard', 'photos keep their class when flipped, moved and lit differently')
+    """
     if frozen:
         return None, "only the new head is trained: it has too few parameters to memorise the images"
     if channels == 1 and max(image_size) <= 64:

@@ -67,6 +67,11 @@ class RandomMix(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no
         >>> images, targets, weights = mix(images, np.eye(4, dtype="float32"), np.ones(4, "float32"), training=True)
         >>> bool(np.allclose(images.numpy().mean(axis=(1, 2, 3)), targets.numpy() @ np.arange(4)))
         True
+        >>> mix.compute_output_shape((None, 8, 8, 1), (None, 4), (None,))
+        ((None, 8, 8, 1), (None, 4), (None,))
+        >>> same = RandomMix.from_config(mix.get_config())
+        >>> same.mixup, same.cutmix, same.seed
+        (0.0, 1.0, 3)
     """
 
     def __init__(self, *, mixup: float = 0.0, cutmix: float = 0.0, seed: int = 0, **keras_arguments: Any) -> None:

@@ -23,6 +23,8 @@ class Grayscale(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no
         >>> from imgcls.transforms import Grayscale
         >>> float(Grayscale()(np.full((1, 1, 1, 3), 200.0))[0, 0, 0, 0])
         200.0
+        >>> Grayscale().compute_output_shape((None, 28, 28, 3))
+        (None, 28, 28, 1)
     """
 
     def call(self, images: Any) -> Any:
@@ -45,6 +47,8 @@ class RGBToBGR(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes no 
         >>> from imgcls.transforms import RGBToBGR
         >>> RGBToBGR()(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 1, 3)).numpy().ravel().tolist()
         [3.0, 2.0, 1.0]
+        >>> RGBToBGR().compute_output_shape((None, 28, 28, 3))
+        (None, 28, 28, 3)
     """
 
     def call(self, images: Any) -> Any:

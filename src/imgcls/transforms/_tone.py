@@ -34,6 +34,12 @@ class RandomTone(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes n
         >>> bright = RandomTone(brightness=0.5)(np.full((2, 4, 4, 3), 250.0, "float32"), training=True)
         >>> bool(bright.numpy().max() <= 255)
         True
+        >>> tone = RandomTone(contrast=0.2, saturation=0.4)
+        >>> tone.compute_output_shape((None, 32, 32, 3))
+        (None, 32, 32, 3)
+        >>> same = RandomTone.from_config(tone.get_config())
+        >>> same.contrast, same.brightness, same.saturation
+        (0.2, 0.0, 0.4)
     """
 
     def __init__(

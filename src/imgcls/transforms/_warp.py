@@ -36,6 +36,12 @@ class RandomWarp(keras.layers.Layer):  # type: ignore[misc]  # Keras publishes n
         >>> image = np.arange(4.0, dtype="float32").reshape(1, 1, 4, 1)
         >>> RandomWarp(flip=None)(image, training=True).numpy().ravel().tolist()
         [0.0, 1.0, 2.0, 3.0]
+        >>> warp = RandomWarp(flip="horizontal", rotation=10.0)
+        >>> warp.compute_output_shape((None, 32, 32, 3))
+        (None, 32, 32, 3)
+        >>> same = RandomWarp.from_config(warp.get_config())
+        >>> same.flip, same.rotation
+        ('horizontal', 10.0)
     """
 
     def __init__(
