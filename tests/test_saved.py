@@ -260,8 +260,8 @@ def test_a_model_of_your_own_comes_back_from_its_config_where_you_trust_it(whole
     assert config == json.loads(forging.members_of(path.read_bytes())["keras.json"])
     assert words_of(path) == (
         f"{AGAIN}If you trust whoever made the file, let Keras build what its config names: "
-        "ImageClassifier.load(path, trust=True). Such a config can name code to import and run, and Keras' loading "
-        "has had 13 known holes."
+        "ImageClassifier.load(path, trust=True), or --trust in a shell. Such a config can name code to import and run, "
+        "and Keras' loading has had 13 known holes."
     )
     for options in ({"trust": True}, {"architecture": own}, {"architecture": own, "trust": True}):
         loaded = ImageClassifier.load(path, **options)

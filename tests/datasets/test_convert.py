@@ -102,7 +102,7 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             None,
             False,
             ConfigurationError,
-            "there is no column 'image'. Did you mean 'images'? The columns are images.",
+            "there is no column 'image'. Did you mean 'images'? The columns are images. Say which with image= and label=, or --image and --label in a shell.",
         ),
         (
             "cats",

@@ -276,7 +276,7 @@ CSV = {
     "image,label\n1.png,cat\n,dog\n": "1 of 2 rows name no image in column 'image', first at position 1. "
     "Fill in the path or leave the row out.",
     "image,label\n2.png,cat\n": "1 of 1 files do not exist in '.': '2.png'. Check the paths.",
-    "image,lable\n1.png,cat\n": "there is no column 'label'. Did you mean 'lable'? The columns are image, lable.",
+    "image,lable\n1.png,cat\n": "there is no column 'label'. Did you mean 'lable'? The columns are image, lable. Say which with image= and label=, or --image and --label in a shell.",
     "image,label\n": "the table has no rows. Give at least one image.",
     "": "'labels.csv' cannot be read as CSV: No columns to parse from file. Accepted: UTF-8 text with a header line.",
 }

@@ -276,7 +276,7 @@ def test_programs_are_opened_on_trust_alone(made, tmp_path, name, title):
     with pytest.raises(ExportError) as refusal:
         ExportedModel.open(tmp_path / name)
     assert str(refusal.value) == (
-        f"'{tmp_path / name}' is {title}: a program, which can read, write and run what it likes. If you made it, or trust who did as you would with a program: ExportedModel.open(path, trust=True)."
+        f"'{tmp_path / name}' is {title}: a program, which can read, write and run what it likes. If you made it, or trust who did as you would with a program: ExportedModel.open(path, trust=True), or --trust in a shell."
     )
     assert ExportedModel.open(tmp_path / name, trust=True).verify()
 

@@ -223,7 +223,8 @@ def _from_config(config: Mapping[str, Any], blueprint: Mapping[str, Any], path: 
 def _needs_you(path: str, *, described: bool) -> str:
     config = (
         "If you trust whoever made the file, let Keras build what its config names: ImageClassifier.load(path, "
-        "trust=True). Such a config can name code to import and run, and Keras' loading has had 13 known holes."
+        "trust=True), or --trust in a shell. Such a config can name code to import and run, and Keras' loading has had "
+        "13 known holes."
         if described
         else "It has no config that Keras could build it from either."
     )

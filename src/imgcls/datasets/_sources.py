@@ -272,7 +272,10 @@ def check_columns(frame: "pd.DataFrame", columns: Iterable[str]) -> None:
     has = [str(column) for column in frame.columns]
     for column in columns:
         if column not in has:
-            message = f"there is no column {column!r}.{did_you_mean(column, has)} The columns are {', '.join(has)}."
+            message = (
+                f"there is no column {column!r}.{did_you_mean(column, has)} The columns are {', '.join(has)}. "
+                "Say which with image= and label=, or --image and --label in a shell."
+            )
             raise ConfigurationError(message)
     if not len(frame):
         message = "the table has no rows. Give at least one image."

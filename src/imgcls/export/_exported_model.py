@@ -76,7 +76,8 @@ class ExportedModel:
         if row.program and not trust:
             message = (
                 f"{str(path)!r} is {row.title}: a program, which can read, write and run what it likes. If you made "
-                "it, or trust who did as you would with a program: ExportedModel.open(path, trust=True)."
+                "it, or trust who did as you would with a program: ExportedModel.open(path, trust=True), "
+                "or --trust in a shell."
             )
             raise ExportError(message)
         row.check_installed((row.runtime,))

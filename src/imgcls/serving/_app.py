@@ -268,9 +268,11 @@ def _path(scope: Scope) -> str:
 def _predictor_of(model: Any) -> Predictor:
     found = getattr(model, "predictor", None)
     if not isinstance(found, Predictor):
+        is_path = isinstance(model, str | os.PathLike)
+        hint = " Open it first, with ImageClassifier.load or ExportedModel.open." if is_path else ""
         message = (
-            f"model is a {type(model).__name__} that predicts nothing. Accepted: an ImageClassifier that has learnt, "
-            "an ExportedModel, or an imgcls.inference.Predictor."
+            f"model is a {type(model).__name__} that predicts nothing.{hint} Accepted: an ImageClassifier that has "
+            "learnt, an ExportedModel, or an imgcls.inference.Predictor."
         )
         raise ConfigurationError(message)
     return found

@@ -51,8 +51,9 @@ def serve(
         >>> from imgcls.serving import serve
         >>> serve("flowers.onnx", port=0)  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        imgcls.errors.ConfigurationError: model is a str that predicts nothing. Accepted: an ImageClassifier that has
-            learnt, an ExportedModel, or an imgcls.inference.Predictor.
+        imgcls.errors.ConfigurationError: model is a str that predicts nothing. Open it first, with
+            ImageClassifier.load or ExportedModel.open. Accepted: an ImageClassifier that has learnt, an
+            ExportedModel, or an imgcls.inference.Predictor.
     """
     with listening(host, port) as place:
         run(
