@@ -1,5 +1,8 @@
 """Progressive resizing: which size when, shrunk as Pillow shrinks, and models of one size refused."""
 
+from itertools import count
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from PIL import Image
 
 from imgcls import ConfigurationError, Dataset, ImageClassifier, architectures, trainer
 from imgcls._backend import _tensorflow
+from imgcls.trainer import _forecast
 from imgcls.trainer._resizing import Resizing
 
 
@@ -113,6 +117,14 @@ def test_a_classifier_learns_so(digits):
     train, test = Dataset.builtin("digits").split((0.8, 0.2))
     classifier = ImageClassifier("small_cnn", image_size=16, epochs=6, progressive_resizing=True).fit(train, verbose=0)
     assert classifier.evaluate(test).accuracy > 0.9
+
+
+@pytest.mark.parametrize(("resizing", "work"), [(False, 1), (True, 0.4 / 4 + 0.3 * 9 / 16 + 0.3)])
+def test_a_forecast_counts_smaller_images_as_less_work(digits, monkeypatch, resizing, work):
+    """By a clock that moves by a second when it is read: the first of two epochs takes one, and so does the second."""
+    monkeypatch.setattr(_forecast, "time", SimpleNamespace(monotonic=count().__next__))
+    classifier = ImageClassifier("small_cnn", image_size=32, epochs=400, progressive_resizing=resizing)
+    assert classifier.forecast(digits[:90], verbose=0).seconds == pytest.approx(1 + 400 * work)
 
 
 def test_a_word_is_refused():

@@ -19,6 +19,7 @@ from imgcls.trainer._objective import objective
 from imgcls.trainer._plan import Plan, plan
 from imgcls.trainer._probe import solve
 from imgcls.trainer._recipe import Choice
+from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._train import train
 
 _FIRST = 32  # images that the speed is measured on
@@ -224,10 +225,12 @@ def _look_at_steps(
     marks = [time.monotonic()]
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: marks.append(time.monotonic()))
     report.say("timing some steps of training")
-    steps = settings | {"epochs": 2, "patience": None, "budget": None, "schedule": "auto"}
-    train(model, some, callbacks=[watch], verbose=0, **steps)
+    plain = {"patience": None, "budget": None, "schedule": "auto", "progressive_resizing": False}
+    train(model, some, callbacks=[watch], verbose=0, **(settings | plain | {"epochs": 2}))
     start, pace = marks[1] - marks[0], (marks[2] - marks[1]) / len(some)
     height, width, channels = planned.blueprint["input_shape"]
+    if settings["progressive_resizing"]:
+        pace *= Resizing((height, width)).work
     weights = sum(4 * math.prod(weight.shape) for weight in model.weights)
     return Forecast(
         len(data),

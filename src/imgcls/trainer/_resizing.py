@@ -5,6 +5,7 @@ Source: Tan and Le, EfficientNetV2, arXiv 2104.00298, section 4; before them How
 """
 
 import math
+from itertools import pairwise
 from typing import Any, final
 
 from imgcls import _backend
@@ -26,6 +27,8 @@ class Resizing:
         >>> resizing = Resizing((224, 224))
         >>> [resizing.at(progress) for progress in (0.0, 0.4, 0.7)]
         [(128, 128), (192, 192), None]
+        >>> round(resizing.work, 3)  # 0.4 * (128 / 224)**2 + 0.3 * (192 / 224)**2 + 0.3
+        0.651
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -36,6 +39,13 @@ class Resizing:
         """Return (height, width) at a progress from 0 to 1; None for those of the model."""
         size = next((size for until, size in self._stages if progress < until), self._size)
         return None if size == self._size else size
+
+    @property
+    def work(self) -> float:
+        """The pixels of a training as a share of those in full size, which is about that of its time."""
+        ends = [(0.0, self._size), *self._stages, (1.0, self._size)]
+        parts = [(end - begin, size) for (begin, _), (end, size) in pairwise(ends)]
+        return sum(length * math.prod(size) for length, size in parts) / math.prod(self._size)
 
     def full_from(self, epochs: int) -> int:
         """Return how many of the epochs begin before images have the size of the model."""
