@@ -59,7 +59,7 @@ TASKS = {
     "cifar10-90": Task(
         "cifar10",
         0.90,
-        {**_WIDE, **_BOTH_WAYS, "epochs": 7, "batch_size": 128, "label_smoothing": 0.2},
+        {**_WIDE, **_BOTH_WAYS, "epochs": 8, "batch_size": 128, "label_smoothing": 0.2},
         {"epochs": 30, "filters": [64, 128, 256], "flip": True},
     ),
     "cifar10-94": Task(
