@@ -314,5 +314,7 @@ def test_a_table_says_what_is_answered_and_is_of_one_model(parts, fitted, tmp_pa
     other = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(parts[0], validation_data=test, verbose=0)
     with pytest.raises(DataError, match="its rows are of model"):
         other.predict_to(table, test[:50], abstain=["set", "unknown"])
+    with pytest.raises(DataError, match="its rows are of model"):
+        fitted.predict_to(table, np.zeros((2, 8, 8, 3), np.uint8), abstain=["set", "unknown"], bgr=True)
     with pytest.raises(DataError, match="its columns are others"):
         fitted.predict_to(table, test[:50])

@@ -181,6 +181,14 @@ def test_images_of_a_stream_are_named_by_their_number(tmp_path):
     assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.parametrize("many", [list, np.stack, iter])
+def test_frames_of_opencv_are_answered_into_a_table(tmp_path, many):
+    predictor().predict_to(tmp_path / "answers.csv", many([PHOTO[..., ::-1]] * 2), bgr=True)
+    assert [float(row["red"]) for row in rows(tmp_path / "answers.csv")] == pytest.approx(
+        [by_pillow(PHOTO)] * 2, abs=1e-6
+    )
+
+
 def test_a_table_is_refused_before_any_image_is_answered(tmp_path):
     ran = threading.Event()
     with pytest.raises(ConfigurationError, match=r"Accepted: \.csv"):

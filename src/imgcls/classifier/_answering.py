@@ -119,6 +119,7 @@ class Answering:
         path: str | Path,
         images: Any,
         *,
+        bgr: bool = False,
         abstain: Any = None,
         coverage: float = 0.9,
         most_error: float = 0.05,
@@ -131,6 +132,7 @@ class Answering:
             path: A `.csv`, `.jsonl` or `.parquet` file. Where it holds answers of this classifier, they stay, and their
                 images are not answered again.
             images: What `predict` takes for many, or an iterator, whose images are named by their number.
+            bgr: As in `predict`.
             abstain: As in `predict`; the column "answer" then stands beside "label".
             coverage: As in `predict`.
             most_error: As in `predict`.
@@ -155,8 +157,8 @@ class Answering:
             1797
         """
         predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
-        asked = (abstain, coverage, most_error, set_method) if abstain else ()
-        return predictor.predict_to(path, images, model=self._fingerprint(asked), verbose=verbose)
+        asked = [*([abstain, coverage, most_error, set_method] if abstain else []), *(["bgr"] if bgr else [])]
+        return predictor.predict_to(path, images, bgr=bgr, model=self._fingerprint(asked), verbose=verbose)
 
     @property
     def thresholds_(self) -> dict[Any, float] | None:

@@ -109,11 +109,11 @@ class ExportedModel:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`."""
         return self.predictor.predict_proba(images, verbose=verbose)
 
-    def predict_to(self, path: str | Path, images: Any, *, verbose: Any = "auto") -> Answers:
+    def predict_to(self, path: str | Path, images: Any, *, bgr: bool = False, verbose: Any = "auto") -> Answers:
         """Write a table of answers that a rerun continues: see `imgcls.inference.Predictor.predict_to`."""
         files = "".join(hashes(self.path, self._row.files(self.path)).values())
-        name = hashlib.sha256(files.encode()).hexdigest()[:12]
-        return self.predictor.predict_to(path, images, model=name, verbose=verbose)
+        name = hashlib.sha256(files.encode()).hexdigest()[:12] + ("-bgr" if bgr else "")
+        return self.predictor.predict_to(path, images, bgr=bgr, model=name, verbose=verbose)
 
     def verify(self) -> Verification:
         """Run the golden images of the certificate again.

@@ -105,12 +105,15 @@ class Predictor:
         probabilities: NDArray[np.float32] = self._decide(found)["probabilities"]
         return probabilities
 
-    def predict_to(self, path: str | Path, images: Any, *, model: str = "", verbose: Any = "auto") -> Answers:
+    def predict_to(
+        self, path: str | Path, images: Any, *, bgr: bool = False, model: str = "", verbose: Any = "auto"
+    ) -> Answers:
         """Write what is in many images into a table, a row for each, and go on where an earlier run was stopped.
 
         Args:
             path: A `.csv`, `.jsonl` or `.parquet` file. Images that it answers already, by their ids, are left out.
             images: What `predict` takes for many, or an iterator, whose images are named by their number.
+            bgr: As in `predict`.
             model: What names the model in a column of its own; an existing file of another model is refused.
             verbose: As in `predict`.
 
@@ -125,9 +128,9 @@ class Predictor:
         with answers, ProgressReport(verbose, after=PATIENCE) as report:
             run = self.run
             if is_stream(images):
-                named = ((str(number), item) for number, item in enumerate(_checked(images)))
+                named = ((str(number), item) for number, item in enumerate(_checked(images, bgr=bgr)))
             else:
-                dataset = as_dataset(images, labelled=False)
+                dataset = as_dataset(_rgb_of_many(images) if bgr else images, labelled=False)
                 named = ((name, dataset.source(index)) for index, name in enumerate(dataset.ids))
                 report.begin("answering", len(dataset))
                 run = self._run_for(len(dataset) - len(answers.ids))
