@@ -24,6 +24,8 @@ REFUSED = {
     "check head.csv": "the table has no rows. Give at least one image.",
     "check columns.csv": "there is no column 'image'. The columns are file, species. Say which with image= and label=, or --image and --label in a shell.",
     "check columns.csv --image file --label specie": "there is no column 'specie'. Did you mean 'species'? The columns are file, species. Say which with image= and label=, or --image and --label in a shell.",
+    "check excel.csv": "'excel.csv' has ';' between its columns. Accepted: commas. Save it with those, or give Dataset.from_frame what pandas.read_csv('excel.csv', sep=';', dtype=str) reads.",
+    "check text.jpg": "'text.jpg' is a file. Accepted: a folder with a sub-folder for each class, or a .csv file with the columns image and label.",
     "check gone.csv": "2 of 2 files do not exist in '.': 'cat/99.png', 'dog/99.png'. Check the paths.",
     "check photos -o data.xyz": "'data.xyz' ends with '.xyz'. Accepted: .html, .json, .csv.",
     "check photos -o nowhere/data.html": "folder 'nowhere' does not exist. Make it, or name another output.",
@@ -34,6 +36,8 @@ REFUSED = {
     "train flat": f"the 1 images of 'flat' lie outside class sub-folders. {PUT}",
     "train photos -o empty": "'empty' is a folder. Accepted: the name of a file, such as 'empty/model.imgcls'.",
     "train photos --image-size big": "image_size='big' is not accepted. Accepted: a whole number, or 'auto'.",
+    "train photos -o model.onnx": "'model.onnx' ends with '.onnx'. Accepted: .imgcls.",
+    "train photos --learning-rate high": "learning_rate='high' is not accepted. Accepted: a number, or 'auto'.",
     "train photos --epochs -1": "epochs='-1' is not accepted. Accepted: a whole number, or 'auto'.",
     "train photos --label species": "--label: these say how a .csv file is read, and DATA is 'photos'. Leave them out, or give a .csv file.",
     "evaluate photos model.imgcls": "'photos' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first.",
@@ -63,6 +67,8 @@ REFUSED = {
 }
 WITH_TENSORFLOW = {
     "train single": "images are of one class, 'cat'. Give at least two classes.",
+    "train nested": "images are of one class, 'all'. Give at least two classes. Or are the folders in 'all' the classes, 'cat', 'dog'? Then give that folder.",
+    "train photos --learning-rate -1": "learning_rate=-1.0 is not accepted. Accepted: a number above 0",
     "train photos --architecture mobilnet_v2": "architecture='mobilnet_v2' is not known. Did you mean 'mobilenet_v2'? Accepted: auto, ",
     "train photos --augmentation lots": "augmentation='lots' is not known. Accepted: auto, light, standard, ",
     "train photos --budget soon": "budget='soon' is not accepted. Accepted: seconds above 0, or words such as '90s', '10min', '1h30min'.",
@@ -98,9 +104,12 @@ def place(photos, tmp_path, monkeypatch):
     (tmp_path / "single" / "cat").mkdir(parents=True)
     for index in range(5):
         Image.new("RGB", (16, 16), (index, 0, 0)).save(tmp_path / "single" / "cat" / f"{index}.png")
+    for name in ("cat", "dog"):
+        shutil.copytree(tmp_path / "single" / "cat", tmp_path / "nested" / "all" / name)
     files = {
         "empty.csv": "",
         "head.csv": "image,label\n",
+        "excel.csv": "image;label\nphotos/cat/0.jpg;cat\n",
         "columns.csv": "file,species\nphotos/cat/0.jpg,cat\nphotos/dog/0.png,dog\n",
         "gone.csv": "image,label\ncat/99.png,cat\ndog/99.png,dog\n",
         "text.jpg": "hello",

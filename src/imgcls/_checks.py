@@ -69,6 +69,24 @@ def refuse(problems: Iterable[str | None]) -> None:
         raise ConfigurationError(message)
 
 
+def folders_within(ids: Iterable[str]) -> str:
+    """Ask whether classes lie one level deeper, where all images are of one class and lie in several folders of it.
+
+    Args:
+        ids: Names of images, such as "photos/cat/1.jpg".
+
+    Examples:
+        >>> from imgcls._checks import folders_within
+        >>> folders_within(["photos/cat/1.jpg", "photos/dog/1.jpg"])
+        " Or are the folders in 'photos' the classes, 'cat', 'dog'? Then give that folder."
+    """
+    parts = [name.split("/") for name in ids]
+    inner = sorted({part[1] for part in parts if len(part) > 2})
+    if len(inner) < 2 or len({part[0] for part in parts}) > 1:
+        return ""
+    return f" Or are the folders in {parts[0][0]!r} the classes, {some(inner)}? Then give that folder."
+
+
 def some(items: Sequence[Any], *, most: int = 3) -> str:
     """Return the first few of `items` as text and how many more there are."""
     shown = ", ".join(repr(item) for item in items[:most])

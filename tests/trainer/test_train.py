@@ -176,16 +176,20 @@ def test_callbacks_are_called_in_keras_order_with_running_means(squares):
     assert all(set(logs) == {"loss", "accuracy"} for logs in recorder.logs)
 
 
-def test_early_stopping_restores_the_best_epoch(squares):
+def test_early_stopping_restores_the_best_epoch_and_says_so(squares, capsys):
     """Validation labels are swapped, so that val_loss is lowest at the start and rises from there."""
     images = np.stack([squares.read(index) for index in range(96)])
     wrong = Dataset.from_arrays(images, 1 - squares.labels, classes=["dark", "bright"])
     recorder, model = Recorder(), small_model()
     history = trainer.train(
-        model, squares, validation_data=wrong, epochs=30, batch_size=16, patience=2, callbacks=[recorder], verbose=0
+        model, squares, validation_data=wrong, epochs=30, batch_size=16, patience=2, callbacks=[recorder], verbose=2
     )
     assert history.epochs < 30
     assert history.best_epoch == int(np.argmin(history["val_loss"])) + 1 == history.epochs - 2
+    assert (
+        f"2 epochs without a lower val_loss: stopped after {history.epochs} of 30; the weights of epoch "
+        f"{history.best_epoch} are kept, whose val_loss was the lowest"
+    ) in capsys.readouterr().err
     best = recorder.weights[history.best_epoch - 1]
     assert all((a == b).all() for a, b in zip(best, model.get_weights(), strict=True))
 

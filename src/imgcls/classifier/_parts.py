@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls import _checks
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import DataError
 
@@ -37,6 +38,9 @@ def learn_from(
             sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
         dataset = dataset.subset("train")
     if len(dataset.classes) < 2 and not dataset.multi_label:
-        message = f"all {len(dataset):,} images are of one class, {dataset.classes[0]!r}. Give at least two classes."
+        message = (
+            f"all {len(dataset):,} images are of one class, {dataset.classes[0]!r}. Give at least two classes."
+            f"{_checks.folders_within(dataset.ids)}"
+        )
         raise DataError(message)
     return dataset, None if validation is None else validation.align(dataset.classes), sample_weight

@@ -47,5 +47,15 @@ def whole(argument: str, text: str) -> int | str:
     return int(text)
 
 
+def number(argument: str, text: str) -> float | str:
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        message = f"{argument}={text!r} is not accepted. Accepted: a number, or 'auto'."
+        raise ConfigurationError(message) from None
+
+
 def level_of(verbose: str) -> int | str:
     return int(verbose) if verbose.isdecimal() else verbose

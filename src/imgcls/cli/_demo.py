@@ -42,7 +42,8 @@ def demo(
     images = output / "images"
     _write_digits(images)
     data = Dataset.from_folder(images)
-    typer.echo(f"wrote {len(data):,} PNG files in {len(data.classes)} class folders to {images}", err=True)
+    if level_of(verbose) != 0:
+        typer.echo(f"wrote {len(data):,} PNG files in {len(data.classes)} class folders to {images}", err=True)
     classifier = train(data, ImageClassifier("small_cnn", epochs=epochs, seed=seed), verbose=level_of(verbose))
     bundle = classifier.save(output / "digits.imgcls")
     pictures = _pictures(classifier, images, output)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imgcls import report
-from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, whole
+from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole
 from imgcls.cli._open import read_dataset, tensorflow_started
 from imgcls.cli._print import print_json, print_text, summary
 
@@ -59,6 +59,7 @@ def train(
     ] = "auto",
     mixing: Annotated[str, typer.Option(help="mixup, cutmix, both, or none.")] = "none",
     epochs: Annotated[str, typer.Option(help="How often every image is seen, at most, or auto.")] = "auto",
+    learning_rate: Annotated[str, typer.Option(help="A number, which stays constant, or auto.")] = "auto",
     budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
     checkpoint: Annotated[
         Path | None, typer.Option(help="A folder for the state of training; the same command goes on from there.")
@@ -79,7 +80,7 @@ def train(
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
     side, length, level = whole("image_size", image_size), whole("epochs", epochs), level_of(verbose)
-    report.check_path(output, example="model.imgcls")
+    report.check_path(output, (".imgcls",), example="model.imgcls")
     dataset = read_dataset(data, image=image, label=label, root=root)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
@@ -91,6 +92,7 @@ def train(
         augmentation=none(augmentation),
         mixing=none(mixing),
         epochs=length,
+        learning_rate=number("learning_rate", learning_rate),
         budget=none(budget),
         class_weight=none(class_weight),
         seed=seed,

@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ def tensorflow_started() -> Iterator[None]:
     import matplotlib as mpl
 
     mpl.use("Agg")  # files are written, no window is opened
+    if sys.stderr.isatty():
+        typer.secho("starting TensorFlow, which takes some seconds", dim=True, err=True)
     sys.stderr.flush()
     with tempfile.TemporaryFile() as noise:
         stderr = os.dup(2)
@@ -72,7 +74,9 @@ def opened(path: Path, *, trust: bool = False) -> Any:
     if not _is_bundle(path):
         from imgcls.export import ExportedModel
 
-        return ExportedModel.open(path, trust=trust)
+        starts = trust and (path.is_dir() or path.suffix == ".keras")
+        with tensorflow_started() if starts else nullcontext():
+            return ExportedModel.open(path, trust=trust)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
     return ImageClassifier.load(path, trust=trust)

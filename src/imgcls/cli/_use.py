@@ -1,5 +1,6 @@
 """`imgcls evaluate`, `explain`, `card` and `info`: how good a bundle is, why it answers so, and what it holds."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 from imgcls import report
 from imgcls.cli._app import Data, Image, Json, Label, Model, OnError, Root, Trust, app
 from imgcls.cli._open import check_model, opened, read_dataset
-from imgcls.cli._print import print_facts, print_json, print_text
+from imgcls.cli._print import print_facts, print_json, print_text, summary
 
 _PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _NAMED = 5  # images left out that are named one by one; `check` names all
@@ -31,7 +32,8 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images, each figure with its 95 % interval.
 
-    Images that cannot be read are counted, and the first few named, on stderr.
+    Images that cannot be read are counted, and the first few named, on stderr. Copies of images that the model has
+    learnt from are counted too, and the accuracy without them is told.
 
     Example: imgcls evaluate photos.imgcls more-photos/ -o report.html
     """
@@ -44,7 +46,14 @@ def evaluate(
     evaluation = opened(model, trust=trust).evaluate(dataset, on_error=on_error)
     for reason in list(evaluation.quarantined.values())[:_NAMED]:
         typer.echo(f"left out: {reason}", err=True)
-    typer.echo(evaluation.to_json()) if json_ else print_text(str(evaluation))
+    leaks = evaluation.leaks()
+    if json_:
+        told = None if leaks is None else {"images": leaks.ids, "accuracy_without": _number(leaks.accuracy_without)}
+        print_json(summary(evaluation) | {"leaks": told})
+    else:
+        print_text(str(evaluation))
+        if leaks is not None and leaks.ids:
+            print_text(f"warning: {leaks}")
     if output is not None:
         typer.echo(f"wrote {evaluation.save(output)}", err=True)
 
@@ -132,6 +141,11 @@ def info(model: Model, *, json_: Json = False) -> None:
         "choices": {name: f"{value}: {reason}" for name, (value, reason) in description["choices"].items()},
     }
     print_facts(facts, json_=json_)
+
+
+def _number(value: float) -> float | None:
+    """Return a number as JSON can hold it."""
+    return value if math.isfinite(value) else None
 
 
 def _thresholds(description: dict[str, Any]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._checks import some
+from imgcls._checks import folders_within, some
 from imgcls.datasets import _duplicates, _scan, _shortcuts
 from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._findings import Finding, finding
@@ -138,7 +138,7 @@ def _classes(dataset: "Dataset") -> Iterator[Finding]:
         message = f"{_count(len(tiny), 'class', 'classes')} below {TINY} images: {some(tiny)}."
         yield finding("IMG020", message, _ids(dataset, np.flatnonzero(chosen).tolist()))
     if len(counts) == 1 and not dataset.multi_label:
-        yield finding("IMG023", f"all images are of class {dataset.classes[0]!r}.")
+        yield finding("IMG023", f"all images are of class {dataset.classes[0]!r}.{folders_within(dataset.ids)}")
     if len(counts) > 1:
         most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
         if counts[most] >= IMBALANCE * max(1, counts[least]):

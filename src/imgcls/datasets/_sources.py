@@ -290,10 +290,18 @@ def read_csv(path: Path) -> "pd.DataFrame":
         message = f"CSV file {str(path)!r} does not exist. Check the path and the working directory."
         raise DataError(message)
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         message = f"{str(path)!r} cannot be read as CSV: {error}. Accepted: UTF-8 text with a header line."
         raise DataError(message) from error
+    between = next((sign for sign in (";", "\t") if sign in str(frame.columns[0])), None)
+    if between is not None and len(frame.columns) == 1:
+        message = (
+            f"{str(path)!r} has {between!r} between its columns. Accepted: commas. Save it with those, or give "
+            f"Dataset.from_frame what pandas.read_csv({str(path)!r}, sep={between!r}, dtype=str) reads."
+        )
+        raise DataError(message)
+    return frame
 
 
 def check_arrays(images: Any) -> Any:

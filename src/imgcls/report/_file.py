@@ -21,12 +21,12 @@ def check_path(path: Path, endings: Collection[str] = (), *, example: str) -> No
         ConfigurationError: The ending is another one, the path is a folder, or its folder does not exist or cannot be
             written to.
     """
+    if path.is_dir():
+        message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / example)!r}."
+        raise ConfigurationError(message)
     if endings and path.suffix.lower() not in endings:
         near = did_you_mean(path.suffix, endings)
         message = f"{str(path)!r} ends with {path.suffix!r}.{near} Accepted: {', '.join(endings)}."
-        raise ConfigurationError(message)
-    if path.is_dir():
-        message = f"{str(path)!r} is a folder. Accepted: the name of a file, such as {str(path / example)!r}."
         raise ConfigurationError(message)
     if not path.parent.is_dir():
         if path.parent.exists():

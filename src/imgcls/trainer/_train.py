@@ -265,10 +265,9 @@ def train(
                 placement=placement,
             )
             history = loop.run()
-    history.quarantined = training.quarantined | ({} if held_out is None else held_out.quarantined)
-    if patience is not None and history.epochs:
-        first = min(first, history.epochs - 1)
-        history.best_epoch = first + int(np.argmin(history["val_loss"][first:])) + 1
+            history.quarantined = training.quarantined | ({} if held_out is None else held_out.quarantined)
+            if stopping and history.epochs and not history.interrupted:  # then the model has the last weights
+                _say_what_is_kept(history, stopping[0], epochs, first, progress)
     loop.pass_on()
     return history
 
@@ -288,6 +287,17 @@ def _batches(
         on_progress=progress.done,
         say=progress.say,
     )
+
+
+def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, report: ProgressReport) -> None:
+    """Note which epoch was the best, from `first` on, and say so where it was not the last."""
+    first = min(first, history.epochs - 1)
+    history.best_epoch = first + int(np.argmin(history["val_loss"][first:])) + 1
+    if history.best_epoch == history.epochs:
+        return
+    early = f"{stopping.patience} epochs without a lower val_loss: stopped after {history.epochs} of {epochs}; "
+    words = f"the weights of epoch {history.best_epoch} are kept, whose val_loss was the lowest"
+    report.say(f"{early if stopping.stopped_epoch else ''}{words}")
 
 
 def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
