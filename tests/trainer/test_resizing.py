@@ -44,8 +44,8 @@ def heights():
     [
         ((224, 224), (128, 128), (192, 192)),  # multiples of 32
         ((32, 32), (16, 16), (24, 24)),  # of 8, a quarter
-        ((28, 28), (16, 16), (24, 24)),  # of 4, the most that 28 holds
-        ((299, 96), (150, 48), (225, 80)),  # an odd side; 96 in multiples of 16: 72 is rounded up
+        ((28, 28), (16, 16), (24, 24)),  # of 4
+        ((299, 96), (171, 48), (235, 80)),  # 11 beyond multiples of 32, as 299 is; 96 in multiples of 16
         ((3, 1), (2, None), (None, None)),
     ],
 )

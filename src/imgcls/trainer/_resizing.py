@@ -68,8 +68,9 @@ class Resizing:
 
 
 def _part(side: int, share: float) -> int:
-    """Return a share of a side, rounded up to as large a power of two as the side itself holds, up to its quarter."""
-    unit = math.gcd(side, _LARGEST_UNIT)
+    """Return a share of a side, rounded up to what leaves the same rest as the side does when a backbone halves it."""
+    unit = _LARGEST_UNIT
     while unit > 1 and 4 * unit > side:
         unit //= 2
-    return min(side, unit * math.ceil(side * share / unit))
+    rest = side % unit
+    return min(side, rest + unit * math.ceil((side * share - rest) / unit))
