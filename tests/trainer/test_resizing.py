@@ -86,14 +86,11 @@ def test_the_model_takes_only_its_own_size_afterwards(digits):
         model(np.zeros((1, 8, 8, 1), np.float32))
 
 
-def test_a_model_of_one_size_is_refused_before_anything_is_read(digits):
-    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")]
-    model = keras.Sequential(layers)
-    before = model.get_weights()
+def test_a_model_of_one_size_is_refused_before_any_image_is_read():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
+    unreadable = Dataset([b"no image", b"no image either"], ["cat", "dog"])
     with pytest.raises(ConfigurationError, match="the model takes no 4 x 4 pixels"):
-        trainer.train(model, digits, progressive_resizing=True, verbose=0)
-    for one, other in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+        trainer.train(model, unreadable, progressive_resizing=True, verbose=0)
 
 
 @pytest.mark.parametrize(("resizing", "epochs"), [(False, 2), (True, 9)])

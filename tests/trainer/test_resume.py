@@ -108,14 +108,18 @@ def uninterrupted(digits):
 )
 def test_stopped_twice_and_resumed_equals_uninterrupted(digits, uninterrupted, tmp_path, name):
     folder = tmp_path / "run"
-    options = {"checkpoint": folder, **recipe(name)}
-    _, first = run(digits, model=new_model(name=name), callbacks=[Stopper(4)], **options)
+
+    def go_on(seed, *callbacks):
+        return run(digits, model=new_model(seed, name), callbacks=callbacks, checkpoint=folder, **recipe(name))
+
+    _, first = go_on(0, Stopper(4))
     assert first.interrupted
     assert first.epochs == 0
-    _, second = run(digits, model=new_model(seed=9, name=name), callbacks=[Stopper(6)], **options)
+    _, second = go_on(9, Stopper(6))
     assert second.interrupted
     assert second.epochs in {1, 2}
-    finished = run(digits, model=new_model(seed=8, name=name), **options)
+    assert second.best_epoch is None  # it has the weights of the last step
+    finished = go_on(8)
     assert not finished[1].interrupted
     assert_equal(finished, uninterrupted[name])
 

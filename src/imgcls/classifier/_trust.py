@@ -14,7 +14,7 @@ from imgcls.datasets import Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.inference import outputs
 from imgcls.metrics import Evaluation, Familiarity, SetRule, fit_temperature, tempered
-from imgcls.metrics._decisions import METHODS
+from imgcls.metrics._sets import METHODS
 from imgcls.trainer import Choice, Transfer
 
 ABSTAIN = ("set", "unsure", "unknown")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imgcls.bundle import Contents
     from imgcls.datasets import Dataset
 
+STARTING = "starting TensorFlow, which takes some seconds"
 _ORDER = "The model comes first."
 
 
@@ -33,7 +34,7 @@ def tensorflow_started() -> Iterator[None]:
 
     mpl.use("Agg")  # files are written, no window is opened
     if sys.stderr.isatty():
-        typer.secho("starting TensorFlow, which takes some seconds", dim=True, err=True)
+        typer.secho(STARTING, dim=True, err=True)
     sys.stderr.flush()
     with tempfile.TemporaryFile() as noise:
         stderr = os.dup(2)
@@ -74,8 +75,7 @@ def opened(path: Path, *, trust: bool = False) -> Any:
     if not _is_bundle(path):
         from imgcls.export import ExportedModel
 
-        starts = trust and (path.is_dir() or path.suffix == ".keras")
-        with tensorflow_started() if starts else nullcontext():
+        with tensorflow_started() if trust and _is_program(path) else nullcontext():
             return ExportedModel.open(path, trust=trust)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
@@ -86,6 +86,13 @@ def _is_export(path: Path) -> bool:
     from imgcls.export._formats import rows
 
     return path.suffix.lower() in {row.ending for row in rows() if row.ending}
+
+
+def _is_program(path: Path) -> bool:
+    """Say whether TensorFlow or Keras would run it."""
+    from imgcls.export._formats import rows
+
+    return path.is_dir() or path.suffix.lower() in {row.ending for row in rows() if row.program}
 
 
 def _is_bundle(path: Path) -> bool:

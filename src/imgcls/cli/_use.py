@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from imgcls import report
 from imgcls.cli._app import Data, Image, Json, Label, Model, OnError, Root, Trust, app
 from imgcls.cli._open import check_model, opened, read_dataset
 from imgcls.cli._print import print_facts, print_json, print_text, summary
+
+if TYPE_CHECKING:
+    from imgcls.metrics import Leaks
 
 _PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _NAMED = 5  # images left out that are named one by one; `check` names all
@@ -48,8 +51,7 @@ def evaluate(
         typer.echo(f"left out: {reason}", err=True)
     leaks = evaluation.leaks()
     if json_:
-        told = None if leaks is None else {"images": leaks.ids, "accuracy_without": _number(leaks.accuracy_without)}
-        print_json(summary(evaluation) | {"leaks": told})
+        print_json(summary(evaluation) | {"leaks": None if leaks is None else _told(leaks)})
     else:
         print_text(str(evaluation))
         if leaks is not None and leaks.ids:
@@ -143,9 +145,10 @@ def info(model: Model, *, json_: Json = False) -> None:
     print_facts(facts, json_=json_)
 
 
-def _number(value: float) -> float | None:
-    """Return a number as JSON can hold it."""
-    return value if math.isfinite(value) else None
+def _told(leaks: "Leaks") -> dict[str, Any]:
+    """Return leaks as JSON can hold them: where all images leak, there is no accuracy without them."""
+    without = leaks.accuracy_without
+    return {"images": leaks.ids, "accuracy_without": None if math.isnan(without) else without}
 
 
 def _thresholds(description: dict[str, Any]) -> dict[str, float]:

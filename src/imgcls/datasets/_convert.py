@@ -100,13 +100,13 @@ def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
         return Dataset.from_files(path, labels)
     if Path(path).suffix.lower() == ".csv":
         return Dataset.from_csv(path)
-    if labelled and Path(path).is_file():
-        message = (
-            f"{str(path)!r} is a file. Accepted: a folder with a sub-folder for each class, or a .csv file with the "
-            "columns image and label."
-        )
-        raise DataError(message)
     if labelled:
+        if Path(path).is_file():
+            message = (
+                f"{str(path)!r} is a file. Accepted: a folder with a sub-folder for each class, or a .csv file with "
+                "the columns image and label."
+            )
+            raise DataError(message)
         return Dataset.from_folder(path)
     folder = Path(path)
     if folder.is_file():

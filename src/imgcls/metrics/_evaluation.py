@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks, plotting, report
 from imgcls.errors import DataError
-from imgcls.metrics import _calibration, _comparison, _decisions, _label_errors, _page, _ranking, _slices
+from imgcls.metrics import _calibration, _comparison, _decisions, _label_errors, _leaks, _page, _ranking, _sets, _slices
 from imgcls.metrics._measured import Measured
 from imgcls.metrics._pictures import PLOTS, draw
 from imgcls.metrics._robustness import Robustness
@@ -21,47 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOOKED_AT = 2_000  # images that are read for slices, at most
-
-
-class Leaks(NamedTuple):
-    """Images of an evaluation that the model has learnt from.
-
-    Attributes:
-        ids: Their names.
-        accuracy: On all images.
-        accuracy_without: On the others; NaN where there are none.
-        images: How many were measured.
-
-    Examples:
-        >>> import numpy as np
-        >>> from imgcls.metrics import Evaluation
-        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
-        >>> evaluation = Evaluation(
-        ...     np.array([0, 0, 1, 1]),
-        ...     probabilities,
-        ...     classes=["cat", "dog"],
-        ...     ids=["a.jpg", "b.jpg", "c.jpg", "d.jpg"],
-        ...     leaked=lambda: np.array([0, 3]),  # as ImageClassifier.evaluate finds them
-        ... )
-        >>> leaks = evaluation.leaks()
-        >>> leaks.ids
-        ('a.jpg', 'd.jpg')
-        >>> print(leaks)
-        2 of 4 images are copies of images that were learnt from: accuracy 0.750 with them, 0.500 without
-    """
-
-    ids: tuple[str, ...]
-    accuracy: float
-    accuracy_without: float
-    images: int
-
-    def __str__(self) -> str:
-        if not self.ids:
-            return f"none of the {self.images:,} images was learnt from"
-        return (
-            f"{len(self.ids):,} of {self.images:,} images are copies of images that were learnt from: "
-            f"accuracy {self.accuracy:.3f} with them, {self.accuracy_without:.3f} without"
-        )
 
 
 @final
@@ -233,7 +192,7 @@ class Evaluation(Measured):
         self._refuse_several("risk_coverage")
         return _decisions.risk_coverage(self._seen.confidence, self._seen.right)
 
-    def sets(self, coverage: float = 0.9, *, method: str = "lac", by_class: bool = False) -> _decisions.SetCoverage:
+    def sets(self, coverage: float = 0.9, *, method: str = "lac", by_class: bool = False) -> _sets.SetCoverage:
         """Measure how often sets hold the truth that were promised to do so; print the result.
 
         Each half of the images is judged by sets that the other half has set.
@@ -244,9 +203,7 @@ class Evaluation(Measured):
             by_class: Whether it is promised for each class by itself.
         """
         self._refuse_several("sets")
-        return _decisions.set_coverage(
-            self.y_true, self.probabilities, coverage=coverage, method=method, by_class=by_class
-        )
+        return _sets.set_coverage(self.y_true, self.probabilities, coverage=coverage, method=method, by_class=by_class)
 
     def compare(self, other: "Evaluation") -> _comparison.Comparison:
         """Compare with another evaluation of the same images, in words: print the result.
@@ -294,18 +251,18 @@ class Evaluation(Measured):
         """
         return None if self._robust is None else self._robust()
 
-    def leaks(self) -> "Leaks | None":
+    def leaks(self) -> _leaks.Leaks | None:
         """Search for images that the model has learnt from, and measure without them: print the result.
 
         Copies count too: resized, encoded again or mirrored. None where the images that were learnt from are not known:
         for an evaluation made by hand, or by a bundle that holds no traces of them.
         """
-        if self._leaked is None:
-            return None
-        positions = self._leaked()
-        rest = np.setdiff1d(np.arange(len(self.y_true)), positions)
-        without = float(self.right[rest].mean()) if len(rest) else float("nan")
-        return Leaks(tuple(self.ids[place] for place in positions), self.accuracy, without, len(self.y_true))
+        return None if self._copies is None else _leaks.leaks(self.ids, self.right, self._copies)
+
+    @cached_property
+    def _copies(self) -> NDArray[np.int64] | None:
+        """Positions of images that were learnt from: found once, for whoever prints them and for the page."""
+        return None if self._leaked is None else self._leaked()
 
     def slices(self, by: Mapping[str, Sequence[Any]] | None = None) -> list[_slices.Slice]:
         """Measure parts of the images; the worst first.

@@ -214,5 +214,5 @@ def sum_of_distances(values: Floats, errors: Floats, shares: Floats, *, seed: in
         return float(np.interp(measured, np.maximum.accumulate(np.quantile(sums, rarest, axis=1)), _TIMES))
 
     first = end(few, (1 + LEVEL) / 2)
-    last = end(many, (1 - LEVEL) / 2 if first else _RARE_FROM_ZERO)
+    last = end(many, (1 - LEVEL) / 2 if first > 0 else _RARE_FROM_ZERO)
     return min(first, 1.0) * measured, max(last, 1.0) * measured

@@ -31,7 +31,7 @@ from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._validation import Validation
 
 SAVE_SECONDS = 30.0  # between two checkpoints, at least
-_SAVE_SHARE = 50  # a checkpoint is due after so many times what one costs: below 2 % of a run
+_SAVE_SHARE = 50  # a state is kept after so many times what keeping one costs: below 2 % of a run
 _LOOK_STEPS = 20  # after so many steps the running loss is looked at
 _ROLLBACKS = 3
 
@@ -111,6 +111,7 @@ class Loop:
         self.history, self._seconds, self._rollbacks = History(), 0.0, 0
         # what is measured on the way
         self._began, self._saved, self._cost = began, began, 0.0
+        self._noted, self._noting = began, 0.0  # the last good state: when, and the seconds that it took
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
         self._due, self._asked = False, False  # to save; to stop
         self._waited = 0.0  # seconds for batches, in this epoch
@@ -179,7 +180,7 @@ class Loop:
             self._report.say(f"doctor: {words}")
         if self._due or self._is_over():
             self._save()
-        else:
+        elif time.monotonic() - self._noted >= _SAVE_SHARE * self._noting:
             self._note()
 
     def _measure(self) -> dict[str, float]:
@@ -377,10 +378,13 @@ class Loop:
 
     def _note(self, *, finished: bool = False) -> State:
         """Keep the state in memory, to go back to when the loss is not a number."""
+        begin = time.monotonic()
         state = self._capture(finished=finished)
         if not all(np.isfinite(array).all() for array in state.arrays.values() if array.dtype.kind == "f"):
             raise _NotANumberError
         self._good = state
+        self._noted = time.monotonic()
+        self._noting = self._noted - begin
         return state
 
     def _roll_back(self) -> None:

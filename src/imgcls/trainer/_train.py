@@ -183,7 +183,7 @@ def train(
     engine = placement.adopted(
         named_optimizer(optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
     )
-    first = 0 if resizing is None or seconds is not None else resizing.full_from(epochs)  # that patience looks at
+    first = 0 if resizing is None or seconds is not None else resizing.full_from(epochs)  # epoch that patience looks at
     stopping = [] if patience is None else [early_stopping(patience, first=first)]
     plateau = [reduce_on_plateau(validated=validation_data is not None)] if schedule == "plateau" else []
     watchers = [*callbacks, *stopping, *plateau]
@@ -295,7 +295,8 @@ def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, 
     history.best_epoch = first + int(np.argmin(history["val_loss"][first:])) + 1
     if history.best_epoch == history.epochs:
         return
-    early = f"{stopping.patience} epochs without a lower val_loss: stopped after {history.epochs} of {epochs}; "
+    patience = "1 epoch" if stopping.patience == 1 else f"{stopping.patience} epochs"
+    early = f"{patience} without a lower val_loss: stopped after {history.epochs} of {epochs}; "
     words = f"the weights of epoch {history.best_epoch} are kept, whose val_loss was the lowest"
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
 

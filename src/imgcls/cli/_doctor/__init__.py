@@ -14,6 +14,7 @@ from imgcls.cli._doctor._machine import machine
 from imgcls.cli._doctor._packages import extras, packages
 from imgcls.cli._doctor._sections import sections
 from imgcls.cli._doctor._tensorflow import ask
+from imgcls.cli._open import STARTING
 from imgcls.cli._print import State, print_json, print_lines, print_sections
 
 
@@ -41,7 +42,7 @@ def doctor(*, json_: Json = False) -> None:
 def gathered() -> dict[str, Any]:
     """Return every fact, as `--json` prints it."""
     needs, more = packages(), extras()  # quick, and what is missing here explains what follows
-    typer.echo("starting TensorFlow, which takes some seconds", err=True)
+    typer.echo(STARTING, err=True)
     tensorflow, log = ask()
     if os.environ.get("IMGCLS_TENSORFLOW_LOG") == "1":
         typer.echo(log, err=True)
