@@ -124,13 +124,13 @@ def test_a_temperature_divides_the_scores(architecture, options):
     model = architectures.build(architecture, input_shape=(32, 32, 3), num_classes=4, **options)
     before = np.asarray(model(IMAGES), np.float64)
     features = np.asarray(architectures.cut(model)(IMAGES))
-    kernel, bias = architectures.head_of(model)
+    head = architectures.head_of(model)
     together = np.asarray(architectures.with_features(model)(IMAGES))
     np.testing.assert_allclose(together, np.concatenate([features, before], axis=1), rtol=1e-5, atol=1e-6)
     sigmoid = options.get("head") == "sigmoid"
-    np.testing.assert_allclose(
-        (expit if sigmoid else partial(softmax, axis=1))(features @ kernel + bias), before, atol=1e-5
-    )
+    activation = expit if sigmoid else partial(softmax, axis=1)
+    np.testing.assert_allclose(activation(features @ head.kernel + head.bias), before, atol=1e-5)
+    np.testing.assert_allclose(head(features), before, atol=1e-5)
     assert architectures.temper(model, 2.5)
     expected = expit(logit(before) / 2.5) if sigmoid else softmax(np.log(before) / 2.5, axis=1)
     np.testing.assert_allclose(model(IMAGES), expected, atol=1e-5)

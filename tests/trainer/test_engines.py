@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from imgcls import ConfigurationError, _backend
+from imgcls import ConfigurationError, _backend, _runtimes
 from imgcls._backend import _engines
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
@@ -86,6 +86,14 @@ def test_a_library_that_was_asked_for_computes_from_the_first_image_on(model, na
     first = run(IMAGES)
     assert (run.name, run.reason) == (name, f"{TITLES[name]} agrees with TensorFlow and is quicker on processors")
     np.testing.assert_array_equal(run(IMAGES), first)
+
+
+@pytest.mark.parametrize("name", [installed("openvino")])
+@pytest.mark.parametrize("images", [0.5, 1, 3, 100])
+def test_passes_of_few_images_give_the_same_bits(model, name, images, monkeypatch):
+    whole = _backend.engine(model, name)(IMAGES)
+    monkeypatch.setattr(_runtimes, "_AT_ONCE", int(images * 32 * 32))
+    np.testing.assert_array_equal(_backend.engine(model, name)(IMAGES), whole)
 
 
 @pytest.mark.parametrize("name", ["tensorflow", *LIBRARIES])
@@ -298,3 +306,33 @@ def test_libraries_write_nothing_print_nothing_and_open_no_connection(tmp_path, 
     assert not [line for line in done.stderr.splitlines() if not any(word in line for word in OF_TENSORFLOW)]
     for folder in ("home", "scratch", "here"):
         assert list((tmp_path / folder).rglob("*")) == []
+
+
+INTERRUPTED = """
+import signal
+import numpy as np
+from imgcls import _runtimes
+
+openvino = _runtimes.openvino()
+from openvino import opset13
+
+def made():
+    pixels = opset13.parameter([-1, 8, 8, 3], np.uint8)
+    run = _runtimes.run_openvino(openvino.Model([opset13.convert(pixels, "f32")], [pixels]))
+    run(np.zeros((1, 8, 8, 3), np.uint8))
+    return run
+
+first, second = made(), made()
+del first
+del second
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("name", [installed("openvino")])
+def test_ctrl_c_is_heard_when_models_are_gone_in_the_order_they_came(name):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

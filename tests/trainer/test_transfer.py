@@ -1,6 +1,7 @@
 """Transfer: features once, a head that is solved, fine-tuning where it helps, a tournament of backbones."""
 
 import signal
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
 from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer
+from imgcls._backend import _engines
 from imgcls.metrics import tempered
 from imgcls.trainer import _tournament, _transfer
 
@@ -66,6 +68,28 @@ def test_its_figures_are_those_of_the_model(fitted, digits):
         accuracy_score(codes[:300], held_out.probabilities.argmax(axis=1))
     )
     assert history["held_out_accuracy"][0] < history["accuracy"][0]
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs imgcls[fast]")
+@pytest.mark.parametrize(
+    ("options", "conversions"),
+    [({}, 1), ({"test_time_augmentation": "flip"}, 2), ({"fine_tune": True, "epochs": 1}, 2)],
+    ids=["solved", "both ways", "fine-tuned"],
+)
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_a_network_is_converted_once_for_as_long_as_it_stays_the_same(
+    digits, weights, tmp_path, monkeypatch, engine, options, conversions
+):
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "cache"))
+    made, way = [], _engines._WAYS[0]
+    monkeypatch.setattr(
+        _engines, "_WAYS", (way._replace(make=lambda graph: made.append(1) or way.make(graph), least=0),)
+    )
+    one = classifier(weights, engine=engine, **options).fit(digits[:200], validation_data=digits[200:300], verbose=0)
+    found = one.evaluate(digits[300:]).probabilities
+    assert len(made) == conversions
+    same = ImageClassifier.load(one.save(tmp_path / "one.imgcls")).set_params(engine="tensorflow")
+    np.testing.assert_allclose(found, same.predict_proba(digits[300:]), rtol=0, atol=1e-5)
 
 
 def test_what_was_held_out_in_an_earlier_fit_is_gone_after_another(digits, weights):

@@ -201,7 +201,7 @@ def _by_frozen_tensorflow(graph: Any) -> Run | None:
 
 
 def _by_openvino(graph: Any) -> Run:
-    core = _runtimes.openvino().Core()
+    core = _runtimes.openvino_core()
     with TemporaryDirectory(prefix="imgcls-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "model.pb"
         path.write_bytes(frozen(graph).graph.as_graph_def().SerializeToString())

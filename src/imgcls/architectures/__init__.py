@@ -12,6 +12,7 @@ from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
 from imgcls.architectures._parts import (
     BOTH_WAYS,
+    Head,
     cut,
     head_of,
     last_feature_map,
@@ -31,6 +32,7 @@ __all__ = [
     "SMALL_SIDE",
     "TEST_TIME_AUGMENTATIONS",
     "Architecture",
+    "Head",
     "Measure",
     "build",
     "choose_architecture",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from imgcls.architectures._speed import FIXED_LAYER
 from imgcls.errors import ConfigurationError
 
 BOTH_WAYS = "both_ways"  # the layer that averages an image and its mirror image
+_ENDINGS = {"softmax": keras.activations.softmax, "sigmoid": keras.activations.sigmoid}
 
 
 def cut(model: Any) -> Any:
@@ -135,15 +136,50 @@ def temper(model: Any, temperature: float) -> bool:
         >>> round(odds[0] / odds[1], 3)
         2.0
     """
-    head = _head(model)
-    if head is None:
+    found = _head(model)
+    if found is None:
         return False
-    head.set_weights([array / temperature for array in head.get_weights()])
+    layer, _ = found
+    layer.set_weights([array / temperature for array in layer.get_weights()])
     return True
 
 
-def head_of(model: Any) -> tuple[Any, Any] | None:
-    """Return kernel `(D, O)` and bias `(O,)` by which a classifier decides on what `cut` returns.
+class Head(NamedTuple):
+    """By what a classifier decides on features.
+
+    Attributes:
+        kernel: `float32 (D, O)`.
+        bias: `float32 (O,)`.
+        activation: "softmax" or "sigmoid".
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.architectures import Head
+        >>> head = Head(np.float32([[1.0, -1.0]]), np.float32([0.0, 0.0]), "softmax")
+        >>> head.scores(np.float32([[0.5]])).tolist()
+        [[0.5, -0.5]]
+        >>> head(np.float32([[0.5]])).round(2).tolist()  # e to the 0.5 and e to the -0.5, of their sum
+        [[0.7300000190734863, 0.27000001072883606]]
+    """
+
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    activation: str
+
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what softmax or sigmoid is taken of, `(N, O)`, of features `(N, D)`."""
+        return np.asarray(features @ self.kernel + self.bias, np.float32)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the classifier's outputs `(N, O)` of features `(N, D)`."""
+        from scipy.special import expit, softmax
+
+        scores = self.scores(features)
+        return np.asarray(expit(scores) if self.activation == "sigmoid" else softmax(scores, axis=1), np.float32)
+
+
+def head_of(model: Any) -> Head | None:
+    """Return by what a classifier decides on what `cut` returns.
 
     None where a model of your own ends otherwise than with `Dense` and softmax or sigmoid.
 
@@ -155,18 +191,19 @@ def head_of(model: Any) -> tuple[Any, Any] | None:
         >>> from imgcls import architectures
         >>> model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=3)
         >>> image = np.full((1, 16, 16, 1), 200.0)
-        >>> kernel, bias = architectures.head_of(model)
-        >>> kernel.shape, bias.shape
-        ((64, 3), (3,))
-        >>> powers = np.exp(np.asarray(architectures.cut(model)(image)) @ kernel + bias)
-        >>> bool(np.allclose(powers / powers.sum(), model(image), atol=1e-6))  # softmax
+        >>> head = architectures.head_of(model)
+        >>> head.kernel.shape, head.bias.shape, head.activation
+        ((64, 3), (3,), 'softmax')
+        >>> features = np.asarray(architectures.cut(model)(image))
+        >>> bool(np.allclose(head(features), model(image), atol=1e-6))
         True
     """
-    head = _head(model)
-    if head is None:
+    found = _head(model)
+    if found is None:
         return None
-    kernel, *bias = head.get_weights()
-    return kernel, bias[0] if bias else 0 * kernel[0]
+    layer, activation = found
+    kernel, *bias = layer.get_weights()
+    return Head(kernel, bias[0] if bias else 0 * kernel[0], activation)
 
 
 def probabilities(outputs: NDArray[np.float32], num_classes: int) -> NDArray[np.float32]:
@@ -185,8 +222,8 @@ def probabilities(outputs: NDArray[np.float32], num_classes: int) -> NDArray[np.
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] < num_classes else outputs
 
 
-def _head(model: Any, ending: Any = None) -> Any:
-    """Return the last layer, if it is `Dense` and nothing but softmax or sigmoid follows its scores; else None."""
+def _head(model: Any, ending: Any = None) -> tuple[Any, str] | None:
+    """Return the last layer and "softmax" or "sigmoid", if it is `Dense` and that alone follows it; else None."""
     node = made_by(model.outputs[0])
     while isinstance(node.operation, layers.Activation | layers.Softmax):
         ending = ending or getattr(node.operation, "activation", keras.activations.softmax)
@@ -197,7 +234,7 @@ def _head(model: Any, ending: Any = None) -> Any:
     if not isinstance(layer, layers.Dense) or len(node.input_tensors[0].shape) != 2:
         return None
     endings = {one for one in (layer.activation, ending) if one not in {None, keras.activations.linear}}
-    return layer if endings in ({keras.activations.softmax}, {keras.activations.sigmoid}) else None
+    return next(((layer, name) for name, ending in _ENDINGS.items() if endings == {ending}), None)
 
 
 def _one_way(model: Any) -> Any:

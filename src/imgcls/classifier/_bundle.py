@@ -157,8 +157,8 @@ def built(contents: bundle.Contents, *, path: str, architecture: Any, trust: boo
             raise ValueError(message)
     architectures.set_weights(model, weights)
     head, known = architectures.head_of(model), named.get("familiarity/known")
-    if head is not None and known is not None and known.shape[1] != len(head[0]):
-        message = f"the array 'familiarity/known' has {known.shape[1]} features, and the model {len(head[0])}"
+    if head is not None and known is not None and known.shape[1] != len(head.kernel):
+        message = f"the array 'familiarity/known' has {known.shape[1]} features, and the model {len(head.kernel)}"
         raise ValueError(message)
     return model
 

@@ -322,9 +322,8 @@ def out_of_fold(training: Dataset, learnt: Transfer, classes: Sequence[Any], tem
     return Evaluation(labels, found, classes=classes, ids=images.ids, read=images.read)
 
 
-def scores(head: tuple[NDArray[Any], NDArray[Any]], features: Features) -> NDArray[np.float32]:
-    """Return what a kernel and a bias make of features, before softmax or sigmoid; of two classes, two scores."""
-    kernel, bias = head
-    found = features @ kernel + bias
+def scores(head: architectures.Head, features: Features) -> NDArray[np.float32]:
+    """Return what a head makes of features, before softmax or sigmoid; of two classes, two scores."""
+    found = head.scores(features)
     found = np.concatenate([-found / 2, found / 2], axis=1) if found.shape[1] == 1 else found
     return np.asarray(found, np.float32)

@@ -20,10 +20,12 @@ class Ways:
         engine: As `ImageClassifier` takes it. "auto" is decided by the number of images of each call: many pay for the
             conversion to a quicker engine, and few are answered by TensorFlow.
         num_classes: K.
+        embeds: What gave the features of the training images, if the backbone is still the same: it is used again.
     """
 
-    def __init__(self, model: Any, *, engine: str, num_classes: int) -> None:
+    def __init__(self, model: Any, *, engine: str, num_classes: int, embeds: _backend.Engine | None = None) -> None:
         self._model, self.engine, self._num_classes = model, engine, num_classes
+        self._embeds = embeds
         self._lock = threading.RLock()
 
     def run_for(self, count: int) -> Run:
@@ -36,7 +38,7 @@ class Ways:
     def run(self) -> Run:
         """Gives probabilities of few images."""
         with self._lock:
-            return self._probabilities(_backend.engine(self._model, self.engine))
+            return self._probabilities(work=0.0)
 
     @cached_property
     def look(self) -> "Look":
@@ -55,13 +57,22 @@ class Ways:
 
     @cached_property
     def _many(self) -> Run:
-        return self._probabilities(_backend.engine(self._model, self.engine, work=np.inf))
+        return self._probabilities(work=np.inf)
 
     @cached_property
     def _multiply_adds(self) -> int:
         return int(architectures.measure(self._model).multiply_adds)
 
-    def _probabilities(self, run: Run) -> Run:
+    def _probabilities(self, *, work: float) -> Run:
+        head, embeds = architectures.head_of(self._model), self._embeds
+        converted = embeds is not None and embeds.name != "tensorflow" and (work > 0 or self.engine == embeds.name)
+        run: Run
+        if head is not None and embeds is not None and converted:
+
+            def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+                return head(embeds(pixels))
+        else:
+            run = _backend.engine(self._model, self.engine, work=work)
         return lambda pixels: architectures.probabilities(run(pixels), self._num_classes)
 
 

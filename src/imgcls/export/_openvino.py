@@ -15,7 +15,7 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
     with TemporaryDirectory(prefix="imgcls-", ignore_cleanup_errors=True) as folder:
         graph = Path(folder) / "model.pb"
         graph.write_bytes(source.frozen.graph.as_graph_def().SerializeToString())
-        model = openvino.Core().read_model(graph)
+        model = _runtimes.openvino_core().read_model(graph)
         if wanted.any_size:
             from openvino import preprocess
 
@@ -35,6 +35,6 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
 
 def read(path: Path) -> tuple[Facts, Run]:
     """Open a pair of files."""
-    model = _runtimes.openvino().Core().read_model(path)
+    model = _runtimes.openvino_core().read_model(path)
     text = model.get_rt_info([KEY, "facts"]).astype(str) if model.has_rt_info([KEY, "facts"]) else None
     return Facts.from_json(text), _runtimes.run_openvino(model)

@@ -44,13 +44,14 @@ class Embedded(NamedTuple):
     computed: int  # images that went through the backbone; the others were found
     engine: str  # what computed them, or "cache" where nothing was computed
     reason: str  # why that engine
+    run: _backend.Engine | None  # the engine itself, which may embed others; None where nothing was computed
 
 
 def embed(
     model: Any,
     data: Dataset | Batches,
     *,
-    engine: str = "auto",
+    engine: str | _backend.Engine = "auto",
     cache: bool = True,
     on_error: str = "skip",
     report: ProgressReport | None = None,
@@ -63,7 +64,7 @@ def embed(
         model: A `keras.Model` from `(N, H, W, C)` pixels 0-255 to `(N, D)` features, as `architectures.cut` returns it.
         data: The images; or batches of them, where they are in memory already.
         engine: "tensorflow", "openvino", "onnxruntime", or "auto" for the quickest that is installed, agrees with
-            TensorFlow and pays for its conversion.
+            TensorFlow and pays for its conversion; or the `run` of what was embedded before by the same model.
         cache: Whether features, and the pixels of images from files, are kept on disk: where `IMGCLS_CACHE` says.
         on_error: "skip" leaves out images that cannot be read; "raise" refuses them.
         report: Shows how far it is; it must be open. None for silence.
@@ -80,7 +81,8 @@ def embed(
         >>> embedded.features.shape, embedded.computed
         ((50, 64), 50)
     """
-    _checks.refuse([_checks.unknown_name("engine", engine, _backend.ENGINES)])
+    if isinstance(engine, str):
+        _checks.refuse([_checks.unknown_name("engine", engine, _backend.ENGINES)])
     report = ProgressReport(0) if report is None else report
     batches = data if isinstance(data, Batches) else _read(model, data, cache, on_error, report)
     _check_sizes(model, batches)
@@ -106,6 +108,7 @@ def embed(
         pending.computed,
         "cache" if pending.engine is None else pending.engine.name,
         "all features were computed before" if pending.engine is None else pending.engine.reason,
+        pending.engine,
     )
 
 
@@ -121,12 +124,14 @@ class _Pending:
         engine: What computes; None before there is anything to compute.
     """
 
-    def __init__(self, model: Any, engine: str, store: Store | None, count: int, report: ProgressReport) -> None:
+    def __init__(
+        self, model: Any, engine: str | _backend.Engine, store: Store | None, count: int, report: ProgressReport
+    ) -> None:
         self.features = np.empty((count, model.output_shape[-1]), np.float32)
         self.first = np.arange(count)
         self.taken = self.computed = 0
         self.engine: _backend.Engine | None = None
-        self._model, self._name, self._store, self._report = model, engine, store, report
+        self._model, self._engine, self._store, self._report = model, engine, store, report
         self._known: dict[bytes, int] = {}
         self._images = np.empty((_BATCH, *model.input_shape[1:]), np.uint8)
         self._waiting: list[tuple[bytes, int]] = []  # the key and the position of each
@@ -150,15 +155,19 @@ class _Pending:
             return
         names, positions = zip(*self._waiting, strict=True)
         self.computed += len(names)
-        if self.engine is None:  # the share of images without features so far is the best guess for the others
-            expected = len(self.first) * self.computed / self.taken
-            work = expected * architectures.measure(self._model).multiply_adds if self._name == "auto" else 0.0
-            self.engine = _backend.engine(self._model, self._name, work=work, say=self._report.say)
+        if self.engine is None:
+            self.engine = self._made(self._engine) if isinstance(self._engine, str) else self._engine
         features = np.ascontiguousarray(self.engine(self._images[: len(names)]), np.float32)
         self.features[list(positions)] = features
         self._waiting.clear()
         if self._store is not None:
             self._store.add(zip(names, features.view(np.uint8), strict=True))
+
+    def _made(self, name: str) -> _backend.Engine:
+        """Make an engine for what is to come: the share of images without features so far is the best guess for it."""
+        expected = len(self.first) * self.computed / self.taken
+        work = expected * architectures.measure(self._model).multiply_adds if name == "auto" else 0.0
+        return _backend.engine(self._model, name, work=work, say=self._report.say)
 
     def _is_kept(self, name: bytes, position: int) -> bool:
         return self._store is not None and self._store.read(name, self.features[position].view(np.uint8))

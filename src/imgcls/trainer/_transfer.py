@@ -122,9 +122,9 @@ def transfer(
     weights = weights * class_weights(class_weight, np.asarray(data.labels), data.classes)
     with ProgressReport(verbose) as report:
         features = architectures.cut(model)
-        found = partial(embed, features, engine=engine, on_error=on_error, report=report)
-        embedded = found(data)
-        validation = None if validation_data is None else found(validation_data)
+        found = partial(embed, features, on_error=on_error, report=report)
+        embedded = found(data, engine=engine)
+        validation = None if validation_data is None else found(validation_data, engine=embedded.run or engine)
         report.say(f"{len(embedded.positions):,} images embedded by {embedded.engine}: {embedded.reason}")
         targets = np.asarray(data.labels)[embedded.positions]
         groups = None if data.groups is None else np.asarray(data.groups)[embedded.positions].tolist()
@@ -251,27 +251,18 @@ def _measured(
         wanted = goal.targets(labels)
         return float(goal(wanted, outputs, np.ones(len(outputs), np.float32))), goal.accuracy(wanted, outputs)
 
-    def outputs(features: NDArray[np.float32]) -> NDArray[np.float32]:
-        return _activated(features @ probe.kernel + probe.bias, goal.head)
-
-    row = dict(zip(("loss", "accuracy"), figures(outputs(embedded.features), targets), strict=True))
+    head = architectures.Head(probe.kernel, probe.bias, goal.head)
+    row = dict(zip(("loss", "accuracy"), figures(head(embedded.features), targets), strict=True))
     row |= dict(zip(("held_out_loss", "held_out_accuracy"), figures(probe.outputs, targets), strict=True))
     found = right = None
     if validation is not None and validation_data is not None:
         labels = np.asarray(validation_data.labels)[validation.positions]
-        found = outputs(validation.features)
+        found = head(validation.features)
         row |= dict(zip(("val_loss", "val_accuracy"), figures(found, labels), strict=True))
         right = _hits(found, goal, labels)
     history = History()
     history.append(row)
     return history, found, right
-
-
-def _activated(logits: NDArray[np.float32], head: str) -> NDArray[np.float32]:
-    if head == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def _right(model: Any, data: Dataset, goal: Objective) -> NDArray[Any]:
