@@ -129,9 +129,11 @@ def main() -> None:
     for seed in range(given.rounds):
         for side in given.sides:
             runs[side].append(measure(side, seed, given))
-    print("| side | accuracy, % | cold, s | processor, s | cold against imgcls | load before | n |")
-    print("|---|---|---|---|---|---|---|")
-    base = runs.get("imgcls", [])
+    print(
+        "| side | accuracy, % | cold, s | processor, s | cold against imgcls | times as fast as keras | load before | n |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    base, textbook = runs.get("imgcls", []), runs.get("keras", [])
     for side, found in runs.items():
         columns = []
         for values, digits in (
@@ -139,6 +141,7 @@ def main() -> None:
             ([one["cold"] for one in found], 0),
             ([one["processor"] for one in found], 0),
             ([one["cold"] / other["cold"] for one, other in zip(found, base, strict=False)], 2),
+            ([other["cold"] / one["cold"] for one, other in zip(found, textbook, strict=False)], 1),
             ([one["load"] for one in found], 1),
         ):
             columns.append(

@@ -139,7 +139,7 @@ def test_columns_and_root_of_a_csv(photos, tmp_path):
             ["train", ".", "-o", "nowhere/m.imgcls"],
             "folder 'nowhere' does not exist. Make it, or name another output.",
         ),
-        (["train", ".", "--epochs", "many"], "epochs='many' is not accepted. Accepted: a whole number, or 'auto'."),
+        (["train", ".", "--epochs", "many"], "--epochs many is not accepted. Accepted: a whole number, or 'auto'."),
     ],
 )
 def test_refusals_are_one_message_on_stderr_and_exit_code_1(arguments, message, monkeypatch, capsys, tmp_path):
@@ -318,7 +318,10 @@ def test_card(judged, model, photos, tmp_path):
     assert str(refused).endswith("ends with '.html'. Accepted: .md.")
     refused = RUN.invoke(cli.app, ["card", str(model)]).exception
     assert isinstance(refused, DataError)
-    assert str(refused) == "nothing was held out to measure on. Give labelled images: card(data)."
+    assert (
+        str(refused)
+        == "nothing was held out to measure on. Give labelled images: card(data), or in a shell imgcls card MODEL DATA."
+    )
 
 
 def test_evaluate_writes_a_report(judged, photos, tmp_path):

@@ -220,9 +220,10 @@ def test_no_verb_has_a_flag_that_runs_code_and_is_taken_from_a_file():
     """Whoever adds a flag named trust to a verb finds it refused; under another name, it has to be added there."""
     import typer.main
 
-    from imgcls.cli._defaults import _TYPED_ONLY, _flags
+    from imgcls.cli._app import flags_of
+    from imgcls.cli._defaults import _TYPED_ONLY
 
     verbs = typer.main.get_command(cli.app).commands
-    risky = {key for verb in verbs.values() for key, flag in _flags(verb).items() if "run code" in (flag.help or "")}
+    risky = {key for verb in verbs.values() for key, flag in flags_of(verb).items() if "run code" in (flag.help or "")}
     assert risky == {"trust"}
     assert risky <= set(_TYPED_ONLY)

@@ -572,3 +572,10 @@ def test_a_device_that_does_not_compute_is_said_to_be_one():
     assert _gpu._trouble("GPU:77") == "TensorFlow computes on CPU:0 instead"  # which it does without a word
     assert "MALFORMED" in _gpu._trouble("MALFORMED")
     assert _gpu.needed_libraries(Path("nowhere")) == []
+
+
+def test_of_an_extra_that_lacks_much_a_few_packages_are_named():
+    lacking = {name: {"installed": None, "needed": "any", "state": "missing"} for name in "abcdef"}
+    extra = {"state": "incomplete", "packages": lacking, "install": 'pip install "imgcls[dev]"'}
+    words = 'missing: a, b, c, d and 2 more. pip install "imgcls[dev]"'
+    assert _sections._extra("dev", extra) == ("dev", words, "poor")

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from imgcls import cli
+from imgcls.cli._app import in_flags
 
 PUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
 CHECK = "Check the path and the working directory."
@@ -31,14 +32,14 @@ REFUSED = {
     "check photos -o nowhere/data.html": "folder 'nowhere' does not exist. Make it, or name another output.",
     "check photos -o text.jpg/data.html": "'text.jpg' is a file, not a folder to write into. Name another output.",
     "check photos --against nowhere": f"file or folder 'nowhere' does not exist. {CHECK}",
-    "check photos --verbose loud": "verbose='loud' is not known. Accepted: auto, 0, 1, 2.",
+    "check photos --verbose loud": "--verbose loud is not known. Accepted: auto, 0, 1, 2.",
     "train nowhere": f"folder 'nowhere' does not exist. {CHECK}",
     "train flat": f"the 1 images of 'flat' lie outside class sub-folders. {PUT}",
     "train photos -o empty": "'empty' is a folder. Accepted: the name of a file, such as 'empty/model.imgcls'.",
-    "train photos --image-size big": "image_size='big' is not accepted. Accepted: a whole number, or 'auto'.",
+    "train photos --image-size big": "--image-size big is not accepted. Accepted: a whole number, or 'auto'.",
     "train photos -o model.onnx": "'model.onnx' ends with '.onnx'. Accepted: .imgcls.",
-    "train photos --learning-rate high": "learning_rate='high' is not accepted. Accepted: a number, or 'auto'.",
-    "train photos --epochs -1": "epochs='-1' is not accepted. Accepted: a whole number, or 'auto'.",
+    "train photos --learning-rate high": "--learning-rate high is not accepted. Accepted: a number, or 'auto'.",
+    "train photos --epochs -1": "--epochs -1 is not accepted. Accepted: a whole number, or 'auto'.",
     "train photos --label species": "--label: these say how a .csv file is read, and DATA is 'photos'. Leave them out, or give a .csv file.",
     "evaluate photos model.imgcls": "'photos' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first.",
     "evaluate text.jpg photos": f"'text.jpg' {NO_BUNDLE} The model comes first.",
@@ -50,7 +51,7 @@ REFUSED = {
     "predict model.h5 photos": f"'model.h5' {NO_MODEL}",
     "predict model.imgcls nowhere.jpg": f"file or folder 'nowhere.jpg' does not exist. {CHECK}",
     "predict model.imgcls nothing-*.jpg": "no file matches 'nothing-*.jpg'. Check the pattern and the working directory.",
-    "predict model.imgcls photos --format xml": "format='xml' is not known. Accepted: text, csv, jsonl.",
+    "predict model.imgcls photos --format xml": "--format xml is not known. Accepted: text, csv, jsonl.",
     "predict photos photos": "'photos' is a folder, and no SavedModel. Accepted: what ImageClassifier.export wrote.",
     "explain photos/cat/0.jpg model.imgcls": f"'photos/cat/0.jpg' {NO_BUNDLE} The model comes first.",
     "explain model.imgcls photos/cat/0.jpg -o why.xyz": "'why.xyz' ends with '.xyz'. Accepted: .png, .jpg, .pdf, .svg.",
@@ -59,26 +60,26 @@ REFUSED = {
     "verify text.jpg": f"'text.jpg' {NO_MODEL}",
     "serve text.jpg": f"'text.jpg' {NO_MODEL}",
     "serve nowhere.imgcls": f"bundle 'nowhere.imgcls' does not exist. {CHECK}",
-    "serve model.imgcls --port 99999": "port=99999 is not accepted. Accepted: a whole number from 0, for a free one, to 65535.",
+    "serve model.imgcls --port 99999": "--port 99999 is not accepted. Accepted: a whole number from 0, for a free one, to 65535.",
     "info photos": "'photos' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first.",
     "info text.jpg": f"'text.jpg' {NO_BUNDLE} The model comes first.",
-    "demo --epochs 0": "epochs=0 is not accepted. Accepted: a whole number of at least 1.",
+    "demo --epochs 0": "--epochs 0 is not accepted. Accepted: a whole number of at least 1.",
     "demo -o text.jpg": "'text.jpg': File exists. Check the path, its permissions and the free disk, and try again.",
 }
 WITH_TENSORFLOW = {
     "train single": "images are of one class, 'cat'. Give at least two classes.",
     "train nested": "images are of one class, 'all'. Give at least two classes. Or are the folders in 'all' the classes, 'cat', 'dog'? Then give that folder.",
-    "train photos --learning-rate -1": "learning_rate=-1.0 is not accepted. Accepted: a number above 0",
-    "train photos --architecture mobilnet_v2": "architecture='mobilnet_v2' is not known. Did you mean 'mobilenet_v2'? Accepted: auto, ",
-    "train photos --augmentation lots": "augmentation='lots' is not known. Accepted: auto, light, standard, ",
-    "train photos --budget soon": "budget='soon' is not accepted. Accepted: seconds above 0, or words such as '90s', '10min', '1h30min'.",
-    "train photos --on-error ignore": "on_error='ignore' is not known. Accepted: skip, raise.",
+    "train photos --learning-rate -1": "--learning-rate -1.0 is not accepted. Accepted: a number above 0",
+    "train photos --architecture mobilnet_v2": "--architecture mobilnet_v2 is not known. Did you mean 'mobilenet_v2'? Accepted: auto, ",
+    "train photos --augmentation lots": "--augmentation lots is not known. Accepted: auto, light, standard, ",
+    "train photos --budget soon": "--budget soon is not accepted. Accepted: seconds above 0, or words such as '90s', '10min', '1h30min'.",
+    "train photos --on-error ignore": "--on-error ignore is not known. Accepted: skip, raise.",
     "evaluate model.imgcls photos": "label 'cat' is not one of the 10 classes. The classes are '0', '1', '2' and 7 more.",
     "predict model.imgcls text.jpg": "'text.jpg' cannot be read as an image: its bytes are of no known image format. Accepted: JPEG, ",
     "predict model.imgcls photos -o out.xyz": "'out.xyz' has no ending of a table. Accepted: .csv, .jsonl, .parquet.",
     "predict model.imgcls photos -o nowhere/out.csv": "folder 'nowhere' does not exist. Make it, or write somewhere else.",
-    "predict model.imgcls photos --abstain never": "abstain='never' is not known. Accepted: set, unsure, unknown.",
-    "explain model.imgcls photos/cat/0.jpg --label zebra": "label='zebra' is not known. Accepted: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
+    "predict model.imgcls photos --abstain never": "--abstain never is not known. Accepted: set, unsure, unknown.",
+    "explain model.imgcls photos/cat/0.jpg --label zebra": "--label zebra is not known. Accepted: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
     "export model.imgcls -o out.xyz": "what 'out.xyz' ends with is of no format that imgcls exports. Accepted: .onnx (onnx), ",
     "export model.imgcls -o nowhere/out.onnx": "folder 'nowhere' does not exist. Make it, or export somewhere else.",
 }
@@ -92,6 +93,23 @@ WRONG_USAGE = {
     "train photos --seed x": "Invalid value for '--seed'",
     "doctor now": "Got unexpected extra argument(s) (now)",
 }
+
+
+IN_FLAGS = {
+    "- image_size='big' is wrong": "- --image-size big is wrong",
+    "or keep it with force=True.": "or keep it with --force.",
+    "checkpoint='my runs' is": "--checkpoint 'my runs' is",
+    "epochs=0: it": "--epochs 0: it",
+    "dropout=0.5 is": "dropout=0.5 is",  # no verb has it
+    "open(path, trust=True), or": "open(path, trust=True), or",
+    "'a seed=3 b.jpg' is a user's, 'seed=3'": "'a seed=3 b.jpg' is a user's, 'seed=3'",
+    "with image= and label=": "with image= and label=",
+}
+
+
+@pytest.mark.parametrize(("given", "typed"), IN_FLAGS.items(), ids=IN_FLAGS)
+def test_arguments_are_written_as_they_are_typed(given, typed):
+    assert in_flags(given) == typed
 
 
 @pytest.fixture

@@ -254,6 +254,19 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
     )
 
 
+def test_of_long_settings_the_place_is_shown_where_they_differ(tmp_path):
+    settings = f"RandomAugment {{{'policy, ' * 30}"
+    checkpoints = opened(tmp_path / "runs", {"augmentation": settings + '"seed": 0}'})
+    checkpoints.save(state(1))
+    checkpoints.close()
+    other = opened(tmp_path / "runs", {"augmentation": settings + '"seed": 1}' + "x" * 90})
+    with pytest.raises(CheckpointError) as refusal:
+        other.newest()
+    shown = str(refusal.value).splitlines()[1]
+    same = '...cy, policy, "seed": '
+    assert shown == f"- augmentation: {same}0}} then, {same}1}}{'x' * 58}... now"
+
+
 def test_a_folder_serves_one_process_at_a_time(tmp_path):
     first = opened(tmp_path)
     with pytest.raises(CheckpointError) as refusal:

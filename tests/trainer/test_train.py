@@ -404,3 +404,22 @@ def test_nothing_but_unreadable_files_is_refused(files):
         Path(files.source(index)).write_bytes(b"")
     with pytest.raises(UnreadableImageError, match=r"^24 of 24 images cannot be read:"):
         trainer.train(small_model(), files, verbose=0)
+
+
+def test_epochs_are_rows_of_a_table_under_one_heading(squares, capsys):
+    """A window of 80 columns breaks no line."""
+    history = trainer.train(
+        small_model(), squares[:64], validation_data=squares[64:], epochs=3, augmentation=None, verbose=2
+    )
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("augmentation")]
+    heading = next(line for line in lines if line.split()[:1] == ["epoch"])
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "after"]
+    assert heading.split() == columns
+    begin = lines.index(heading)
+    rows = [line.split() for line in lines[begin + 1 : begin + 4]]
+    assert [row[0] for row in rows] == ["1/3", "2/3", "3/3"]
+    assert len({len(line) for line in lines[begin : begin + 4]}) == 1
+    assert len(heading) <= 80
+    for name, told in zip(columns[1:-1], zip(*(row[1:-2] for row in rows), strict=True), strict=True):
+        assert [float(one) for one in told] == pytest.approx(history[name], rel=0.01, abs=5e-5)
+    assert heading not in lines[begin + 1 :]

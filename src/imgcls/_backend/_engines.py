@@ -55,7 +55,7 @@ class Engine:
 
     def __init__(self, model: Any, ways: Sequence[_Way], *, reason: str, say: Callable[[str], None] | None) -> None:
         self.name, self.reason = "tensorflow", reason
-        self._ways, self._say = list(ways), say
+        self._ways, self._say = ways, say
         self._shape = model.output_shape[1:]
         self._graph = traced(model)
         self._run = by_tensorflow(self._graph)
@@ -67,38 +67,43 @@ class Engine:
             return np.empty((0, *self._shape), np.float32)
         if self._ways:
             with self._lock:  # who comes second waits, and goes the same way
-                self._settle(images)
+                if self._ways:
+                    return self._settled(images)
         return self._run(images)
 
-    def _settle(self, images: NDArray[np.uint8]) -> None:
-        """Convert the model by the first way that agrees with TensorFlow on these images."""
+    def _settled(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Convert the model by the first way that agrees with TensorFlow on these images, and return its outputs."""
         outputs = self._run(images)
-        while self._ways:
-            way = self._ways.pop(0)
+        for way in self._ways:
+            run: Run | None = None
             try:
-                run, words = self._converted(way, images, outputs)
+                run, found, words = self._converted(way, images, outputs)
             except Exception as error:  # noqa: BLE001 - converters raise anything; TensorFlow can do without them
-                run, words = None, f"{way.title} cannot run this model ({_first_line(error)})"
+                words = f"{way.title} cannot run this model ({_first_line(error)})"
+            self.reason = words or self.reason
             if run is not None:
-                self._run, self.name, self._ways = run, way.name, []
-                self.reason = words or self.reason
-            elif words:
-                self.reason = words
-                if self._say is not None:
-                    self._say(f"{words}: another computes")
+                self._run, self.name, outputs = run, way.name, found
+                break
+            if words and self._say is not None:
+                self._say(f"{words}: another computes")
+        self._ways = []
+        return outputs
 
-    def _converted(self, way: _Way, images: NDArray[np.uint8], outputs: NDArray[np.float32]) -> tuple[Run | None, str]:
-        """Return the converted model, or None; and why."""
+    def _converted(
+        self, way: _Way, images: NDArray[np.uint8], outputs: NDArray[np.float32]
+    ) -> tuple[Run | None, NDArray[np.float32], str]:
+        """Return the converted model, or None; what it gives for the images; and why."""
         run = way.make(self._graph)
         if run is None:
-            return None, ""
-        largest = float(np.abs(outputs).max(initial=0))
-        apart = float(np.abs(run(images) - outputs).max(initial=0))
+            return None, outputs, ""
+        largest, found = float(np.abs(outputs).max(initial=0)), run(images)
+        apart = float(np.abs(found - outputs).max(initial=0))
         if not apart <= TOLERANCE * largest:  # also where it is not a number
             share = f"{apart / largest if largest else apart:.1g} of the largest output"
-            return None, f"{way.title} differs from TensorFlow by {share}; {TOLERANCE:g} is accepted"
+            return None, found, f"{way.title} differs from TensorFlow by {share}; {TOLERANCE:g} is accepted"
         return (
             run,
+            found,
             "" if way.name == "tensorflow" else f"{way.title} agrees with TensorFlow and is quicker on processors",
         )
 

@@ -184,7 +184,10 @@ class Learnt(Answering):
         if data is not None:
             return self.evaluate(data).to_card()
         if self.held_out_ is None:
-            message = "nothing was held out to measure on. Give labelled images: card(data)."
+            message = (
+                "nothing was held out to measure on. Give labelled images: card(data), or in a shell imgcls card MODEL "
+                "DATA."
+            )
             raise DataError(message)
         measured = (
             f"Measured on {len(self.held_out_.ids):,} images held out in training, which have also chosen the "

@@ -14,7 +14,7 @@ import typer
 
 from imgcls import __version__
 from imgcls.cli import _demo, _doctor, _learn, _predict, _serve, _ship, _use  # noqa: F401 - each adds its verbs to the app
-from imgcls.cli._app import app
+from imgcls.cli._app import app, in_flags
 from imgcls.cli._defaults import take_defaults
 from imgcls.cli._print import complain
 from imgcls.errors import ImgclsError
@@ -29,7 +29,7 @@ def main() -> None:
         try:
             app()
         except ImgclsError as error:
-            complain(str(error))
+            complain(in_flags(str(error)))
             sys.exit(1)
         except OSError as error:
             complain(_in_words(error))
@@ -62,6 +62,6 @@ def _in_words(error: OSError) -> str:
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, otherwise: Any, **more: Any) -> None:
     """Say our own warnings in words alone: in a shell there is no line of the user's to point at."""
     if category.__module__.startswith("imgcls."):
-        typer.secho(f"imgcls: {message}", fg="yellow", err=True)
+        typer.secho(f"imgcls: {in_flags(str(message))}", fg="yellow", err=True)
     else:
         otherwise(message, category, *place, **more)

@@ -1,9 +1,12 @@
 """The app, the kinds of arguments and flags that several verbs take, and how their words are read."""
 
+import re
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from imgcls.errors import ConfigurationError
 
@@ -14,6 +17,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_QUOTES = "'\""
+_ARGUMENT = re.compile(  # what is quoted is found first, and so not looked into
+    r"""(?<!\w)(?<!=)(?:'[^'\n]*'|"[^"\n]*")|(?<!\S)(?P<name>[a-z_]+)=(?P<value>'[^'\n]*'|"[^"\n]*"|[-+.\w]*\w)(?=[\s.;:]|$)"""
 )
 
 Data = Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file.")]
@@ -32,6 +40,30 @@ Trust = Annotated[
     ),
 ]
 AnyModel = Annotated[Path, typer.Argument(help="A bundle, or a file that `imgcls export` wrote.")]
+
+
+def flags_of(verb: Any) -> dict[str, Any]:
+    """Return the flags of a verb by the names of the Python arguments: `image_size` for `--image-size`."""
+    options = (option for option in verb.params if option.param_type_name == "option")
+    return {max(option.opts, key=len).lstrip("-").replace("-", "_"): option for option in options}
+
+
+def in_flags(message: str) -> str:
+    """Write arguments of Python as they are typed in a shell: `image_size='big'` as `--image-size big`.
+
+    What stands in quotes or in a call is left as it is.
+    """
+    verbs: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
+    names = {name for verb in verbs.values() for name in flags_of(verb)}
+
+    def typed(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]  # None where something is quoted
+        if name not in names or value in {"False", "None"}:
+            return found[0]
+        flag = f"--{name.replace('_', '-')}"
+        return flag if value == "True" else f"{flag} {shlex.quote(value.strip(_QUOTES))}"
+
+    return _ARGUMENT.sub(typed, message)
 
 
 def none(text: str) -> str | None:

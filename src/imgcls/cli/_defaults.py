@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from imgcls._checks import did_you_mean
+from imgcls.cli._app import flags_of
 from imgcls.errors import ConfigurationError
 
 FILE = Path("imgcls.toml")
@@ -41,7 +42,7 @@ def take_defaults(context: typer.Context, file: Path | None) -> None:
     if found:
         raise ConfigurationError("\n".join(f"{file}: {problem}" for problem in found))
     context.default_map = {
-        name: {_flags(verbs[name])[key].name: _as_typed(value) for key, value in table.items()}
+        name: {flags_of(verbs[name])[key].name: _as_typed(value) for key, value in table.items()}
         for name, table in tables.items()
     }
     taken = tables.get(context.invoked_subcommand or "", {})
@@ -71,7 +72,7 @@ def _problems(name: str, table: Any, verbs: dict[str, Any], context: typer.Conte
     if not isinstance(table, dict):
         yield f"{name} = {_shown(table)} is no table. Write [{name}] in a line of its own, and its flags below."
         return
-    flags = _flags(verbs[name])
+    flags = flags_of(verbs[name])
     for key, value in table.items():
         if key not in flags:
             accepted = ", ".join(one for one in flags if one not in _TYPED_ONLY)
@@ -85,12 +86,6 @@ def _problems(name: str, table: Any, verbs: dict[str, Any], context: typer.Conte
 def _verbs(context: typer.Context) -> dict[str, Any]:
     verbs: dict[str, Any] = getattr(context.command, "commands", {})
     return dict(sorted(verbs.items()))
-
-
-def _flags(verb: Any) -> dict[str, Any]:
-    """Return the flags of a verb by the names of the Python arguments: `image_size` for `--image-size`."""
-    options = (option for option in verb.params if option.param_type_name == "option")
-    return {max(option.opts, key=len).lstrip("-").replace("-", "_"): option for option in options}
 
 
 def _refused(value: Any, option: Any, context: typer.Context) -> str | None:

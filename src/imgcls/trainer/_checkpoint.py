@@ -35,6 +35,7 @@ from imgcls.errors import CheckpointError
 FORMAT = 1
 _LAST = 2  # kept, beside the best: the older one is for when the newer one is damaged
 _NAME = re.compile(r"checkpoint-(\d{6,})")
+_SHOWN = 80  # signs of a setting, where two runs differ
 _PARTIAL = "partial-checkpoint"
 _FAULTS = (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError)
 
@@ -199,7 +200,8 @@ class Checkpoints:
             return
         then, now = (run if isinstance(run, dict) else {}), self._run
         differ = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-        listed = "".join(f"\n- {name}: {_shown(then.get(name))} then, {_shown(now.get(name))} now" for name in differ)
+        pairs = [(name, then.get(name), now.get(name)) for name in differ]
+        listed = "".join(f"\n- {name}: {_shown(old, new)} then, {_shown(new, old)} now" for name, old, new in pairs)
         message = (
             f"{str(path.parent)!r} holds another run:{listed}\nTo go on with it, give what it was started with; "
             "to start anew, give another folder."
@@ -258,6 +260,12 @@ def _locked(folder: Path) -> int | None:
     return handle
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, beside: Any) -> str:
+    """Return a value as text; of a long one, where it begins to differ from the other."""
     text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if len(text) <= _SHOWN:
+        return text
+    alike = next((at for at, (one, other) in enumerate(zip(text, str(beside), strict=False)) if one != other), 0)
+    begin = max(0, alike - _SHOWN // 4)
+    part = text[begin : begin + _SHOWN]
+    return f"{'...' * (begin > 0)}{part}{'...' * (begin + len(part) < len(text))}"

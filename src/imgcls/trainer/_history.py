@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_WIDTH = 7  # of a column, at least: with the figures of `fit`, a line of 74 signs
+
+
 @final
 class History(Mapping[str, list[float]]):
     """What training measured: a mapping from a name to one number for each epoch.
@@ -62,6 +65,28 @@ class History(Mapping[str, list[float]]):
         """Return the numbers of the last epoch as one line of text."""
         return "  ".join(f"{name} {values[-1]:.4g}" for name, values in self._columns.items())
 
+    def row(self, epochs: int) -> tuple[str, str]:
+        """Return a heading, and the numbers of the last epoch as the row of a table below it.
+
+        Args:
+            epochs: How many epochs there will be, at most.
+
+        Examples:
+            >>> from imgcls import History
+            >>> for line in History({"loss": [0.9, 0.4], "learning_rate": [0.002, 0.0004]}, seconds=7.8).row(5):
+            ...     print(line)
+              epoch     loss  learning_rate    after
+                2/5   0.4000         0.0004      8 s
+        """
+        texts = {name: _decimals(values[-1]) for name, values in self._columns.items()}
+        texts = {"epoch": f"{self.epochs}/{epochs}", **texts, "after": f"{self.seconds:,.0f} s"}
+        widths = [max(len(name), _WIDTH) for name in texts]
+        heading, row = (
+            "  ".join(f"{text:>{width}}" for text, width in zip(line, widths, strict=True))
+            for line in (texts, texts.values())
+        )
+        return heading, row
+
     @property
     def epochs(self) -> int:
         """How many epochs were trained."""
@@ -96,3 +121,7 @@ class History(Mapping[str, list[float]]):
 
     def __repr__(self) -> str:
         return f"History({self.epochs} epochs in {self.seconds:.0f} s; last: {self.last()})"
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"

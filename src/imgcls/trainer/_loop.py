@@ -115,6 +115,7 @@ class Loop:
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
         self._due, self._asked = False, False  # to save; to stop
         self._waited = 0.0  # seconds for batches, in this epoch
+        self._heading = ""  # that was printed last
         self._started = False  # whether a step was done in this process
 
     def run(self) -> History:
@@ -172,9 +173,11 @@ class Loop:
             self.history.append(row)
             self._epoch, self._place = self._epoch + 1, 0
             self.history.seconds = self._elapsed()
-        self._report.say(
-            f"epoch {self._epoch}/{self._epochs}  {self.history.last()}  after {self.history.seconds:.0f} s"
-        )
+        heading, line = self.history.row(self._epochs)
+        if heading != self._heading:
+            self._report.say(heading)
+        self._heading = heading
+        self._report.say(line)
         for words in self._doctor.look(self.history, waited=self._waited, seconds=spent, last=self._is_over()):
             self.history.advice.append(words)
             self._report.say(f"doctor: {words}")

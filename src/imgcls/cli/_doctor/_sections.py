@@ -5,6 +5,8 @@ from typing import Any
 
 from imgcls.cli._print import Row, Section
 
+_NAMED = 4  # packages of an extra
+
 
 def sections(facts: dict[str, Any]) -> list[Section]:
     """Return the facts as sections of a table."""
@@ -85,7 +87,12 @@ def _extra(name: str, extra: dict[str, Any]) -> Row:
     for package, one in extra["packages"].items():
         if one["state"] != "good":
             lacking[one["state"]].append(package)
-    words = "; ".join(f"{state}: {', '.join(names)}" for state, names in lacking.items() if names)
+    words = "; ".join(f"{state}: {_some(names)}" for state, names in lacking.items() if names)
     if extra["state"] == "absent" and not lacking["too old"]:
         words = "not installed"
     return Row(name, f"{words}. {extra['install']}", "poor" if extra["state"] == "incomplete" else "")
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
