@@ -129,13 +129,12 @@ def main() -> None:
     for seed in range(given.rounds):
         for side in given.sides:
             runs[side].append(measure(side, seed, given))
-    print(
-        "| side | accuracy, % | cold, s | processor, s | cold against imgcls | times as fast as keras | load before | n |"
-    )
+    columns = ("accuracy, %", "cold, s", "processor, s", "cold against imgcls", "times as fast as keras", "load before")
+    print(f"| side | {' | '.join(columns)} | n |")
     print("|---|---|---|---|---|---|---|---|")
     base, textbook = runs.get("imgcls", []), runs.get("keras", [])
     for side, found in runs.items():
-        columns = []
+        cells = []
         for values, digits in (
             ([100 * np.mean(one["right"]) for one in found], 1),
             ([one["cold"] for one in found], 0),
@@ -144,10 +143,10 @@ def main() -> None:
             ([other["cold"] / one["cold"] for one, other in zip(found, textbook, strict=False)], 1),
             ([one["load"] for one in found], 1),
         ):
-            columns.append(
+            cells.append(
                 f"{np.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})" if values else ""
             )
-        print(f"| {side} | {' | '.join(columns)} | {len(found)} |")
+        print(f"| {side} | {' | '.join(cells)} | {len(found)} |")
     answers = {side: dict(zip(found[0]["ids"], found[0]["right"], strict=True)) for side, found in runs.items()}
     for side in given.sides:
         if side != "imgcls" and base:
