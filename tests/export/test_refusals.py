@@ -5,7 +5,7 @@ import pytest
 from by_hand import lively
 
 from imgcls import ConfigurationError, ExportError, images
-from imgcls.export import Certificate, ExportedModel, _export, _formats, _measure, _onnx, stratified
+from imgcls.export import Certificate, ExportedModel, _export, _formats, _measure, _onnx, _saved_model, stratified
 
 
 def everything(folder):
@@ -58,6 +58,14 @@ def test_another_probability_is_refused_and_nothing_is_left(made, tmp_path, othe
     )
     assert everything(tmp_path) == {}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_reads_files_otherwise_than_imgcls_is_refused(made, tmp_path, monkeypatch):
+    """Such as one that decodes colours in another order."""
+    monkeypatch.setattr(_saved_model, "_resize", lambda pixels, size: pixels[..., ::-1])
+    with pytest.raises(ExportError, match=r"what is read from files differs by .* of a probability, and 0\.001 is acc"):
+        made.to(tmp_path / "model")
+    assert everything(tmp_path) == {}
 
 
 def test_what_is_accepted_is_certified(made, tmp_path, other_answers):
