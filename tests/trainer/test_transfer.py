@@ -92,6 +92,19 @@ def test_a_network_is_converted_once_for_as_long_as_it_stays_the_same(
     np.testing.assert_allclose(found, same.predict_proba(digits[300:]), rtol=0, atol=1e-5)
 
 
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs imgcls[fast]")
+def test_a_backbone_that_keras_has_changed_since_is_converted_anew(digits, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "cache"))
+    one = classifier(weights, engine="openvino").fit(digits[:200], verbose=0)
+    before = classifier(weights, engine="openvino").fit(digits[:200], verbose=0).predict_proba(digits[300:])
+    backbone = one.model_.get_layer("backbone")
+    backbone.set_weights([0.5 * array for array in backbone.get_weights()])
+    found = one.evaluate(digits[300:]).probabilities
+    same = ImageClassifier.load(one.save(tmp_path / "one.imgcls")).set_params(engine="tensorflow")
+    np.testing.assert_allclose(found, same.predict_proba(digits[300:]), rtol=0, atol=1e-5)
+    assert np.abs(found - before).max() > 0.1
+
+
 def test_what_was_held_out_in_an_earlier_fit_is_gone_after_another(digits, weights):
     twice = classifier(weights).fit(digits[:64], verbose=0)
     assert len(twice.out_of_fold_.ids) == 64

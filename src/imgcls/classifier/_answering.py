@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import exceptions
 
-from imgcls import _backend, _checks, architectures, trainer
+from imgcls import _checks, architectures, trainer
 from imgcls._thresholds import Thresholds
 from imgcls.classifier._bundle import Kept
 from imgcls.classifier._trust import Trust
@@ -19,6 +19,7 @@ from imgcls.errors import DataError, ImgclsError
 from imgcls.inference import Predictor
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
+from imgcls.trainer._embed import Embedder
 
 
 class NotFittedError(ImgclsError, exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn publishes no types
@@ -286,11 +287,11 @@ class Answering:
         *,
         learnt_from: Dataset | None = None,
         validated_on: Dataset | None = None,
-        embeds: _backend.Engine | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
-        self._made = Ways(model, engine=self.engine, num_classes=len(classes), embeds=embeds)
+        self._made = Ways(model, engine=self.engine, num_classes=len(classes), embedder=embedder)
         self._searched = None  # when it is first used
         self._trust, self._kept = Trust(), None
         self._thresholds = Thresholds(None, list(classes), multi_label=multi_label)

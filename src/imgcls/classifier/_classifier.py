@@ -230,7 +230,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             learnt, choices = None, plan.choices
             history = trainer.train(model, training, **run, **plan.settings)
         delivered = plan.delivered(model)
-        embeds = learnt.embedded.run if learnt is not None and not learnt.tuned and delivered is model else None
+        embedder = None if learnt is None or learnt.tuned or delivered is not model else learnt.embedded.by
         self._learn(
             delivered,
             training.classes,
@@ -240,7 +240,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             plan.blueprint,
             learnt_from=training,
             validated_on=validation,
-            embeds=embeds,
+            embedder=embedder,
         )
         if not history.interrupted:
             self._learn_trust(training, validation, learnt)

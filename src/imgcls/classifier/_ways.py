@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from imgcls import _backend, architectures
 from imgcls._runtimes import Run
+from imgcls.trainer._backbone import hash_of_backbone
+from imgcls.trainer._embed import Embedder
 
 
 @final
@@ -20,12 +22,11 @@ class Ways:
         engine: As `ImageClassifier` takes it. "auto" is decided by the number of images of each call: many pay for the
             conversion to a quicker engine, and few are answered by TensorFlow.
         num_classes: K.
-        embeds: What gave the features of the training images, if the backbone is still the same: it is used again.
+        embedder: What gave the features of the training images. It is used again while the backbone is the same.
     """
 
-    def __init__(self, model: Any, *, engine: str, num_classes: int, embeds: _backend.Engine | None = None) -> None:
-        self._model, self.engine, self._num_classes = model, engine, num_classes
-        self._embeds = embeds
+    def __init__(self, model: Any, *, engine: str, num_classes: int, embedder: Embedder | None = None) -> None:
+        self._model, self.engine, self._num_classes, self._embedder = model, engine, num_classes, embedder
         self._lock = threading.RLock()
 
     def run_for(self, count: int) -> Run:
@@ -64,16 +65,19 @@ class Ways:
         return int(architectures.measure(self._model).multiply_adds)
 
     def _probabilities(self, *, work: float) -> Run:
-        head, embeds = architectures.head_of(self._model), self._embeds
-        converted = embeds is not None and embeds.name != "tensorflow" and (work > 0 or self.engine == embeds.name)
-        run: Run
-        if head is not None and embeds is not None and converted:
-
-            def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-                return head(embeds(pixels))
-        else:
-            run = _backend.engine(self._model, self.engine, work=work)
+        run = self._by_head(work) or _backend.engine(self._model, self.engine, work=work)
         return lambda pixels: architectures.probabilities(run(pixels), self._num_classes)
+
+    def _by_head(self, work: float) -> Run | None:
+        """Return the head on top of what embedded the training images, where that spares a conversion."""
+        head = architectures.head_of(self._model)
+        if head is None or self._embedder is None:
+            return None
+        embed, backbone = self._embedder
+        wanted = embed.name != "tensorflow" and (work > 0 or self.engine == embed.name)
+        if not wanted or hash_of_backbone(architectures.cut(self._model)) != backbone:
+            return None  # Keras may have trained the model further
+        return lambda pixels: head(embed(pixels))
 
 
 class Look(NamedTuple):

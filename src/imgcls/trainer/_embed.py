@@ -23,6 +23,13 @@ _BATCH = 32  # images that go through the backbone at once; what is computed is 
 _FILES = 32  # backbones whose features are kept; those that were used last
 
 
+class Embedder(NamedTuple):
+    """What has embedded images and may embed others, for as long as the backbone is the same."""
+
+    run: _backend.Engine
+    backbone: str  # a hash of its layers and weights
+
+
 class Embedded(NamedTuple):
     """What `embed` returns.
 
@@ -44,7 +51,7 @@ class Embedded(NamedTuple):
     computed: int  # images that went through the backbone; the others were found
     engine: str  # what computed them, or "cache" where nothing was computed
     reason: str  # why that engine
-    run: _backend.Engine | None  # the engine itself, which may embed others; None where nothing was computed
+    by: Embedder | None  # what may embed others; None where nothing was computed, or the model cannot be told by a hash
 
 
 def embed(
@@ -64,7 +71,7 @@ def embed(
         model: A `keras.Model` from `(N, H, W, C)` pixels 0-255 to `(N, D)` features, as `architectures.cut` returns it.
         data: The images; or batches of them, where they are in memory already.
         engine: "tensorflow", "openvino", "onnxruntime", or "auto" for the quickest that is installed, agrees with
-            TensorFlow and pays for its conversion; or the `run` of what was embedded before by the same model.
+            TensorFlow and pays for its conversion; or the `by.run` of what was embedded before by the same model.
         cache: Whether features, and the pixels of images from files, are kept on disk: where `IMGCLS_CACHE` says.
         on_error: "skip" leaves out images that cannot be read; "raise" refuses them.
         report: Shows how far it is; it must be open. None for silence.
@@ -87,7 +94,8 @@ def embed(
     batches = data if isinstance(data, Batches) else _read(model, data, cache, on_error, report)
     _check_sizes(model, batches)
     count = len(batches.dataset)
-    store = _open_store(model, count, report) if cache else None
+    backbone = _hashed(model, report) if cache else None
+    store = None if backbone is None else _open_store(model, backbone, count)
     pending = _Pending(model, engine, store, count, report)
     report.begin(f"embedding {count:,} images", count)
     positions = []
@@ -108,7 +116,7 @@ def embed(
         pending.computed,
         "cache" if pending.engine is None else pending.engine.name,
         "all features were computed before" if pending.engine is None else pending.engine.reason,
-        pending.engine,
+        None if pending.engine is None or backbone is None else Embedder(pending.engine, backbone),
     )
 
 
@@ -198,14 +206,17 @@ def _check_sizes(model: Any, batches: Batches) -> None:
         raise ConfigurationError(message)
 
 
-def _open_store(model: Any, count: int, report: ProgressReport) -> Store | None:
-    """Open the features of this backbone; None where the cache is off, full, or cannot tell the model from others."""
+def _hashed(model: Any, report: ProgressReport) -> str | None:
     try:
-        name = f"features-{hash_of_backbone(model)}"
+        return hash_of_backbone(model)
     except UnknownCodeError as error:
         report.say(f"features are not kept: the model has code of its own, {error}, whose changes cannot be seen")
         return None
-    store = Store.named(name, 4 * model.output_shape[-1], count=count)
+
+
+def _open_store(model: Any, backbone: str, count: int) -> Store | None:
+    """Open the features of this backbone; None where the cache is off or full."""
+    store = Store.named(f"features-{backbone}", 4 * model.output_shape[-1], count=count)
     if store is not None:
         with contextlib.suppress(OSError):  # another process may do the same
             os.utime(store.path)

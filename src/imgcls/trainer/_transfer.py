@@ -124,7 +124,8 @@ def transfer(
         features = architectures.cut(model)
         found = partial(embed, features, on_error=on_error, report=report)
         embedded = found(data, engine=engine)
-        validation = None if validation_data is None else found(validation_data, engine=embedded.run or engine)
+        again = engine if embedded.by is None else embedded.by.run
+        validation = None if validation_data is None else found(validation_data, engine=again)
         report.say(f"{len(embedded.positions):,} images embedded by {embedded.engine}: {embedded.reason}")
         targets = np.asarray(data.labels)[embedded.positions]
         groups = None if data.groups is None else np.asarray(data.groups)[embedded.positions].tolist()
