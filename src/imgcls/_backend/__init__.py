@@ -14,7 +14,18 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
-from imgcls._backend._engines import ENGINES, Engine, as_onnx, by_tensorflow, engine, frozen, pays, quiet, traced
+from imgcls._backend._engines import (
+    ENGINES,
+    Definition,
+    Engine,
+    as_onnx,
+    by_tensorflow,
+    defined,
+    engine,
+    pays,
+    quiet,
+    traced,
+)
 from imgcls._backend._gradients import gradient_function
 from imgcls._backend._strategy import Placement, placement
 from imgcls._backend._tensorflow import (
@@ -31,6 +42,7 @@ from imgcls._backend._tensorflow import (
 
 __all__ = [
     "ENGINES",
+    "Definition",
     "Engine",
     "OutOfMemory",
     "Placement",
@@ -38,9 +50,9 @@ __all__ = [
     "as_onnx",
     "by_tensorflow",
     "compiled",
+    "defined",
     "devices",
     "engine",
-    "frozen",
     "gradient_function",
     "in_both_modes",
     "make_deterministic",

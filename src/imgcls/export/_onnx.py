@@ -16,7 +16,7 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
 
     from imgcls import _backend
 
-    model = _backend.as_onnx(source.frozen, "probabilities")
+    model = _backend.as_onnx(source.definition, "probabilities")
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
     if wanted.any_size:

@@ -14,7 +14,7 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
     openvino = _runtimes.openvino()
     with TemporaryDirectory(prefix="imgcls-", ignore_cleanup_errors=True) as folder:
         graph = Path(folder) / "model.pb"
-        graph.write_bytes(source.frozen.graph.as_graph_def().SerializeToString())
+        graph.write_bytes(source.definition.graph.SerializeToString())
         model = _runtimes.openvino_core().read_model(graph)
         if wanted.any_size:
             from openvino import preprocess

@@ -13,25 +13,27 @@ from imgcls.errors import ExportError
 from imgcls.export._facts import LABELS, MEMBER, Facts
 from imgcls.export._source import Source, Wanted
 
+_FEW = 16_000_000  # parameters: 64 MB; as constants, some 3 GB while they are written
 _EXTRA = "assets.extra"  # TensorFlow's own place for what is not part of the graph
 
 
 def write(source: Source, path: Path, wanted: Wanted) -> None:
     """Write a folder with the signatures "serving_default", from pixels, and "bytes", from JPEG or PNG files.
 
-    Weights are constants: MobileNetV2 was loaded in 0.5 s, with variables in 2.2 s, and TensorFlow folds normalisations
-    into convolutions.
+    Few weights are constants: MobileNetV2 was loaded in 0.5 s, with variables in 2.2 s, and TensorFlow folds
+    normalisations into convolutions. Many are variables: as constants, TensorFlow has up to fifty copies of them.
     """
     import tensorflow as tf
 
     from imgcls import _backend
 
-    serve = source.function()
+    constants = source.facts.parameters <= _FEW
+    serve = source.function(constants=constants)
     signatures = {"serving_default": _resized(source, serve) if wanted.any_size else serve}
     if source.facts.input_shape[2] in {1, 3}:
         signatures["bytes"] = _from_files(source, serve)
     with _backend.quiet():
-        tf.saved_model.save(tf.Module(), str(path), signatures=signatures)
+        tf.saved_model.save(tf.Module() if constants else source.module(), str(path), signatures=signatures)
     if "bytes" in signatures:
         _check_files(source, path)
     extra = path / _EXTRA

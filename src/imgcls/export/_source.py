@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from imgcls._runtimes import Run
 from imgcls.errors import ExportError
 from imgcls.export._facts import Facts
+
+if TYPE_CHECKING:
+    from imgcls._backend import Definition
 
 
 class Wanted(NamedTuple):
@@ -63,11 +66,11 @@ class Source:
         return _backend.traced(self.model)
 
     @cached_property
-    def frozen(self) -> Any:
-        """The same with its weights as constants."""
+    def definition(self) -> "Definition":
+        """The same with its weights as constants, as data."""
         from imgcls import _backend
 
-        return _backend.frozen(self.graph)
+        return _backend.defined(self.graph)
 
     @cached_property
     def run(self) -> Run:
@@ -76,25 +79,39 @@ class Source:
 
         return _backend.by_tensorflow(self.graph)
 
-    def function(self, batch: int | None = None) -> Any:
-        """Return a `tf.function` of the frozen graph that names what it takes and gives.
+    def function(self, *, batch: int | None = None, constants: bool = False) -> Any:
+        """Return a `tf.function` of the graph that names what it takes and gives.
 
         Args:
             batch: How many images it takes; None for any number.
+            constants: Whether its weights are constants; else they are the variables of `module`.
         """
         import tensorflow as tf
 
-        graph = self.frozen.graph.as_graph_def()
-        for node in graph.node:  # whoever loads it would be warned that it cannot be trained
-            node.attr.pop("_gradient_op_type", None)
-        whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
-        run = whole.prune(self.frozen.inputs[0].name, self.frozen.outputs[0].name)
+        run = self._constant() if constants else self.graph
         signature = [tf.TensorSpec((batch, *self.facts.input_shape), tf.uint8, name="images")]
 
         def serve(images: Any) -> dict[str, Any]:
             return {"probabilities": run(images)}
 
         return tf.function(serve, input_signature=signature, autograph=False)
+
+    def module(self) -> Any:
+        """Return a `tf.Module` that owns the model's variables."""
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.weights = list(self.graph.variables)
+        return module
+
+    def _constant(self) -> Any:
+        import tensorflow as tf
+
+        graph, inside, outside = self.definition
+        for node in graph.node:  # whoever loads it would be warned that it cannot be trained
+            node.attr.pop("_gradient_op_type", None)
+        whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])
+        return whole.prune(inside, outside)
 
 
 def _both(model: Any) -> Any:
