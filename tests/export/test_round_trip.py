@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from by_hand import Made, lively, run_by_hand
 
-from imgcls.export import FORMATS, Certificate, ExportedModel, Facts
+from imgcls.export import FORMATS, Certificate, ExportedModel, Facts, _saved_model
 
 ENDINGS = {"saved_model": "", "onnx": ".onnx", "litert": ".tflite", "openvino": ".xml", "keras": ".keras"}
 CASES = {
@@ -129,6 +129,19 @@ def test_images_of_any_size_are_resized_inside_as_pillow_does(made, tmp_path, na
     wrong = np.asarray(made.model(pictures[:, 1::3, 1::2][:, :16, :16].astype(np.float32), training=False))
     assert np.abs(wrong - expected).mean() > 0.1  # what such a figure means
     np.testing.assert_allclose(run_by_hand(path, made.pixels), made.truth, rtol=0, atol=1e-5)  # of its own size: exact
+
+
+@pytest.mark.parametrize(("few", "holds"), [(0, True), (10**9, False)], ids=["large", "small"])
+def test_large_saved_models_hold_variables_and_small_ones_constants(made, tmp_path, monkeypatch, few, holds):
+    import tensorflow as tf
+
+    monkeypatch.setattr(_saved_model, "_FEW", few)
+    assert_round_trip(made, tmp_path / "model")
+    made.to(tmp_path / "any", any_size=True)
+    for name in ("model", "any"):
+        loaded = tf.saved_model.load(str(tmp_path / name))
+        assert [bool(one.variables) for one in loaded.signatures.values()] == [holds, holds]
+    assert (tmp_path / "model" / "variables" / "variables.data-00000-of-00001").stat().st_size > 80_000 * holds
 
 
 def test_a_saved_model_reads_files(made, tmp_path):
