@@ -30,6 +30,7 @@ ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 # networks. bfloat16, which a processor may prefer unasked, rounds every number by up to 4e-3.
 TOLERANCE = 1e-3
 _SLOWER = 0.9  # of the speed before: below it, a conversion was in vain; above it, the difference may be chance
+_MANY = 2**26  # bytes of constants
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
@@ -203,7 +204,8 @@ def defined(graph: Any) -> Definition:
     function = frozen(graph)
     found = Definition(function.graph.as_graph_def(), function.inputs[0].name, function.outputs[0].name)
     del function
-    gc.collect()  # graphs refer to themselves
+    if found.graph.ByteSize() > _MANY:
+        gc.collect()  # graphs refer to themselves; it takes a quarter of a second
     return found
 
 
