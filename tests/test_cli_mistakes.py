@@ -101,7 +101,9 @@ IN_FLAGS = {
     "checkpoint='my runs' is": "--checkpoint 'my runs' is",
     "epochs=0: it": "--epochs 0: it",
     "dropout=0.5 is": "dropout=0.5 is",  # no verb has it
+    "host='::1', port=80 cannot": "--host ::1, --port 80 cannot",
     "open(path, trust=True), or": "open(path, trust=True), or",
+    "predict(x, bgr=True, verbose=0) and trust=True": "predict(x, bgr=True, verbose=0) and --trust",
     "'a seed=3 b.jpg' is a user's, 'seed=3'": "'a seed=3 b.jpg' is a user's, 'seed=3'",
     "with image= and label=": "with image= and label=",
 }

@@ -211,7 +211,7 @@ def test_a_taken_port_and_ctrl_c_on_the_command_line(exported):
         command = [sys.executable, *COMMAND[:3], "--port", str(server.port), path]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1
-        assert done.stderr.startswith(f"imgcls: host='127.0.0.1', port={server.port} cannot be listened at: ")
+        assert done.stderr.startswith(f"imgcls: --host 127.0.0.1, --port {server.port} cannot be listened at: ")
         server.process.send_signal(signal.SIGINT)
         assert server.ended() == (130, "")
 

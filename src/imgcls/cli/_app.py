@@ -21,7 +21,7 @@ app = typer.Typer(
 
 _QUOTES = "'\""
 _ARGUMENT = re.compile(  # what is quoted is found first, and so not looked into
-    r"""(?<!\w)(?<!=)(?:'[^'\n]*'|"[^"\n]*")|(?<!\S)(?P<name>[a-z_]+)=(?P<value>'[^'\n]*'|"[^"\n]*"|[-+.\w]*\w)(?=[\s.;:]|$)"""
+    r"""(?<!\w)(?<!=)(?:'[^'\n]*'|"[^"\n]*")|(?<!\S)(?P<name>[a-z_]+)=(?P<value>'[^'\n]*'|"[^"\n]*"|[-+.\w]*\w)(?=[\s.,;:]|$)"""
 )
 
 Data = Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file.")]
@@ -58,7 +58,8 @@ def in_flags(message: str) -> str:
 
     def typed(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]  # None where something is quoted
-        if name not in names or value in {"False", "None"}:
+        before = message[: found.start()]
+        if name not in names or value in {"False", "None"} or before.count("(") > before.count(")"):
             return found[0]
         flag = f"--{name.replace('_', '-')}"
         return flag if value == "True" else f"{flag} {shlex.quote(value.strip(_QUOTES))}"
