@@ -88,6 +88,24 @@ def test_a_library_that_was_asked_for_computes_from_the_first_image_on(model, na
     np.testing.assert_array_equal(run(IMAGES), first)
 
 
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_constants_are_made_without_what_another_tensorflow_may_lack(model, truth, name, monkeypatch):
+    from tensorflow.python.framework import convert_to_constants
+
+    calls, inside = [], convert_to_constants._replace_variables_by_constants
+
+    def changed(**arguments):  # for us; what TensorFlow makes known calls it as it is
+        calls.append(1)
+        if len(calls) == 1:
+            raise TypeError
+        return inside(**arguments)
+
+    monkeypatch.setattr(convert_to_constants, "_replace_variables_by_constants", changed)
+    run = _backend.engine(model, name)
+    close(run(IMAGES), truth)
+    assert (run.name, len(calls)) == (name, 2)
+
+
 @pytest.mark.parametrize("name", [installed("openvino")])
 @pytest.mark.parametrize("images", [0.5, 1, 3, 100])
 def test_passes_of_few_images_give_the_same_bits(model, name, images, monkeypatch):

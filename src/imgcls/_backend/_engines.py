@@ -6,7 +6,6 @@ They write to a temporary folder alone and open no connection.
 """
 
 import copy
-import gc
 import logging
 import threading
 import warnings
@@ -30,7 +29,6 @@ ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 # networks. bfloat16, which a processor may prefer unasked, rounds every number by up to 4e-3.
 TOLERANCE = 1e-3
 _SLOWER = 0.9  # of the speed before: below it, a conversion was in vain; above it, the difference may be chance
-_MANY = 2**26  # bytes of constants
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
@@ -200,13 +198,17 @@ class Definition(NamedTuple):
 
 
 def defined(graph: Any) -> Definition:
-    """Return the graph with weights as constants in it, and keep nothing else: a function has ten copies of them."""
-    function = frozen(graph)
-    found = Definition(function.graph.as_graph_def(), function.inputs[0].name, function.outputs[0].name)
-    del function
-    if found.graph.ByteSize() > _MANY:
-        gc.collect()  # graphs refer to themselves; it takes a quarter of a second
-    return found
+    """Return the graph with weights as constants in it, once: in a function there are ten copies of them."""
+    from tensorflow.python.framework import convert_to_constants
+
+    try:  # the first half of what `frozen` calls; the second makes the function
+        data = convert_to_constants._FunctionConverterDataInEager(  # noqa: SLF001
+            func=graph, lower_control_flow=True, aggressive_inlining=False
+        )
+        found, _ = convert_to_constants._replace_variables_by_constants(converter_data=data)  # noqa: SLF001
+    except (AttributeError, TypeError):  # another TensorFlow
+        found = frozen(graph).graph.as_graph_def()
+    return Definition(found, graph.inputs[0].name, graph.outputs[0].name)
 
 
 def _by_frozen_tensorflow(graph: Any) -> Run | None:
