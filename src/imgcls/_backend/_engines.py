@@ -258,11 +258,11 @@ def as_onnx(definition: Definition, output: str = "outputs") -> Any:
     with quiet(), tf.device("/cpu:0"):
         from tf2onnx import optimizer, tf_loader, tfonnx
 
-        constants, inside, outside = _inlined(definition._replace(graph=copy.deepcopy(definition.graph)))
+        constants, inside, outside = definition
         with tf.Graph().as_default():
-            constants = tf_loader.tf_optimize([inside], [outside], _without_erfc(constants))
+            constants = tf_loader.tf_optimize([inside], [outside], _soluble(copy.deepcopy(constants)))
         with tf.Graph().as_default() as imported:
-            tf.import_graph_def(constants, name="")
+            tf.import_graph_def(_without_erfc(constants), name="")
 
         def converted() -> Any:
             return tfonnx.process_tf_graph(
@@ -285,26 +285,22 @@ def as_onnx(definition: Definition, output: str = "outputs") -> Any:
         return graph.make_model("imgcls")
 
 
-def _inlined(given: Definition) -> Definition:
-    """Return a graph without functions in it; the given one is changed.
+def _soluble(definition: Any) -> Any:
+    """Let TensorFlow dissolve all functions of a graph, which is changed.
 
     Keras compiles grouped convolutions, of which ConvNeXt is made, by XLA, for TensorFlow has none on processors. Such
     a function stays one where others are dissolved, and the converter knows none.
     """
-    definition = given.graph
-    if not definition.library.function:
-        return given
     functions = definition.library.function
     for one in (*definition.node, *functions):
         for name in ("_XlaMustCompile", "_noinline"):
             one.attr.pop(name, None)
     for function in functions:  # TensorFlow knows its name already, with other attributes
-        function.signature.name += "_inlined"
+        function.signature.name += "_soluble"
     for node in (*definition.node, *(node for function in functions for node in function.node_def)):
         if "f" in node.attr:
-            node.attr["f"].func.name += "_inlined"
-    whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
-    return defined(whole.prune(given.input, given.output))
+            node.attr["f"].func.name += "_soluble"
+    return definition
 
 
 def _without_erfc(definition: Any) -> Any:
