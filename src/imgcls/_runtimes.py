@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 # Pixels in a pass, and no fewer than an image: what four images of 224 x 224 become between two layers stays in the
 # cache. Passes of 32 ran at 0.8 of the speed (MobileNetV2; ResNet50 at the same), with the same bits.
-_AT_ONCE = 200_000
+_PIXELS_AT_ONCE = 200_000
 
 
 def openvino() -> Any:
@@ -55,7 +55,7 @@ def run_openvino(model: Any) -> Run:
             request = idle.pop()
         except IndexError:
             request = compiled.create_infer_request()
-        count = max(1, _AT_ONCE // math.prod(images.shape[1:3]))
+        count = max(1, _PIXELS_AT_ONCE // math.prod(images.shape[1:3]))
         parts = [np.ascontiguousarray(images[start : start + count]) for start in range(0, len(images), count)]
         outputs = [np.asarray(request.infer([part], share_inputs=True)[0]) for part in parts]
         idle.append(request)

@@ -254,6 +254,15 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
     )
 
 
+def test_of_settings_of_which_one_continues_the_other_the_end_is_shown(tmp_path):
+    checkpoints = opened(tmp_path / "runs", {"data": "x" * 100})
+    checkpoints.save(state(1))
+    checkpoints.close()
+    with pytest.raises(CheckpointError) as refusal:
+        opened(tmp_path / "runs", {"data": "x" * 100 + " more"}).newest()
+    assert str(refusal.value).splitlines()[1] == f"- data: ...{'x' * 20} then, ...{'x' * 20} more now"
+
+
 def test_of_long_settings_the_place_is_shown_where_they_differ(tmp_path):
     settings = f"RandomAugment {{{'policy, ' * 30}"
     checkpoints = opened(tmp_path / "runs", {"augmentation": settings + '"seed": 0}'})

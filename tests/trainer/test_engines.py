@@ -110,7 +110,7 @@ def test_constants_are_made_without_what_another_tensorflow_may_lack(model, trut
 @pytest.mark.parametrize("images", [0.5, 1, 3, 100])
 def test_passes_of_few_images_give_the_same_bits(model, name, images, monkeypatch):
     whole = _backend.engine(model, name)(IMAGES)
-    monkeypatch.setattr(_runtimes, "_AT_ONCE", int(images * 32 * 32))
+    monkeypatch.setattr(_runtimes, "_PIXELS_AT_ONCE", int(images * 32 * 32))
     np.testing.assert_array_equal(_backend.engine(model, name)(IMAGES), whole)
 
 

@@ -201,11 +201,12 @@ def defined(graph: Any) -> Definition:
     """Return the graph with weights as constants in it, once: in a function there are ten copies of them."""
     from tensorflow.python.framework import convert_to_constants
 
-    try:  # the first half of what `frozen` calls; the second makes the function
-        data = convert_to_constants._FunctionConverterDataInEager(  # noqa: SLF001
+    try:
+        data = convert_to_constants._FunctionConverterDataInEager(  # noqa: SLF001 - half of what `frozen` calls
             func=graph, lower_control_flow=True, aggressive_inlining=False
         )
-        found, _ = convert_to_constants._replace_variables_by_constants(converter_data=data)  # noqa: SLF001
+        replace = convert_to_constants._replace_variables_by_constants  # noqa: SLF001 - the rest makes the function
+        found, _ = replace(converter_data=data)
     except (AttributeError, TypeError):  # another TensorFlow
         found = frozen(graph).graph.as_graph_def()
     return Definition(found, graph.inputs[0].name, graph.outputs[0].name)
@@ -260,7 +261,7 @@ def as_onnx(definition: Definition, output: str = "outputs") -> Any:
 
         constants, inside, outside = definition
         with tf.Graph().as_default():
-            constants = tf_loader.tf_optimize([inside], [outside], _soluble(copy.deepcopy(constants)))
+            constants = tf_loader.tf_optimize([inside], [outside], _inlinable(copy.deepcopy(constants)))
         with tf.Graph().as_default() as imported:
             tf.import_graph_def(_without_erfc(constants), name="")
 
@@ -285,21 +286,21 @@ def as_onnx(definition: Definition, output: str = "outputs") -> Any:
         return graph.make_model("imgcls")
 
 
-def _soluble(definition: Any) -> Any:
-    """Let TensorFlow dissolve all functions of a graph, which is changed.
+def _inlinable(definition: Any) -> Any:
+    """Let TensorFlow inline all functions of a graph, which is changed.
 
     Keras compiles grouped convolutions, of which ConvNeXt is made, by XLA, for TensorFlow has none on processors. Such
-    a function stays one where others are dissolved, and the converter knows none.
+    a function stays one where others are inlined, and the converter knows none.
     """
     functions = definition.library.function
     for one in (*definition.node, *functions):
         for name in ("_XlaMustCompile", "_noinline"):
             one.attr.pop(name, None)
     for function in functions:  # TensorFlow knows its name already, with other attributes
-        function.signature.name += "_soluble"
+        function.signature.name += "_inlinable"
     for node in (*definition.node, *(node for function in functions for node in function.node_def)):
         if "f" in node.attr:
-            node.attr["f"].func.name += "_soluble"
+            node.attr["f"].func.name += "_inlinable"
     return definition
 
 

@@ -21,7 +21,7 @@ app = typer.Typer(
 
 _QUOTES = "'\""
 _ARGUMENT = re.compile(  # what is quoted is found first, and so not looked into
-    r"""(?<!\w)(?<!=)(?:'[^'\n]*'|"[^"\n]*")|(?<!\S)(?P<name>[a-z_]+)=(?P<value>'[^'\n]*'|"[^"\n]*"|[-+.\w]*\w)(?=[\s.,;:]|$)"""
+    r"""(?<!\w)(?:'[^'\n]*'|"[^"\n]*")|(?<!\S)(?P<name>[a-z_]+)=(?P<value>'[^'\n]*'|"[^"\n]*"|[-+.\w]*\w)(?=[\s.,;:]|$)"""
 )
 
 Data = Annotated[Path, typer.Argument(help="A folder with class sub-folders, or a .csv file.")]

@@ -1,5 +1,6 @@
 """What a writer gets: the model as a graph with all numbers in it, and what was asked for."""
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -107,7 +108,7 @@ class Source:
     def _constant(self) -> Any:
         import tensorflow as tf
 
-        graph, inside, outside = self.definition
+        graph, inside, outside = copy.deepcopy(self.definition)
         for node in graph.node:  # whoever loads it would be warned that it cannot be trained
             node.attr.pop("_gradient_op_type", None)
         whole = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(graph, name=""), [])

@@ -262,10 +262,11 @@ def _locked(folder: Path) -> int | None:
 
 def _shown(value: Any, beside: Any) -> str:
     """Return a value as text; of a long one, where it begins to differ from the other."""
-    text = str(value)
+    text, other = str(value), str(beside)
     if len(text) <= _SHOWN:
         return text
-    alike = next((at for at, (one, other) in enumerate(zip(text, str(beside), strict=False)) if one != other), 0)
+    shared = min(len(text), len(other))
+    alike = next((at for at in range(shared) if text[at] != other[at]), shared)
     begin = max(0, alike - _SHOWN // 4)
     part = text[begin : begin + _SHOWN]
     return f"{'...' * (begin > 0)}{part}{'...' * (begin + len(part) < len(text))}"
