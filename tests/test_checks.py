@@ -41,6 +41,26 @@ def test_what_is_no_whole_number_is_worded(value):
     assert _checks.not_whole("epochs", None) == "epochs=None is not accepted. Accepted: a whole number of at least 1."
 
 
+@pytest.mark.parametrize("value", [(1, 5), [224, 160], (np.int64(3), 3)])
+def test_a_size_is_accepted(value):
+    assert _checks.not_size("size", value) is None
+    assert _checks.not_size("size", value, side=True) is None
+
+
+@pytest.mark.parametrize(
+    "value", [(4,), (4, 4, 3), (0, 4), (4, -1), (4, 2.5), (True, 4), "44", ("4", "4"), None, 4.5, 0]
+)
+def test_what_is_no_size_is_worded(value):
+    start = f"size={value!r} is not accepted. Accepted: "
+    assert _checks.not_size("size", value) == f"{start}(height, width), whole numbers from 1."
+    assert _checks.not_size("size", value, side=True) == f"{start}a whole number of at least 1, or (height, width)."
+
+
+def test_one_side_alone_is_a_size_where_it_is_asked_for():
+    assert _checks.not_size("size", 224, side=True) is None
+    assert _checks.not_size("size", 224) == "size=224 is not accepted. Accepted: (height, width), whole numbers from 1."
+
+
 @pytest.mark.parametrize(
     ("check", "good", "bad", "accepted"),
     [

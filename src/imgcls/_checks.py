@@ -3,6 +3,7 @@
 A check returns a sentence, or None when all is well; `refuse` raises one error with every sentence.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -37,6 +38,15 @@ def not_whole(argument: str, value: Any, *, least: int = 1, names: Sequence[str]
     return f"{argument}={value!r} is not accepted. Accepted: a whole number of at least {least}{words}."
 
 
+def not_size(argument: str, value: Any, *, side: bool = False) -> str | None:
+    """Check that `value` is (height, width), whole numbers of at least 1; with `side`, that or one side alone."""
+    sides = value if isinstance(value, tuple | list) else (value, value) if side else ()
+    if len(sides) == 2 and not any(not_whole(argument, one) for one in sides):
+        return None
+    accepted = "a whole number of at least 1, or (height, width)" if side else "(height, width), whole numbers from 1"
+    return f"{argument}={value!r} is not accepted. Accepted: {accepted}."
+
+
 def not_fraction(argument: str, value: Any) -> str | None:
     """Check that `value` is a number in [0, 1)."""
     if isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 <= value < 1:
@@ -67,6 +77,29 @@ def refuse(problems: Iterable[str | None]) -> None:
         listed = "\n".join(f"- {problem}" for problem in found)
         message = f"{len(found)} arguments are wrong:\n{listed}"
         raise ConfigurationError(message)
+
+
+def limit_of(variable: str, default: int) -> int:
+    """Return the limit that an environment variable sets, a whole number from 1; `default` where it is not set.
+
+    Raises:
+        ConfigurationError: It says something else.
+
+    Examples:
+        >>> from imgcls._checks import limit_of
+        >>> limit_of("IMGCLS_LIMIT_OF_NOTHING", 7)
+        7
+    """
+    given = os.environ.get(variable)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and int(given)):
+        message = (
+            f"the environment variable {variable} is {given!r}. Accepted: a whole number from 1, such as {default}. "
+            "Correct or unset it."
+        )
+        raise ConfigurationError(message)
+    return int(given)
 
 
 def folders_within(ids: Iterable[str]) -> str:

@@ -57,11 +57,16 @@ def test_a_worker_reads_its_part_of_each_batch_only(data, monkeypatch):
 
 
 @pytest.mark.parametrize(("keep", "parts"), [("memory", 1), ("memory", 2), ("stream", 3), ("memory", 7)])
-def test_parts_of_a_batch_together_are_the_batch(data, keep, parts):
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_parts_of_a_batch_together_are_the_batch(data, keep, parts, shuffled):
     """Uneven parts, and more parts than images."""
     made = batches(data, keep=keep)
-    whole = passed(made.shuffled(seed=3, epoch=4, start=1))
-    found = [passed(made.shuffled(seed=3, epoch=4, start=1, part=(place, parts))) for place in range(parts)]
+    if shuffled:
+        whole = passed(made.shuffled(seed=3, epoch=4, start=1))
+        found = [passed(made.shuffled(seed=3, epoch=4, start=1, part=(place, parts))) for place in range(parts)]
+    else:
+        whole = passed(made.in_order())
+        found = [passed(made.in_order(part=(place, parts))) for place in range(parts)]
     for step, (pixels, positions) in enumerate(whole):
         shares = [part[step] for part in found]
         assert b"".join(share[0] for share in shares) == pixels

@@ -56,6 +56,21 @@ def test_without_labels_a_folder_may_hold_images_directly(photos, cats):
         assert as_dataset(data, labelled=False).labels is None
 
 
+def test_a_csv_file_of_new_images_needs_no_labels(photos, cats, tmp_path_factory, monkeypatch):
+    new = photos / "new.csv"
+    new.write_text("image,camera\ncat/1.jpg,phone\ndog/0.png,reflex\n")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # paths are relative to the file, as in from_csv
+    for path in (new, str(new)):
+        dataset = as_dataset(path, labelled=False)
+        assert (dataset.ids, dataset.labels) == (("cat/1.jpg", "dog/0.png"), None)
+        assert [dataset.source(index) for index in range(2)] == [photos / "cat/1.jpg", photos / "dog/0.png"]
+        np.testing.assert_array_equal(dataset.read(1), np.asarray(Image.open(photos / "dog/0.png")))
+    found = Dataset.from_folder(photos).check(against=new, verbose=0).findings
+    assert "2 images of this dataset are in the other one too." in [one.message for one in found]
+    new.write_text("image,label\ncat/1.jpg,cat\ndog/0.png,dog\n")
+    assert [sample.label for sample in as_dataset(new, labelled=False)] == ["cat", "dog"]
+
+
 NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
 
 
@@ -105,6 +120,34 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             "there is no column 'image'. Did you mean 'images'? The columns are images. Say which with image= and label=, or --image and --label in a shell.",
         ),
         (
+            "new.csv",
+            None,
+            True,
+            ConfigurationError,
+            "there is no column 'label'. The columns are image, camera. Say which with image= and label=, or --image and --label in a shell.",
+        ),
+        (
+            "bare.csv",
+            None,
+            False,
+            ConfigurationError,
+            "there is no column 'image'. The columns are file. Say which with image= and label=, or --image and --label in a shell.",
+        ),
+        (
+            "head.csv",
+            None,
+            False,
+            EmptyDatasetError,
+            "the table has no rows. Give at least one image.",
+        ),
+        (
+            "gone.csv",
+            None,
+            False,
+            DataError,
+            "1 of 1 files do not exist in '.': 'a.jpg'. Check the paths.",
+        ),
+        (
             "cats",
             None,
             False,
@@ -115,6 +158,14 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
 )
 def test_what_holds_no_images_is_refused_in_words(cats, data, labels, labelled, kind, words):
     Path("nothing").mkdir()
+    tables = {
+        "new": "image,camera\ncat/0.jpg,phone\n",
+        "bare": "file\na.jpg\n",
+        "head": "image\n",
+        "gone": "image\na.jpg\n",
+    }
+    for name, text in tables.items():
+        Path(f"{name}.csv").write_text(text)
     with pytest.raises(kind) as caught:
         as_dataset(data, labels, labelled=labelled)
     assert str(caught.value) == words

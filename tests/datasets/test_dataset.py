@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from imgcls.datasets import Dataset, Sample
-from imgcls.errors import DataError, EmptyDatasetError
+from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 IMAGES = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((4, 5), np.uint8)
 
@@ -50,6 +50,12 @@ def test_an_integer_gives_a_sample(data, index):
 def test_outside_is_an_index_error(data, index):
     with pytest.raises(IndexError):
         data[index]
+
+
+def test_a_sample_says_how_many_bands_it_has():
+    for bands, kind in ((1, " gray"), (2, ", 2 bands"), (3, " RGB"), (5, ", 5 bands")):
+        sample = Dataset.from_arrays(np.zeros((1, 8, 9, bands), np.uint8), ["a"])[0]
+        assert repr(sample) == f"Sample(8 x 9{kind}, label 'a', id '0')"
 
 
 def test_nothing_chosen_is_refused_in_words(data):
@@ -116,6 +122,54 @@ def test_lengths_that_differ_are_refused_in_words(name):
     with pytest.raises(DataError) as caught:
         Dataset.from_arrays(IMAGES, **{name: ["a"]})
     assert str(caught.value) == f"there are 6 images and 1 {name}. Give one for each image."
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def test_parts_may_be_spelt_as_people_do():
+    data = Dataset(IMAGES, list("bacabb"), parts=["Training", "train", "val", "valid", " test", "Testing"])
+    assert data.parts.tolist() == ["train", "train", "validation", "validation", "test", "test"]
+    assert [part.ids for part in data.split()] == [("0", "1"), ("2", "3"), ("4", "5")]  # no image vanishes
+    assert Dataset(IMAGES, parts=np.array(["val"] * 6)).subset("validation").ids == tuple("012345")
+    assert Dataset(IMAGES, parts=None).parts is None
+
+
+@pytest.mark.parametrize("word", ["dev", None, float("nan"), ""])
+def test_a_part_that_is_none_is_refused_in_words(word):
+    with pytest.raises(DataError) as caught:
+        Dataset(IMAGES, parts=["train"] * 5 + [word])
+    assert str(caught.value) == (
+        f"parts= says {str(word).lower()!r}. Accepted: train, training, val, valid, validation, test, testing. "
+        "Rename what is none of them, or leave it out."
+    )
+
+
+def test_parts_of_another_number_are_refused_in_words():
+    with pytest.raises(DataError, match=r"^there are 6 images and 1 parts\. Give one for each image\.$"):
+        Dataset(IMAGES, parts=["val"])
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(224, 224, 3), (224,), 0, (8, 0), 8.0, "auto"])
+def test_a_wrong_image_size_is_refused_in_words(data, size):
+    words = f"image_size={size!r} is not accepted. Accepted: a whole number of at least 1, or (height, width)."
+    for lend in (data.to_tf, data.to_torch):
+        with pytest.raises(ConfigurationError) as caught:
+            lend(image_size=size)
+        assert str(caught.value) == words
+
+
+def test_a_size_to_read_is_height_and_width(data, photos):
+    assert data.read(0, size=(2, 3)).shape == (2, 3, 1)
+    for one in (data, Dataset.from_folder(photos)):
+        with pytest.raises(ConfigurationError) as caught:
+            one.read(0, size=224)
+        assert str(caught.value) == "size=224 is not accepted. Accepted: (height, width), whole numbers from 1."
+    for lent in ([8, 12], (8, 12), (np.int64(8), np.int64(12))):
+        assert data.to_torch(image_size=lent)[0][0].shape == (3, 8, 12)
 
 
 def test_show_draws_images_and_labels(data):

@@ -133,6 +133,18 @@ def test_hugging_face_splits_become_parts(hub):
     assert np.array_equal(data.read(12), read(files[12]))
 
 
+def test_hugging_face_splits_may_be_spelt_as_people_do(hub):
+    made, _ = hub
+    splits = {"Training": made.select(range(10)), "valid": made.select([10, 11]), "testing": made.select(range(12, 16))}
+    assert Dataset.from_huggingface(splits).parts.tolist() == ["train"] * 10 + ["validation"] * 2 + ["test"] * 4
+    with pytest.raises(DataError) as caught:
+        Dataset.from_huggingface({"train": made, "unsupervised": made})
+    assert str(caught.value) == (
+        "the dictionary of splits says 'unsupervised'. Accepted: train, training, val, valid, validation, test, testing. "
+        "Rename what is none of them, or leave it out."
+    )
+
+
 def test_encoded_images_of_a_hugging_face_dataset(hub):
     import datasets
 

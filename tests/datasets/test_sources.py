@@ -260,8 +260,28 @@ def test_a_table_with_parts_and_several_labels_in_a_cell(here):
         Dataset.from_csv("labels.csv", part="label", delimiter="|")
     assert str(caught.value) == (
         "column 'label' says 'nan', 'red|round', 'round'. "
-        "Accepted: train, training, val, valid, validation, test, testing."
+        "Accepted: train, training, val, valid, validation, test, testing. "
+        "Rename what is none of them, or leave it out."
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"group": "patients"}, "'patients'. Did you mean 'patient'? The columns are image, label, patient. Say which with group=."),
+        ({"part": "fold"}, "'fold'. The columns are image, label, patient. Say which with part=."),
+        (
+            {"label": "name", "group": "patients"},
+            "'name'. The columns are image, label, patient. Say which with image= and label=, or --image and --label in a shell.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_missing_column_is_named_with_its_argument(here, given, words):
+    plant(here, "1.png")
+    frame = pd.DataFrame({"image": ["1.png"], "label": ["a"], "patient": ["p"]})
+    with pytest.raises(ConfigurationError) as caught:
+        Dataset.from_frame(frame, **given)
+    assert str(caught.value) == f"there is no column {words}"
 
 
 def test_in_csv_only_an_empty_cell_is_missing(here):

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.sparse import coo_matrix, csgraph
 
-from imgcls.datasets import Dataset, _duplicates
+from imgcls.datasets import Dataset, _duplicates, components, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXEL = np.zeros((1, 1, 1), np.uint8)
@@ -79,6 +80,38 @@ def test_groups_never_straddle():
     parts = data.split((0.6, 0.2, 0.2), duplicates=None)
     members = [set(part.groups.tolist()) for part in parts]
     assert sum(map(len, members)) == len(set.union(*members)) == len(set(groups.tolist()))
+
+
+def test_images_without_a_group_are_dealt_one_by_one():
+    """As those that the dataset itself knows no group of: 300 images, with independent draws, and 100 in two groups."""
+    groups = [None, float("nan"), np.nan] * 100 + ["p"] * 50 + ["q"] * 50
+    data = dataset(["a", "b"] * 200)
+    parts = data.split((0.5, 0.5), groups=groups, duplicates=None)
+    own = dataset(["a", "b"] * 200, groups=groups).split((0.5, 0.5), duplicates=None)
+    assert assignment(parts) == assignment(own)
+    for halves in (parts, [validation for _, validation in data.folds(2, groups=groups, duplicates=None)]):
+        where = assignment(halves)
+        alone = sum(where[str(index)] for index in range(300))
+        assert abs(alone - 150) <= 4 * np.sqrt(300 / 4)
+        assert len({where[str(index)] for index in range(300, 350)}) == 1
+        assert len({where[str(index)] for index in range(350, 400)}) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_components_are_those_of_the_graph(seed):
+    random = np.random.default_rng(seed)
+    first, second = random.integers(0, 60, 80), random.integers(0, 50, 80)
+    nodes = np.concatenate([first, second + 60]) + 80  # 80 images, then the values of either kind
+    edges = (np.ones(160), (np.tile(np.arange(80), 2), nodes))
+    truth = csgraph.connected_components(coo_matrix(edges, shape=(190, 190)), directed=False)[1][:80]
+    found = components(first, second)
+    assert len(set(found.tolist())) > 3  # else the test could not fail
+    assert (
+        len(set(zip(found.tolist(), truth.tolist(), strict=True)))
+        == len(set(found.tolist()))
+        == len(set(truth.tolist()))
+    )
+    assert found.max() + 1 == len(set(found.tolist()))
 
 
 def test_several_labels_and_no_labels_split_too():
@@ -211,6 +244,33 @@ def test_folds_hold_every_image_out_once(uneven):
         ConfigurationError, match=r"^count=1 is not accepted\. Accepted: a whole number of at least 2\.$"
     ):
         uneven.folds(1)
+
+
+@pytest.mark.parametrize("duplicates", ["near", "exact"])
+def test_folds_hold_out_both_of_a_file_that_is_listed_twice(tmp_path, duplicates):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    paths = [tmp_path / f"{index}.png" for index in range(12)]
+    for path, image in zip(paths, pixels, strict=True):
+        write_png(image, path)
+    data = Dataset.from_files([*paths, *paths], ["a", "b"] * 12)
+    folds = data.folds(3, duplicates=duplicates)
+    assert sorted(name for _, validation in folds for name in validation.ids) == sorted(data.ids)
+    for training, validation in folds:
+        assert set(training.ids).isdisjoint(validation.ids)
+        assert sorted([*training.ids, *validation.ids]) == sorted(data.ids)
+        labels = {one.id: one.label for one in training}
+        assert all(labels[str(path)] == "ab"[index % 2] for index, path in enumerate(paths) if str(path) in labels)
+
+
+def test_folds_of_a_divided_source_are_divided_anew():
+    data = Dataset(np.broadcast_to(PIXEL, (40, 1, 1, 1)), ["a", "b"] * 20, parts=["train"] * 30 + ["test"] * 10)
+    for pair in data.folds(2, duplicates=None):
+        assert [part.parts for part in pair] == [None, None]  # else `fit` would leave images of the fold out
+    with pytest.raises(EmptyDatasetError) as caught:
+        data[:2].folds(3, duplicates=None)
+    assert str(caught.value) == (
+        "2 images do not fill 3 parts. Give fewer parts or more images; copies of one image and images of one group stay together."
+    )
 
 
 def test_a_file_remembers_the_split(uneven, tmp_path):

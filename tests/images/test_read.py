@@ -350,6 +350,24 @@ def test_a_missing_file_is_refused_in_words():
     )
 
 
+@pytest.mark.parametrize("size", [4, (4,), (4, 3, 3), (0, 3), (4.0, 3.0), "43"])
+def test_a_wrong_size_is_refused_in_words_and_blames_no_file(size, tmp_path):
+    path = tmp_path / "cat.png"
+    write_png(RGB, path)
+    for item in (path, path.read_bytes(), Image.fromarray(RGB), RGB):
+        with pytest.raises(ConfigurationError) as caught:
+            read(item, size=size)
+        assert str(caught.value) == f"size={size!r} is not accepted. Accepted: (height, width), whole numbers from 1."
+    with pytest.raises(ConfigurationError, match=r"^size=.* is not accepted\."):
+        resize(RGB, size)
+
+
+def test_a_size_may_be_a_list():
+    expected = np.asarray(Image.fromarray(RGB).resize((3, 4), Image.Resampling.BILINEAR))
+    for item in (encoded(RGB), RGB):
+        np.testing.assert_array_equal(read(item, size=[4, 3]), expected)
+
+
 SHAPES = "Accepted: uint8 array (H, W) or (H, W, C)."
 UINT8 = "Accepted: dtype uint8, values 0 to 255."
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from imgcls import _checks
 from imgcls._flush import flush
-from imgcls.errors import BundleError, ConfigurationError, TamperedBundleError
+from imgcls.errors import BundleError, TamperedBundleError
 
 MOST_BYTES = 2**32 - 1  # 4 GiB: beyond, a zip archive needs other records
 VARIABLE = "IMGCLS_MAX_BUNDLE_BYTES"
@@ -141,16 +142,7 @@ def limit() -> int:
     Raises:
         ConfigurationError: The environment says no number.
     """
-    given = os.environ.get(VARIABLE)
-    if given is None:
-        return MOST_BYTES
-    if not (given.isascii() and given.isdigit() and int(given)):
-        message = (
-            f"the environment variable {VARIABLE} is {given!r}. Accepted: a whole number from 1, such as "
-            f"{MOST_BYTES}. Correct or unset it."
-        )
-        raise ConfigurationError(message)
-    return min(int(given), MOST_BYTES)
+    return min(_checks.limit_of(VARIABLE, MOST_BYTES), MOST_BYTES)
 
 
 def _bytes_of(path: Path) -> memoryview:

@@ -11,7 +11,9 @@ from imgcls.datasets._duplicates import copies_in
 from imgcls.datasets._findings import Finding
 from imgcls.datasets._readable import ON_ERROR, check_readable, leave_out_unreadable
 from imgcls.datasets._shortcuts import Shortcut, shortcuts
+from imgcls.datasets._split import components
 from imgcls.datasets._traces import Traces
+from imgcls.datasets._turns import by_turns
 from imgcls.images import read, resize, write_png
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "Shortcut",
     "Traces",
     "as_dataset",
+    "by_turns",
     "check_readable",
+    "components",
     "copies_in",
     "is_one_image",
     "leave_out_unreadable",

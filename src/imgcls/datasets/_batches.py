@@ -177,13 +177,12 @@ class Batches:
             part: (r, R): of each batch the r-th of R parts, which follow each other and differ by one image at most; a
                 part may be empty. R workers together see every image once, and none reads what another learns from.
         """
-        place, parts = part
-        batches = self._pass([np.array_split(step, parts)[place] for step in self._shuffled(seed, epoch)[start:]])
+        batches = self._pass(_parts(self._shuffled(seed, epoch)[start:], *part))
         return self._mirrored(batches, seed, epoch) if alternating_flip else batches
 
-    def in_order(self) -> Iterator[Batch]:
-        """Yield every image once, in the order of the dataset."""
-        return self._pass(self._divided(np.arange(len(self.dataset))))
+    def in_order(self, *, part: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
+        """Yield every image once, in the order of the dataset; `part` as in `shuffled`."""
+        return self._pass(_parts(self._divided(np.arange(len(self.dataset))), *part))
 
     def batch(self, *, seed: int, epoch: int, step: int) -> Batch:
         """Return the batch that `shuffled` yields at `step`."""
@@ -320,3 +319,8 @@ class Batches:
         while amount >= 1000 and len(units) > 1:
             amount, units = amount / 1000, units[1:]
         return f"{amount:,.0f} {units[0]}"
+
+
+def _parts(steps: list[Positions], place: int, parts: int) -> list[Positions]:
+    """Return one of the parts of each step."""
+    return [np.array_split(step, parts)[place] for step in steps]

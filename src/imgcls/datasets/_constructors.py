@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from imgcls.datasets import _builtin, _interop, _labels, _sources
+from imgcls.datasets import _builtin, _interop, _labels, _parts, _sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +141,7 @@ class Constructors:
         """
         several = not isinstance(label, str)
         columns = list(label) if several else [label]
-        _sources.check_columns(frame, [image, *columns, *([group] if group else []), *([part] if part else [])])
+        _sources.check_columns(frame, [image, *columns], group=group, part=part)
         names = _sources.file_names(frame[image])
         files = _sources.existing(names, root=root)
         labels: Any = frame[columns].to_numpy() if several else frame[label].to_numpy()
@@ -153,7 +153,7 @@ class Constructors:
             classes=columns if several else classes,
             ids=names,
             groups=frame[group].tolist() if group else None,
-            parts=_sources.part_names(frame[part]) if part else None,
+            parts=_parts.part_names(frame[part], f"column {part!r}") if part else None,
             multi_label=True if several or delimiter is not None else None,
         )
 
@@ -281,6 +281,7 @@ class Constructors:
 
         Raises:
             ConfigurationError: It is no such dataset, or a column must be named.
+            DataError: A split is called neither train, validation nor test, or an image has no label.
         """
         found = _interop.from_huggingface(dataset, image, label)
         return cls(found.images, found.labels, classes=found.classes if classes is None else classes, parts=found.parts)

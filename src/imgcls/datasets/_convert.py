@@ -18,7 +18,8 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Datas
         data: A Dataset; a folder; a list of paths, bytes, PIL images or arrays; an array `uint8 (N, H, W[, C])`; a
             pandas frame with the columns `image` and `label`; a `.csv` file with them; a glob such as "new/*.jpg".
         labels: N labels, where `data` does not carry its own.
-        labelled: Whether labels are needed. Without, a folder may hold images directly.
+        labelled: Whether labels are needed. Without, a folder may hold images directly, and a table needs no column
+            `label`.
 
     Raises:
         ConfigurationError: `data` is nothing that holds images.
@@ -66,10 +67,7 @@ def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
     if isinstance(data, bytes | bytearray) or images.is_pil(data):
         return Dataset([data], labels)
     if hasattr(data, "columns"):
-        if not labelled and "label" not in data.columns:
-            _sources.check_columns(data, ["image"])
-            return Dataset.from_files(_sources.file_names(data["image"]))
-        return Dataset.from_frame(data)
+        return _from_frame(data, labelled)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
         return Dataset.from_arrays(data, labels)
     try:
@@ -95,11 +93,19 @@ def _refuse_labels_twice(data: Any, labels: Any) -> None:
         raise DataError(message)
 
 
+def _from_frame(frame: Any, labelled: bool, root: Path | None = None) -> Dataset:
+    if labelled or "label" in frame.columns:
+        return Dataset.from_frame(frame, root=root)
+    _sources.check_columns(frame, ["image"])
+    names = _sources.file_names(frame["image"])
+    return Dataset(_sources.existing(names, root=root), ids=names)
+
+
 def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
     if _sources.is_glob(path):
         return Dataset.from_files(path, labels)
     if Path(path).suffix.lower() == ".csv":
-        return Dataset.from_csv(path)
+        return _from_frame(_sources.read_csv(Path(path)), labelled, root=Path(path).parent)
     if labelled:
         if Path(path).is_file():
             message = (

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import images, plotting
-from imgcls._checks import not_whole, refuse, some, unknown_name
-from imgcls.datasets import _check, _duplicates, _interop, _labels, _split
+from imgcls._checks import not_size, not_whole, refuse, some, unknown_name
+from imgcls.datasets import _check, _duplicates, _interop, _labels, _parts, _split
 from imgcls.datasets._constructors import Constructors
 from imgcls.datasets._data_report import DataReport
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
@@ -26,7 +26,8 @@ class Sample:
     """One image with its label.
 
     Attributes:
-        image: `uint8 (H, W, C)`, 0-255; C is 1 for a grayscale image, else 3.
+        image: `uint8 (H, W, C)`, 0-255; C is 1 for a grayscale image, 3 for a colour image, and the number of bands
+            of an array or a TIFF file that has others.
         label: The class, or a tuple of classes for several labels an image; None without labels.
         id: The name of the image within its dataset: a relative path, or a position.
 
@@ -45,7 +46,8 @@ class Sample:
 
     def __repr__(self) -> str:
         height, width, channels = self.image.shape
-        return f"Sample({height} x {width} {'gray' if channels == 1 else 'RGB'}, label {self.label!r}, id {self.id!r})"
+        kind = {1: " gray", 3: " RGB"}.get(channels, f", {channels} bands")
+        return f"Sample({height} x {width}{kind}, label {self.label!r}, id {self.id!r})"
 
 
 @final
@@ -102,7 +104,7 @@ class Dataset(Constructors):
             self.labels, self.classes = _labels.encode(labels, count=count, classes=classes, multi_label=multi_label)
             _freeze(self.labels)
         self.groups = None if groups is None else _freeze(_own_where_missing(groups, self.ids))
-        self.parts = None if parts is None else _freeze(np.array(parts))
+        self.parts = None if parts is None else _freeze(np.array(_parts.part_names(parts, "parts=")))
         for name, given in (("ids", self.ids), ("groups", self.groups), ("parts", self.parts)):
             if given is not None and len(given) != count:
                 message = f"there are {count:,} images and {len(given):,} {name}. Give one for each image."
@@ -167,6 +169,10 @@ class Dataset(Constructors):
             index: The position, from 0.
             size: (height, width) to resize to; None for its own.
             channels: 1 for grayscale, 3 for RGB, None for what the image is.
+
+        Raises:
+            ConfigurationError: `size` is no (height, width).
+            UnreadableImageError: The image cannot be read.
         """
         name = f"image {self.ids[index]!r}"
         image = images.read(self._images[self._at[index]], size=size, channels=channels, name=name)
@@ -315,14 +321,8 @@ class Dataset(Constructors):
                 raise DataError(message)
             part = np.array([known.get(name, one) for name, one in zip(self.ids, part.tolist(), strict=True)])
             _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
-        chosen = [np.flatnonzero(part == number) for number in range(len(shares))]
-        if not all(map(len, chosen)):
-            message = (
-                f"{len(self):,} images do not fill {len(shares)} parts. Give fewer parts or more images; copies of one "
-                "image and images of one group stay together."
-            )
-            raise EmptyDatasetError(message)
-        return tuple(self._take(positions, divided=False) for positions in chosen)
+        self._check_filled(part, len(shares))
+        return tuple(self._take(np.flatnonzero(part == number), divided=False) for number in range(len(shares)))
 
     def folds(
         self,
@@ -343,15 +343,12 @@ class Dataset(Constructors):
             1797
         """
         refuse([not_whole("count", count, least=2)])
-        held_out = self.split((1 / count,) * count, seed=seed, groups=groups, duplicates=duplicates, verbose=verbose)
-        everything = np.ones(len(self), bool)
-        position = {name: index for index, name in enumerate(self.ids)}
-        pairs = []
-        for validation in held_out:
-            training = everything.copy()
-            training[[position[name] for name in validation.ids]] = False
-            pairs.append((self[training], validation))
-        return tuple(pairs)
+        part = self._deal((1 / count,) * count, seed, groups, duplicates, verbose)
+        self._check_filled(part, count)
+        both = [(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(count)]
+        return tuple(
+            (self._take(training, divided=False), self._take(held_out, divided=False)) for training, held_out in both
+        )
 
     def _deal(
         self, shares: tuple[float, ...], seed: int, groups: Any, duplicates: str | None, verbose: Any
@@ -363,16 +360,25 @@ class Dataset(Constructors):
                 unknown_name("duplicates", duplicates, ("near", "exact", None)),
             ]
         )
-        groups = self.groups if groups is None else groups
         if groups is not None and len(groups) != len(self):
             message = f"there are {len(self):,} images and {len(groups):,} groups. Give one for each image."
             raise DataError(message)
+        groups = self.groups if groups is None else _own_where_missing(groups, self.ids)
         if duplicates is None:
             unit, names = _split.units(self.ids, groups)
         else:
             copies = _duplicates.clusters(self, near=duplicates == "near", verbose=verbose)
             unit, names = _split.units(copies.keys, groups, copies.cluster, copies.size)
         return _split.stratified(self.labels, unit, names, shares, seed=seed)[unit]
+
+    def _check_filled(self, part: NDArray[np.int64], count: int) -> None:
+        """Refuse parts without images."""
+        if len(np.unique(part)) < count:
+            message = (
+                f"{len(self):,} images do not fill {count} parts. Give fewer parts or more images; copies of one "
+                "image and images of one group stay together."
+            )
+            raise EmptyDatasetError(message)
 
     def subset(self, part: str) -> "Dataset":
         """Return the images that the source itself puts into `part`: "train", "validation" or "test".
@@ -538,6 +544,6 @@ def _joined(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[
 
 
 def _sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    sides = (size, size) if isinstance(size, int | np.integer) else tuple(size)
-    refuse([not_whole("image_size", side) for side in sides])
-    return int(sides[0]), int(sides[-1])
+    refuse([not_size("image_size", size, side=True)])
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    return int(height), int(width)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls.datasets._parts import part_names
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 if TYPE_CHECKING:
     from imgcls.datasets._dataset import Dataset
 
 _INFINITE = -1  # what tf.data calls the number of elements of a dataset that repeats for ever
-_PARTS = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
 
 
 def from_tf(dataset: Any) -> tuple[list[NDArray[np.uint8]], Any, Sequence[Any] | None]:
@@ -113,10 +113,7 @@ def from_huggingface(dataset: Any, image: str | None, label: str | None) -> From
     if not named or not all(hasattr(one, "features") and hasattr(one, "select_columns") for one in named.values()):
         message = f"dataset is a {type(dataset).__name__}. Accepted: a datasets.Dataset, or a dictionary of them."
         raise ConfigurationError(message)
-    strange = [name for name in named if name and name not in _PARTS]
-    if strange:
-        message = f"the split {strange[0]!r} is neither train, validation nor test. Give the splits you want by name."
-        raise ConfigurationError(message)
+    names = part_names(named, "the dictionary of splits") if isinstance(dataset, Mapping) else None
     splits = list(named.values())
     features = splits[0].features
     image = _column("image", image, features, "Image", ("image", "img"))
@@ -126,7 +123,7 @@ def from_huggingface(dataset: Any, image: str | None, label: str | None) -> From
     if classes is not None and any(code is None or code < 0 for code in labels):  # the hub's sign for "no label"
         message = f"column {label!r} has images without a label (-1). Filter them out, or name another split."
         raise DataError(message)
-    parts = None if "" in named else [_PARTS[name] for name, one in named.items() for _ in range(len(one))]
+    parts = None if names is None else [name for name, one in zip(names, splits, strict=True) for _ in range(len(one))]
     return FromHub(_Column(splits, image), labels, classes, parts)
 
 

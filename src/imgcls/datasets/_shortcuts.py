@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._checks import not_whole, refuse
-from imgcls.datasets import _beside, _blind, _duplicates, _scan, _split
+from imgcls.datasets import _beside, _blind, _duplicates, _scan, _split, _turns
 
 if TYPE_CHECKING:
     from imgcls.datasets._dataset import Dataset
@@ -203,11 +203,11 @@ def _sample(dataset: "Dataset", facts: NDArray[Any], copies: NDArray[np.int64], 
     order = np.random.default_rng(seed).permutation(np.flatnonzero(facts["readable"]))
     _, first = np.unique(np.column_stack([unit, labels])[order], axis=0, return_index=True)
     order = order[np.sort(first)]
-    stratum = _stratum(labels)
-    order = order[np.argsort(_place_in_class(stratum[order]), kind="stable")[:MOST]]
+    stratum = _turns.rarest_class(labels)
+    order = _turns.by_turns(stratum, order)[:MOST]
     # The first image of a unit decides its half: a group, or an image under two labels, is in one half alone.
     _, lead, member = np.unique(unit[order], return_index=True, return_inverse=True)
-    half = (_place_in_class(stratum[order]) % 2)[lead][member]
+    half = (_turns.place_in_class(stratum[order]) % 2)[lead][member]
     single = labels.ndim == 1
     truth = np.eye(len(dataset.classes), dtype=bool)[labels[order]] if single else labels[order].astype(bool)
     each = [truth[half == part] for part in (0, 1)]
@@ -221,20 +221,3 @@ def _sample(dataset: "Dataset", facts: NDArray[Any], copies: NDArray[np.int64], 
     found = truth[told][:, held]
     classes = tuple(name for name, kept in zip(dataset.classes, held, strict=True) if kept)
     return _Sample(order[told], found.argmax(axis=1) if single else found.astype(np.int64), half[told], classes)
-
-
-def _stratum(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the class of each image; with several, the rarest, and K without any."""
-    if labels.ndim == 1:
-        return labels
-    rarest: NDArray[np.int64] = np.where(labels > 0, labels.sum(axis=0), len(labels) + 1).argmin(axis=1)
-    rarest[~labels.any(axis=1)] = labels.shape[1]
-    return rarest
-
-
-def _place_in_class(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how many of the same class come before each, `int (N,)`."""
-    order = np.argsort(codes, kind="stable")
-    places = np.empty(len(codes), np.int64)
-    places[order] = np.arange(len(codes)) - np.searchsorted(codes[order], codes[order])
-    return places

@@ -12,21 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._checks import did_you_mean, some
+from imgcls.datasets._parts import SPELLINGS
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 from imgcls.images import SUFFIXES, wrong_dtype
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PART_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
 _LOOSE = "an image outside the class folders"
 _UNREAD = frozenset({".heic", ".heif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
@@ -83,7 +75,7 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
             if not images:
                 found.ignored[path] = "a folder without images"
             if found.parts is not None:
-                found.parts += [_PART_NAMES[top.lower()]] * images
+                found.parts += [SPELLINGS[top.lower()]] * images
     if not found.ids and classes is None:
         _refuse_empty(folder, children, found)
     found.classes = list(classes) if classes is not None else sorted(name for name in counts if counts[name])
@@ -99,7 +91,7 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
 
 def _is_divided(folder: Path, children: list[str]) -> bool:
     """Say whether the folders are parts: all are named so. One alone may be a class, unless it holds folders."""
-    if not children or any(child.lower() not in _PART_NAMES for child in children):
+    if not children or any(child.lower() not in SPELLINGS for child in children):
         return False
     return len(children) > 1 or any(path.is_dir() for path in Path(folder, children[0]).iterdir())
 
@@ -257,24 +249,22 @@ def file_names(column: "pd.Series[Any]") -> list[str]:
     return [str(name) for name in column]
 
 
-def part_names(column: "pd.Series[Any]") -> list[str]:
-    """Return "train", "validation" or "test" for each row; refuse other words."""
-    given = [str(name).strip().lower() for name in column]
-    strange = sorted(set(given) - set(_PART_NAMES))
-    if strange:
-        message = f"column {str(column.name)!r} says {some(strange)}. Accepted: {', '.join(_PART_NAMES)}."
-        raise DataError(message)
-    return [_PART_NAMES[name] for name in given]
+def check_columns(frame: "pd.DataFrame", columns: Iterable[str], **others: str | None) -> None:
+    """Refuse a frame that has no rows, or lacks a column.
 
-
-def check_columns(frame: "pd.DataFrame", columns: Iterable[str]) -> None:
-    """Refuse a frame that lacks one of `columns`, or has no rows."""
+    Args:
+        frame: The table.
+        columns: Those of images and labels.
+        others: Further ones, by the argument that names them; None for none.
+    """
     has = [str(column) for column in frame.columns]
-    for column in columns:
+    wanted = dict.fromkeys(columns, "image= and label=, or --image and --label in a shell")
+    wanted |= {column: f"{argument}=" for argument, column in others.items() if column and column not in wanted}
+    for column, argument in wanted.items():
         if column not in has:
             message = (
                 f"there is no column {column!r}.{did_you_mean(column, has)} The columns are {', '.join(has)}. "
-                "Say which with image= and label=, or --image and --label in a shell."
+                f"Say which with {argument}."
             )
             raise ConfigurationError(message)
     if not len(frame):

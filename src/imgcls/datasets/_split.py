@@ -58,7 +58,7 @@ def units(
     if groups is not None:
         names = [f"group {name}" for name in groups]
         unit = np.unique(np.asarray(names), return_inverse=True)[1].reshape(-1)
-        unit = unit if clusters is None else _joined(unit, clusters)
+        unit = unit if clusters is None else components(unit, clusters)
     else:
         unit = np.unique(np.asarray(clusters), return_inverse=True)[1].reshape(-1)
     sizes = np.zeros(len(keys), np.int64) if size is None else size
@@ -66,6 +66,34 @@ def units(
     for which, one, name in zip(unit.tolist(), sizes.tolist(), names, strict=True):
         best[which] = min(best.get(which, (-one, name)), (-one, name))
     return unit, [best[which][1] for which in range(len(best))]
+
+
+def components(first: Codes, second: Codes) -> Codes:
+    """Number what hangs together: images that share a value in `first` or in `second`, also by way of others.
+
+    Args:
+        first: Whole numbers from 0, `(N,)`, such as the group of each image.
+        second: The same of another kind, such as the number of each picture of which there are copies.
+
+    Returns:
+        A number for each image, `(N,)`, from 0 in the order of the first images.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls import datasets
+        >>> groups, pictures = np.array([0, 0, 1, 2]), np.array([0, 1, 1, 2])
+        >>> datasets.components(groups, pictures).tolist()  # 0 and 1 share a group, 1 and 2 a picture
+        [0, 0, 0, 1]
+    """
+    component = np.arange(len(first))
+    while True:
+        before = component
+        for values in (first, second):
+            least = np.full(values.max() + 1, len(values))
+            np.minimum.at(least, values, component)
+            component = least[values]
+        if (component == before).all():
+            return np.unique(component, return_inverse=True)[1].reshape(-1)
 
 
 def stratified(
@@ -147,19 +175,6 @@ def write_saved(path: Path, parts: dict[str, int], count: int) -> None:
 def _draw(seed: int, name: str) -> float:
     digest = hashlib.blake2b(f"{seed}\0{name}".encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
-
-
-def _joined(first: Codes, second: Codes) -> Codes:
-    """Number the connected components of images that share a value in `first` or in `second`."""
-    component = np.arange(len(first))
-    while True:
-        before = component
-        for values in (first, second):
-            least = np.full(values.max() + 1, len(values))
-            np.minimum.at(least, values, component)
-            component = least[values]
-        if (component == before).all():
-            return np.unique(component, return_inverse=True)[1].reshape(-1)
 
 
 def _classes_of_units(labels: NDArray[Any] | None, unit: Codes, count: int) -> Codes:

@@ -4,7 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls._checks import limit_of
+from imgcls.errors import UnreadableImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF")
 SUFFIXES = frozenset(
@@ -19,7 +20,7 @@ MAX_PIXELS = 89_478_485  # Pillow's own warning level: one such RGB image takes 
 
 def budget() -> tuple[int, int]:
     """Return the largest file in bytes and the largest image in pixels that are read."""
-    return _limit("IMGCLS_MAX_BYTES", MAX_BYTES), _limit("IMGCLS_MAX_PIXELS", MAX_PIXELS)
+    return limit_of("IMGCLS_MAX_BYTES", MAX_BYTES), limit_of("IMGCLS_MAX_PIXELS", MAX_PIXELS)
 
 
 def check_length(source: str | Path | bytes | bytearray | memoryview, max_bytes: int) -> None:
@@ -48,16 +49,3 @@ def check_pixels(width: int, height: int, max_pixels: int) -> None:
             f"{width} x {height} pixels are more than {max_pixels:,}; "
             "the environment variable IMGCLS_MAX_PIXELS allows more"
         )
-
-
-def _limit(variable: str, default: int) -> int:
-    given = os.environ.get(variable)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit() and int(given)):
-        message = (
-            f"the environment variable {variable} is {given!r}. Accepted: a whole number from 1, such as {default}. "
-            "Correct or unset it."
-        )
-        raise ConfigurationError(message)
-    return int(given)

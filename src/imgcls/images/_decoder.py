@@ -48,6 +48,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401 - registers its format
 )
 
+from imgcls._checks import not_size, refuse
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.images import _accepted, _dicom, _geotiff, _refusals
 
@@ -93,7 +94,8 @@ def read(
 
     Raises:
         UnreadableImageError: It is not an image that we read; the message says what is accepted.
-        ConfigurationError: A limit in the environment is no number, or Pillow was told to read truncated files.
+        ConfigurationError: `size` is no (height, width), a limit in the environment is no number, or Pillow was told
+            to read truncated files.
 
     Examples:
         >>> import numpy as np
@@ -104,6 +106,8 @@ def read(
         >>> read("red.png", size=(2, 3), channels=1)[..., 0].tolist()  # 0.299 of 255
         [[76, 76, 76], [76, 76, 76]]
     """
+    if size is not None:
+        refuse([not_size("size", size)])
     if isinstance(item, np.ndarray):
         return _sized(_from_array(item, channels, name or "the array"), size)
     if isinstance(item, Image.Image):
@@ -171,6 +175,9 @@ def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
     Returns:
         `uint8 (height, width, C)`.
 
+    Raises:
+        ConfigurationError: `size` is no (height, width).
+
     Examples:
         >>> import numpy as np
         >>> from imgcls.datasets import resize
@@ -178,14 +185,8 @@ def resize(image: UInt8, size: tuple[int, int]) -> UInt8:
         >>> int(resize(stripes, (1, 1))[0, 0, 0])  # gray: no column is left out
         128
     """
-    height, width = size
-    if image.shape[:2] == (height, width):
-        return image
-    channels = image.shape[2]
-    if channels not in {1, 3}:
-        return np.dstack([resize(image[..., band, None], size) for band in range(channels)])
-    resized = _as_pil(image).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized).reshape(height, width, channels)
+    refuse([not_size("size", size)])
+    return _resized(image, size)
 
 
 def write_png(image: UInt8, path: Any) -> None:
@@ -252,7 +253,18 @@ def _as_pil(image: UInt8) -> Image.Image:
 
 
 def _sized(image: UInt8, size: tuple[int, int] | None) -> UInt8:
-    return image if size is None else resize(image, size)
+    return image if size is None else _resized(image, size)
+
+
+def _resized(image: UInt8, size: tuple[int, int]) -> UInt8:
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    channels = image.shape[2]
+    if channels not in {1, 3}:
+        return np.dstack([_resized(image[..., band, None], size) for band in range(channels)])
+    resized = _as_pil(image).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(height, width, channels)
 
 
 # --- files -------------------------------------------------------------------------------------------------------

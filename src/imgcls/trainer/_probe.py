@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sklearn import exceptions, linear_model, model_selection
 from threadpoolctl import threadpool_limits
 
+from imgcls.datasets import components
+
 _FOLDS = 5
 _PATH = tuple(10.0 ** np.arange(0.5, -4.1, -0.5))  # penalties, from the strongest; each fit begins with the one before
 _ENOUGH = 5_000  # images that the penalty is chosen on, at most
@@ -154,7 +156,7 @@ def _parts(features: Features, targets: NDArray[Any], groups: Sequence[Any] | No
     """Return the part of each image, 0..P-1. Images of one group, and copies of one image, are in one part."""
     unit = np.unique(features, axis=0, return_inverse=True)[1].reshape(-1)
     if groups is not None:
-        unit = _joined(unit, np.unique([str(group) for group in groups], return_inverse=True)[1])
+        unit = components(unit, np.unique([str(group) for group in groups], return_inverse=True)[1])
     strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
     units = len(np.unique(unit))
     count = min(_FOLDS, units)
@@ -175,19 +177,6 @@ def _common(strata: NDArray[Any]) -> NDArray[Any]:
     codes, counts = np.unique(strata, return_inverse=True, return_counts=True)[1:]
     codes = codes.reshape(-1)
     return np.where(counts[codes] < _FOLDS, -1, codes)
-
-
-def _joined(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the components of images that share a unit of either kind."""
-    from scipy.sparse import coo_matrix, csgraph
-
-    count = len(one)
-    nodes = [one, other + one.max() + 1]
-    rows = np.concatenate([np.arange(count)] * 2)
-    columns = np.concatenate(nodes) + count
-    size = int(columns.max()) + 1
-    graph = coo_matrix((np.ones(2 * count), (rows, columns)), shape=(size, size))
-    return np.asarray(csgraph.connected_components(graph, directed=False)[1][:count], np.int64)
 
 
 def _rounds(parts: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:

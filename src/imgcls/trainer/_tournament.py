@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import architectures
+from imgcls import architectures, datasets
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Batches, Dataset
 from imgcls.trainer._embed import embed
@@ -79,11 +79,7 @@ def by_turns(data: Dataset, seed: int) -> NDArray[np.int64]:
     order = np.random.default_rng(seed).permutation(len(data))
     if data.labels is None or np.ndim(data.labels) != 1:
         return order
-    codes = np.asarray(data.labels)[order]
-    turn = np.empty(len(data), np.int64)  # of an image among those of its class
-    for code in np.unique(codes):
-        turn[codes == code] = np.arange(np.count_nonzero(codes == code))
-    return order[np.argsort(turn, kind="stable")]
+    return datasets.by_turns(data.labels, order)
 
 
 def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: ProgressReport) -> Entry:
