@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from imgcls.predictions import Prediction, Predictions
+from imgcls.errors import DataError
+from imgcls.predictions import Prediction, Predictions, Similar
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.4, 0.2], [0.0, 1.0, 0.0]], np.float32)
 NAMES = ["cat", "dog", "owl"]
@@ -97,8 +98,42 @@ def test_frame_and_repr():
     np.testing.assert_array_equal(awkward.iloc[:, 3:].to_numpy(), PROBABILITIES)
 
 
+def test_zeros_and_ones_are_probabilities_too():
+    for dtype in (np.uint8, np.int64, bool):
+        made = Predictions(np.array([[1, 1, 0], [0, 0, 0]], dtype), classes=NAMES, ids=["a", "b"], multi_label=True)
+        assert made.labels.tolist() == [[1, 1, 0], [0, 0, 0]]
+        assert [str(one) for one in made] == ["cat, dog 1.00", "none (cat 0.00)"]
+        pairs = np.array([[1, 0], [0, 1]], dtype)
+        two = Predictions(pairs, classes=["well", "sick"], ids=["a", "b"], thresholds={"sick": 0.3})
+        assert two.labels.tolist() == ["well", "sick"]
+
+
+def test_the_frame_has_the_probability_of_the_label():
+    probabilities = np.array([[0.6, 0.4], [0.9, 0.1]])
+    made = Predictions(probabilities, classes=["well", "sick"], ids=["a", "b"], thresholds={"sick": 0.3})
+    frame = made.to_frame()
+    assert list(zip(frame["label"], frame["probability"], strict=True)) == [("sick", 0.4), ("well", 0.9)]
+    assert frame["probability"].tolist() == [one.probability for one in made]
+    several = Predictions(probabilities, classes=["well", "sick"], ids=["a", "b"], multi_label=True)
+    assert several.to_frame()["probability"].tolist() == [one.probability for one in several] == [0.6, 0.9]
+    assert made[:0].to_frame().empty
+
+
 def test_without_images_there_is_nothing_to_show():
-    with pytest.raises(ValueError, match=r"^these predictions have no images to show\.$"):
-        predictions().show()
-    with pytest.raises(ValueError, match=r"^this prediction has no image to show\.$"):
-        predictions()[0].show()
+    for made, words in (
+        (
+            predictions(),
+            "these predictions have no images to show. Make them by classifier.predict(images), or give read=.",
+        ),
+        (
+            predictions()[0],
+            "this prediction has no image to show. Predict one image or a list: a stream keeps none.",
+        ),
+        (
+            Similar(IDS, [0.9, 0.8, 0.7, 0.6]),
+            "there are no images to show. Find them by classifier.similar(image), or give read=.",
+        ),
+    ):
+        with pytest.raises(DataError) as caught:
+            made.show()
+        assert str(caught.value) == words

@@ -1,11 +1,23 @@
 """Thresholds: from probabilities to what is said, by hand; and one road from `set_thresholds` to every answer."""
 
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, recall_score
 
-from imgcls import ConfigurationError, DataError, Evaluation, ExportedModel, ImageClassifier, Predictions
+from imgcls import (
+    ConfigurationError,
+    DataError,
+    Dataset,
+    Evaluation,
+    ExportedModel,
+    ImageClassifier,
+    Predictions,
+    bundle,
+    explain,
+)
 from imgcls._thresholds import Thresholds
 
 TWO = np.float32([[0.9, 0.1], [0.75, 0.25], [0.5, 0.5], [0.2, 0.8]])
@@ -92,7 +104,10 @@ def test_predictions_and_evaluations_say_the_same():
     assert predictions[1:].labels.tolist() == predictions.labels[1:].tolist()
     assert evaluation.confusion.tolist() == [[1, 1], [0, 2]]
     assert evaluation.accuracy == 0.75
-    assert evaluation.table["probability"].tolist() == pytest.approx([0.9, 0.25, 0.5, 0.8])
+    said = pytest.approx([0.9, 0.25, 0.5, 0.8])  # the probability of the label, and not the highest
+    assert evaluation.table["probability"].tolist() == said
+    assert predictions.to_frame()["probability"].tolist() == said
+    assert [one.probability for one in predictions] == said
     plain = Evaluation(np.array([0, 1, 0, 1]), TWO, classes=classes)
     for name in ("roc_auc", "log_loss", "brier", "calibration_error"):  # of probabilities, not of what is said
         assert evaluation[name] == plain[name]
@@ -134,6 +149,66 @@ def test_every_answer_keeps_to_what_was_set(screening, tmp_path):
     assert (classifier.predict(images).labels == before).all()
     with pytest.raises(DataError, match="its rows are of model"):  # other thresholds, other answers
         classifier.predict_to(tmp_path / "answers.csv", images)
+
+
+def test_the_card_and_the_bundle_measure_what_is_said(screening, tmp_path):
+    _, images, labels = screening
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=3, learning_rate=1e-3)
+    classifier.fit(images[::2], labels[::2], validation_data=(images[1::2], labels[1::2]), verbose=0)
+    held_out, sick = classifier.held_out_, classifier.classes_.tolist().index("sick")
+    limit = float(np.sort(held_out.probabilities[:, sick])[10])  # most are said to be sick
+    said = np.where(held_out.probabilities[:, sick] >= limit, sick, 1 - sick)
+    accuracy = accuracy_score(held_out.y_true, said)
+    assert accuracy != held_out.accuracy
+    path = classifier.set_thresholds({"sick": limit}).save(tmp_path / "screening.imgcls")
+    description = bundle.load(path).description
+    figures = {one["name"]: one["value"] for one in description["evaluation"]["figures"]}
+    assert figures["accuracy"] == accuracy
+    assert figures["log_loss"] == held_out.log_loss  # of probabilities, not of what is said
+    recall = recall_score(held_out.y_true, said, average=None)[sick]
+    assert description["evaluation"]["per_class"][sick]["recall"][0] == recall
+    for card in (classifier.card(), description["card"], ImageClassifier.load(path).card()):
+        assert f"| accuracy | {accuracy:.3f} |" in card
+    assert f"| accuracy | {held_out.accuracy:.3f} |" in classifier.set_thresholds(None).card()
+
+
+def test_heat_is_of_the_class_that_is_said(screening):
+    classifier, images, labels = screening
+    sick = classifier.classes_.tolist().index("sick")
+    plain = classifier.evaluate(images, labels)
+    limit = float(np.sort(plain.probabilities[:, sick])[30])
+    evaluation = classifier.set_thresholds({"sick": limit}).evaluate(images, labels)
+    classifier.set_thresholds(None)  # the evaluation stays as it was made
+    chosen = np.flatnonzero(evaluation.y_pred != plain.y_pred)[:3].tolist()
+    pixels = np.stack([classifier.predictor.read(images[place]) for place in chosen])
+    said = evaluation.y_pred[chosen]
+    expected, other = (
+        explain.heat_map(classifier.model_, pixels, target=codes, method="occlusion") for codes in (said, 1 - said)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explain, "heat_map", partial(explain.heat_map, method="occlusion"))
+        np.testing.assert_array_equal(evaluation._explain(chosen), expected)
+    assert np.abs(expected - other).max() > 0.1
+
+
+def test_of_several_labels_heat_is_of_the_likeliest_that_is_said(monkeypatch):
+    random = np.random.default_rng(0)
+    indicator = random.integers(0, 2, (40, 2)).astype(np.uint8)
+    labels = [[name for name, one in zip("ab", row, strict=True) if one] for row in indicator]
+    data = Dataset.from_arrays(random.integers(0, 256, (40, 8, 8, 1)).astype(np.uint8), labels, classes=["a", "b"])
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(data, verbose=0)
+    probabilities = classifier.predict_proba(data)
+    less = int(probabilities.mean(axis=0).argmin())  # said of every second image, and the likelier one never
+    limits = {"ab"[less]: float(np.median(probabilities[:, less])), "ab"[1 - less]: 1.0}
+    evaluation = classifier.set_thresholds(limits).evaluate(data)
+    said, likeliest = evaluation.y_pred[:, less] == 1, evaluation.probabilities.argmax(axis=1)
+    assert not evaluation.y_pred[:, 1 - less].any()
+    assert (likeliest[said] != less).any()
+    assert not said.all()
+    asked = []
+    monkeypatch.setattr(explain, "heat_map", lambda model, pixels, *, target: asked.extend(target) or pixels)
+    evaluation._explain(range(40))
+    assert asked == np.where(said, less, likeliest).tolist()
 
 
 def test_an_exported_file_keeps_to_it_too(screening, tmp_path):

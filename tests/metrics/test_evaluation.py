@@ -140,6 +140,25 @@ def test_several_label_figures_are_scikit_learns():
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+def test_zeros_and_ones_are_probabilities_too(dtype):
+    random = np.random.default_rng(0)
+    y_true = random.integers(0, 2, (50, 4)).astype(np.uint8)
+    hard = np.where(random.random((50, 4)) < 0.8, y_true, 1 - y_true).astype(dtype)
+    evaluation = Evaluation(y_true, hard, classes=CLASSES)
+    np.testing.assert_array_equal(evaluation.y_pred, hard)
+    assert evaluation.accuracy == metrics.accuracy_score(y_true, hard)
+    assert evaluation.macro_f1 == pytest.approx(metrics.f1_score(y_true, hard, average="macro"))
+    assert evaluation["roc_auc"] == pytest.approx(areas(y_true, hard)["roc_auc"])
+    curve = evaluation.curve("ant")
+    assert curve.thresholds.tolist() == [1.0, 0.0]
+    assert curve.recall[0] == metrics.recall_score(y_true[:, 0], hard[:, 0])
+    assert dict(evaluation) == dict(Evaluation(y_true, hard.astype(float), classes=CLASSES))
+    pairs = np.eye(2, dtype=dtype)[hard[:, 0].astype(int)]
+    two = Evaluation(y_true[:, 0], pairs, classes=["well", "sick"], thresholds={"sick": 0.3})
+    assert two.accuracy == metrics.accuracy_score(y_true[:, 0], hard[:, 0])
+
+
 def test_a_sure_and_wrong_prediction_costs_16_nats_and_not_infinity():
     evaluation = Evaluation(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), classes=["a", "b"])
     np.testing.assert_allclose(evaluation.losses, [-np.log(1e-7), 0], atol=1e-6)

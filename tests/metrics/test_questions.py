@@ -95,6 +95,26 @@ def test_slices_by_hand():
     assert sum(one.images for one in found if one.column == "side") == 30
 
 
+def test_missing_numbers_are_a_slice_and_leave_the_others_as_they_are():
+    ages, right = np.arange(30.0), np.array([True] * 20 + [False] * 10)
+    one = slices(np.append(right, True), {"age": np.append(ages, np.nan)})
+    assert [(part.value, part.images, part.accuracy) for part in one] == [
+        (part.value, part.images, part.accuracy) for part in slices(right, {"age": ages})
+    ]  # thirds of the numbers that there are; one image is too few for a slice
+    assert [part.value for part in one if part.worse] == ["above 19.33"]
+    some = slices(np.append(right, [False] * 6), {"age": np.append(ages, [np.nan] * 4 + [np.inf, -np.inf])})
+    assert {part.value: (part.images, part.accuracy) for part in some} == {
+        "below 9.667": (10, 1.0),
+        "from 9.667 to 19.33": (10, 1.0),
+        "above 19.33": (10, 0.0),
+        "missing": (6, 0.0),
+    }
+    few = slices(np.ones(24, bool), {"grade": [1.0] * 6 + [2.0] * 6 + [3.0] * 6 + [np.nan] * 6})  # values, no thirds
+    assert {part.value: part.images for part in few} == dict.fromkeys(["1.0", "2.0", "3.0", "missing"], 6)
+    (none,) = slices(right, {"age": np.full(30, np.nan)})
+    assert (none.value, none.images, none.worse) == ("missing", 30, False)
+
+
 def test_a_slice_that_is_worse_by_chance_is_not_called_worse():
     random, false_alarms = np.random.default_rng(0), 0
     for _ in range(200):

@@ -30,6 +30,14 @@ def test_a_grid_holds_images_and_titles_as_they_are():
     axes[0].figure.canvas.draw()
 
 
+@pytest.mark.parametrize(("bands", "shown"), [(1, 0), (2, 0), (3, slice(3)), (4, slice(3)), (5, slice(3))])
+def test_of_many_bands_three_are_shown_and_of_two_the_first(bands, shown, ax):
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, bands)).astype(np.uint8)
+    image_grid([image], heat=[HEAT], ax=ax)
+    np.testing.assert_array_equal(ax.get_images()[0].get_array(), image[..., shown])
+    ax.figure.canvas.draw()
+
+
 @pytest.mark.parametrize(
     ("count", "columns", "shape"), [(1, None, (1, 1)), (5, None, (2, 3)), (5, 5, (1, 5)), (70, None, (9, 8))]
 )
@@ -47,7 +55,7 @@ def test_one_image_goes_where_asked_and_none_draws_nothing(ax):
     before = plt.get_fignums()
     assert image_grid([]).shape == (0,)
     assert plt.get_fignums() == before
-    with pytest.raises(ValueError, match=r"^ax takes one image and there are 2\. Leave ax out for a grid\.$"):
+    with pytest.raises(ConfigurationError, match=r"^ax takes one image and there are 2\. Leave ax out for a grid\.$"):
         image_grid([image] * 2, ax=ax)
 
 

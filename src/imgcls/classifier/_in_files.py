@@ -57,6 +57,7 @@ class InFiles(Learnt):
             self._kept = replace(self._kept, license=license)
         kept = self._kept.saved_as(self.model_, len(classes), golden=golden)
         name = self._architecture_name()
+        told = None if self.held_out_ is None else self._told(self.held_out_)
         description = describe(
             parameters=self.get_params(deep=False),
             classes=classes,
@@ -67,10 +68,10 @@ class InFiles(Learnt):
             thresholds=self._thresholds.numbers,
             choices=self.choices_,
             history=self.history_,
-            evaluation=self.held_out_,
+            evaluation=told,
         )
         description |= kept.told() | {
-            "card": None if self.held_out_ is None else self.card(),
+            "card": None if told is None else told.to_card(),
             "keras": config_of(self.model_) if name is None else None,
         }
         return bundle.save(path, description, weights, self._trust.arrays() | kept.arrays())

@@ -20,6 +20,7 @@ from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.images import SEVERITIES
 from imgcls.inference import outputs
 from imgcls.metrics import Evaluation, Robustness
+from imgcls.trainer._train import sample_weights
 
 _QUICKLY = 100  # images that are made worse for a page
 
@@ -60,6 +61,8 @@ class Learnt(Answering):
             )
             warn(message, DataWarning)
             dataset = dataset[batches.readable]
+        said = self._thresholds.said(probabilities)
+        explained = (probabilities + said).argmax(axis=1) if self._multi_label else said  # of several, the likeliest
         return Evaluation(
             np.asarray(dataset.labels),
             probabilities,
@@ -67,7 +70,7 @@ class Learnt(Answering):
             ids=dataset.ids,
             read=dataset.read,
             quarantined=batches.quarantined,
-            explain=partial(self._heat, dataset),
+            explain=partial(self._heat, dataset, explained),
             leaked=copies(self._learnt_from, self._kept, dataset),
             shortcuts=partial(shortcuts, dataset),
             robust=partial(self.robustness, dataset, n=_QUICKLY, verbose=0),
@@ -79,10 +82,17 @@ class Learnt(Answering):
         """Return the accuracy on labelled images, from 0 to 1; `sample_weight` holds N weights.
 
         Images that cannot be read are refused: one number cannot say what it leaves out.
+
+        Raises:
+            NotFittedError: There is nothing to measure yet.
+            UnreadableImageError: Images cannot be read.
+            ConfigurationError: There are not as many weights as images, or one is below 0 or not finite.
+            DataError: A label is not one of the classes.
         """
-        evaluation = self.evaluate(data, y, on_error="raise")
-        right = (evaluation.y_true == evaluation.y_pred).reshape(len(evaluation.y_true), -1).all(axis=1)
-        return float(np.average(right, weights=sample_weight))
+        self._check_fitted()
+        dataset = self._measured(data, y)
+        sample_weights(sample_weight, len(dataset))  # refuses what are none, before the pass
+        return float(np.average(self.evaluate(dataset, on_error="raise").right, weights=sample_weight))
 
     def robustness(
         self, data: Any, y: Any = None, *, n: int = 200, severities: Sequence[int] = (2,), verbose: Any = "auto"
@@ -167,7 +177,7 @@ class Learnt(Answering):
         r"""Return a model card in Markdown: what the model is, how good it is and where it is not, how it was trained.
 
         Args:
-            data: Labelled images to measure on; None for the figures on `held_out_`.
+            data: Labelled images to measure on; None for the figures on `held_out_`, with the thresholds that are set.
 
         Raises:
             NotFittedError: There is no model yet.
@@ -189,12 +199,7 @@ class Learnt(Answering):
                 "DATA."
             )
             raise DataError(message)
-        measured = (
-            f"Measured on {len(self.held_out_.ids):,} images held out in training, which have also chosen the "
-            "temperature and what was kept: images that nobody has looked at may do worse."
-        )
-        held_out, about = self.held_out_, {"measured on": measured, **self._about()}
-        return Evaluation(held_out.y_true, held_out.probabilities, classes=held_out.classes, about=about).to_card()
+        return self._told(self.held_out_).to_card()
 
     # --- what is held out ----------------------------------------------------------------------------------------
 
@@ -214,6 +219,20 @@ class Learnt(Answering):
 
     # --- inside --------------------------------------------------------------------------------------------------
 
+    def _told(self, held_out: Evaluation) -> Evaluation:
+        """Return `held_out_` as the card and the bundle tell it: what is said now, and of which classifier."""
+        measured = (
+            f"Measured on {len(held_out.ids):,} images held out in training, which have also chosen the "
+            "temperature and what was kept: images that nobody has looked at may do worse."
+        )
+        return Evaluation(
+            held_out.y_true,
+            held_out.probabilities,
+            classes=held_out.classes,
+            about={"measured on": measured, **self._about()},
+            thresholds=self.thresholds_,
+        )
+
     def _architecture_name(self) -> str | None:
         """Return the name that the model can be built from; None for an architecture of the user's own."""
         chosen = self.choices_["architecture"].value if "architecture" in self.choices_ else self.architecture
@@ -230,13 +249,22 @@ class Learnt(Answering):
             raise DataError(message)
         return dataset
 
-    def _heat(self, dataset: Dataset, positions: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Return heat maps of what was predicted for some images, by Grad-CAM, or else by occlusion."""
+    def _heat(
+        self, dataset: Dataset, explained: NDArray[np.int64], positions: Sequence[int]
+    ) -> list[NDArray[np.float32]]:
+        """Return heat maps of what was said of some images, by Grad-CAM, or else by occlusion.
+
+        Args:
+            dataset: The images.
+            explained: `int (N,)`: the class of each whose heat is wanted.
+            positions: Which of them.
+        """
         pixels = np.stack([self.predictor.read(dataset.source(place)) for place in positions])
+        target = explained[np.asarray(positions)]
         try:
-            return list(explain.heat_map(self.model_, pixels, target=None))
+            return list(explain.heat_map(self.model_, pixels, target=target))
         except ConfigurationError:  # no feature map
-            return list(explain.heat_map(self.model_, pixels, target=None, method="occlusion"))
+            return list(explain.heat_map(self.model_, pixels, target=target, method="occlusion"))
 
     def _about(self) -> dict[str, Any]:
         """Return what a page about the classifier should say of it."""

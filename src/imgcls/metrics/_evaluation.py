@@ -268,8 +268,9 @@ class Evaluation(Measured):
         """Measure parts of the images; the worst first.
 
         Args:
-            by: N values for each name, such as {"camera": frame["camera"]}; numbers are divided into thirds. None
-                reads the images (at most 2,000) for their brightness, contrast and size.
+            by: N values for each name, such as {"camera": frame["camera"]}; numbers are divided into thirds, and those
+                missing (NaN) are a part of their own. None reads the images (at most 2,000) for their brightness,
+                contrast and size.
 
         Raises:
             DataError: A column has another length or too many values, or there are no images to read.

@@ -40,7 +40,8 @@ class Measured(Mapping[str, float]):
         thresholds: Mapping[Any, float] | None = None,
     ) -> None:
         self.y_true = np.asarray(y_true)
-        self.probabilities = np.asarray(probabilities)
+        given = np.asarray(probabilities)
+        self.probabilities = given if given.dtype.kind == "f" else given.astype(np.float64)  # 0.5 is no whole number
         self.classes = tuple(classes)
         self.ids = tuple(ids) if ids is not None else tuple(map(str, range(len(self.y_true))))
         self.quarantined = dict(quarantined or {})

@@ -55,8 +55,8 @@ class Slice(NamedTuple):
 def slices(right: NDArray[np.bool_], columns: Mapping[str, Sequence[Any]]) -> list[Slice]:
     """Divide images by each column, and measure every part; the worst first.
 
-    Columns of numbers are divided into thirds. Of other columns each value is a part; those with fewer than five
-    images are left out.
+    Columns of numbers are divided into thirds; images whose number is NaN or infinite are a fourth part, "missing". Of
+    other columns each value is a part. Parts of fewer than five images are left out.
 
     Args:
         right: `bool (N,)`.
@@ -109,14 +109,17 @@ def holm(p_values: Sequence[float]) -> NDArray[np.bool_]:
 
 
 def _parts(name: str, values: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
-    if values.dtype.kind in "iuf" and len(np.unique(values)) > 3:
-        low, high = np.quantile(values, [1 / 3, 2 / 3])
+    numbers = values.dtype.kind in "iuf"
+    known = np.isfinite(values) if numbers else np.ones(len(values), bool)
+    if numbers and len(np.unique(values[known])) > 3:
+        low, high = np.quantile(values[known], [1 / 3, 2 / 3])
         return [
-            (f"below {low:.4g}", values < low),
+            (f"below {low:.4g}", known & (values < low)),
             (f"from {low:.4g} to {high:.4g}", (values >= low) & (values <= high)),
-            (f"above {high:.4g}", values > high),
+            (f"above {high:.4g}", known & (values > high)),
+            ("missing", ~known),
         ]
-    names, codes = np.unique(values.astype(str), return_inverse=True)
+    names, codes = np.unique(np.where(known, values.astype(str), "missing"), return_inverse=True)
     if len(names) > _MOST_VALUES:
         message = f"column {name!r} has {len(names):,} different values. Accepted: numbers, or up to {_MOST_VALUES}."
         raise DataError(message)

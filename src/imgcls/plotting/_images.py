@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks
+from imgcls.errors import ConfigurationError
 from imgcls.plotting._style import HEAT, WARNING
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def image_grid(
     Heat is the brighter and the less transparent the hotter it is; a line goes around what is hotter than half.
 
     Args:
-        images: `uint8 (H, W, C)` arrays of any size, C = 1 or 3.
+        images: `uint8 (H, W, C)` arrays of any size, any C: of more than three bands the first three are shown, of two
+            the first.
         titles: One line for each image.
         wrong: Which titles to mark as wrong: in red, with a cross.
         heat: `float32 (H, W)` in [0, 1] for each image, of its size or any other: it is stretched; or None.
@@ -43,8 +45,8 @@ def image_grid(
         The Axes of the images, an object array (N,).
 
     Raises:
-        ValueError: `ax` is given for several images.
-        ConfigurationError: There are not as many heat maps as images, or one is not (H, W) in [0, 1].
+        ConfigurationError: `ax` is given for several images, there are not as many heat maps as images, or one is not
+            (H, W) in [0, 1].
 
     Examples:
         >>> import numpy as np
@@ -64,7 +66,7 @@ def image_grid(
 
     if ax is not None and len(images) != 1:
         message = f"ax takes one image and there are {len(images)}. Leave ax out for a grid."
-        raise ValueError(message)
+        raise ConfigurationError(message)
     if heat is not None:
         _checks.refuse(_wrong_heat(heat, len(images)))
     if not len(images):
@@ -79,8 +81,9 @@ def image_grid(
     for one in axes:
         one.set_axis_off()
     for index, image in enumerate(images):
-        gray = image.shape[2] == 1
-        axes[index].imshow(image[..., 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255)
+        gray = image.shape[2] < 3
+        shown = image[..., 0] if gray else image[..., :3]
+        axes[index].imshow(shown, cmap="gray" if gray else None, vmin=0, vmax=255)
         if index < len(titles):
             bad = index < len(wrong) and wrong[index]
             title = fill(f"✗ {titles[index]}" if bad else titles[index], _LINE)

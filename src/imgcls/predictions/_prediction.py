@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
+from imgcls.errors import DataError
 
 Reader = Callable[[], NDArray[np.uint8]]
 
@@ -50,10 +51,14 @@ class Prediction:
     _read: Reader | None = field(default=None, repr=False, compare=False)
 
     def show(self) -> NDArray[Any]:
-        """Draw the image with its predicted label and probability, and return the Axes (1,)."""
+        """Draw the image with its predicted label and probability, and return the Axes (1,).
+
+        Raises:
+            DataError: It has no image: it is of a stream, which keeps none, or was made by hand.
+        """
         if self._read is None:
-            message = "this prediction has no image to show."
-            raise ValueError(message)
+            message = "this prediction has no image to show. Predict one image or a list: a stream keeps none."
+            raise DataError(message)
         return plotting.image_grid([self._read()], [str(self)])
 
     @property

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imgcls import plotting
 from imgcls._thresholds import Thresholds
+from imgcls.errors import DataError
 from imgcls.predictions._answers import Answers, check_path
 from imgcls.predictions._prediction import Prediction
 from imgcls.predictions._rows import joined
@@ -71,7 +72,8 @@ class Predictions(Sequence[Prediction]):
     ) -> None:
         self.sets, self._abstaining = sets, sets is not None or unknown is not None
         self.unknown = np.zeros(len(ids), bool) if unknown is None else unknown
-        self.probabilities = np.asarray(probabilities)
+        given = np.asarray(probabilities)
+        self.probabilities = given if given.dtype.kind == "f" else given.astype(np.float64)  # 0.5 is no whole number
         self.classes = tuple(classes)
         self.ids = tuple(ids)
         self._multi_label = multi_label
@@ -112,7 +114,9 @@ class Predictions(Sequence[Prediction]):
         return [one.answer for one in self]
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a pandas frame: id, label, probability, and one column of probabilities for each class.
+        """Return a pandas frame: id, label, its probability, and one column of probabilities for each class.
+
+        With several labels an image, the probability is that of the likeliest class.
 
         Where it was asked to abstain, "answer" stands after the label: a class, several joined by "|", or "unknown".
         """
@@ -122,7 +126,7 @@ class Predictions(Sequence[Prediction]):
             "id": self.ids,
             "label": [one.label for one in self],
             **self._answered(),
-            "probability": self.probabilities.max(axis=1),
+            "probability": self._confidence(),
         }
         columns = [str(name) for name in self.classes]
         return pd.concat([pd.DataFrame(head), pd.DataFrame(self.probabilities, columns=columns)], axis=1)
@@ -157,10 +161,16 @@ class Predictions(Sequence[Prediction]):
         return path
 
     def show(self, n: int = 16) -> NDArray[Any]:
-        """Draw the first `n` images with their predicted labels and return the Axes (n,)."""
+        """Draw the first `n` images with their predicted labels and return the Axes (n,).
+
+        Raises:
+            DataError: The predictions were made without `read`, so they have no images.
+        """
         if self._read is None:
-            message = "these predictions have no images to show."
-            raise ValueError(message)
+            message = (
+                "these predictions have no images to show. Make them by classifier.predict(images), or give read=."
+            )
+            raise DataError(message)
         chosen = range(min(n, len(self)))
         return plotting.image_grid(
             [self._read(position) for position in chosen], [str(self[index]) for index in chosen]
@@ -189,6 +199,12 @@ class Predictions(Sequence[Prediction]):
             unknown=bool(self.unknown[position]),
             _read=None if read is None else lambda: read(position),
         )
+
+    def _confidence(self) -> NDArray[np.floating]:
+        """Return the probability of what is said of each image `(N,)`; with several labels, of the likeliest."""
+        if self._multi_label:
+            return np.asarray(self.probabilities.max(axis=1))
+        return np.asarray(self.probabilities[np.arange(len(self)), self._said])
 
     def _answered(self) -> dict[str, list[str]]:
         if not self._abstaining:

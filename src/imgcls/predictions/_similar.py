@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
+from imgcls.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +83,14 @@ class Similar(Sequence[str]):
         return pd.DataFrame({"id": self.ids, **labels, "similarity": self.similarities})
 
     def show(self) -> NDArray[Any]:
-        """Draw the images with their similarities, and return the Axes."""
+        """Draw the images with their similarities, and return the Axes.
+
+        Raises:
+            DataError: They were named without `read`, so there are no images.
+        """
         if self._read is None:
-            message = "there are no images to show."
-            raise ValueError(message)
+            message = "there are no images to show. Find them by classifier.similar(image), or give read=."
+            raise DataError(message)
         names = self.labels or self.ids
         titles = [f"{name} {similarity:.2f}" for name, similarity in zip(names, self.similarities, strict=True)]
         return plotting.image_grid([self._read(index) for index in range(len(self))], titles)
