@@ -40,6 +40,8 @@ REFUSED = {
     "train photos -o model.onnx": "'model.onnx' ends with '.onnx'. Accepted: .imgcls.",
     "train photos --learning-rate high": "--learning-rate high is not accepted. Accepted: a number, or 'auto'.",
     "train photos --epochs -1": "--epochs -1 is not accepted. Accepted: a whole number, or 'auto'.",
+    "train photos --class-weight balance": "--class-weight balance is not known. Did you mean 'balanced'? Accepted: balanced, none.",
+    "train photos --mixing blend": "--mixing blend is not known. Accepted: mixup, cutmix, both, none.",
     "train photos --label species": "--label: these say how a .csv file is read, and DATA is 'photos'. Leave them out, or give a .csv file.",
     "evaluate photos model.imgcls": "'photos' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first.",
     "evaluate text.jpg photos": f"'text.jpg' {NO_BUNDLE} The model comes first.",
@@ -82,6 +84,8 @@ WITH_TENSORFLOW = {
     "explain model.imgcls photos/cat/0.jpg --label zebra": "--label zebra is not known. Accepted: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9.",
     "export model.imgcls -o out.xyz": "what 'out.xyz' ends with is of no format that imgcls exports. Accepted: .onnx (onnx), ",
     "export model.imgcls -o nowhere/out.onnx": "folder 'nowhere' does not exist. Make it, or export somewhere else.",
+    "export model.imgcls -o model.onnx": "'model.onnx' exists, and no certificate says that it is an earlier export as ONNX. Move it away, or export under another name.",
+    "export model.imgcls -o out.tflite --quantize int8": "--quantize int8 sets its ranges by images, and a loaded classifier holds none. Give some hundred labelled ones, of all classes: export(..., data=...), or in a shell --data.",
 }
 WRONG_USAGE = {
     "trian photos": "No such command 'trian'. Did you mean 'train'?",

@@ -212,18 +212,32 @@ def test_arguments_are_checked_before_any_work(made, tmp_path, name, wanted, wor
     assert list(tmp_path.iterdir()) == []
 
 
-def test_places_that_are_taken_are_left_alone(made, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "mine.jpg").write_bytes(b"mine")
-    (tmp_path / "weights.bin").write_bytes(b"mine")
-    (tmp_path / "model.onnx").mkdir()
-    for name, title in (("photos", "a SavedModel"), ("weights.xml", "OpenVINO"), ("model.onnx", "ONNX")):
-        with pytest.raises(ExportError) as refusal:
-            made.to(tmp_path / name)
-        assert str(refusal.value) == (
-            f"'{tmp_path / name}' exists and is no earlier export as {title}. Export under another name."
-        )
-    assert everything(tmp_path) == {"photos/mine.jpg": b"mine", "weights.bin": b"mine"}
+@pytest.mark.parametrize(
+    ("name", "title", "mine"),
+    [
+        ("photos", "a SavedModel", ["photos/mine.jpg"]),
+        ("model", "a SavedModel", ["model"]),
+        ("model.onnx", "ONNX", ["model.onnx"]),
+        ("model.onnx", "ONNX", ["model.onnx/mine.txt"]),
+        ("model.keras", "a .keras file", ["model.keras"]),
+        ("model.xml", "OpenVINO", ["model.xml", "model.bin"]),
+        ("model.xml", "OpenVINO", ["model.bin"]),
+    ],
+)
+def test_places_that_are_taken_are_left_alone(made, tmp_path, name, title, mine):
+    for one in mine:
+        (tmp_path / one).parent.mkdir(exist_ok=True)
+        (tmp_path / one).write_bytes(b"mine")
+    with pytest.raises(ExportError) as refusal:
+        made.to(tmp_path / name)
+    assert str(refusal.value) == (
+        f"'{tmp_path / mine[0].split('/')[0]}' exists, and no certificate says that it is an earlier export as {title}. "
+        "Move it away, or export under another name."
+    )
+    assert everything(tmp_path) == dict.fromkeys(mine, b"mine")
+
+
+def test_a_place_is_somewhere(made, tmp_path):
     with pytest.raises(ExportError, match=r"folder '.*nowhere' does not exist. Make it, or export somewhere else."):
         made.to(tmp_path / "nowhere" / "model.onnx")
 

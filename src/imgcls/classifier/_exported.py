@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from imgcls import bundle, export
 from imgcls.datasets import Dataset
+from imgcls.errors import ConfigurationError
+from imgcls.export._formats import by_name
 from imgcls.inference import Predictor
 
 _MOST = 1_000  # images that both are compared on
@@ -48,6 +50,9 @@ def exported(
         seed: Of which images are taken, where there are more than enough.
         quantize: As in `imgcls.export.export`.
         wanted: The same.
+
+    Raises:
+        ConfigurationError: "int8" has no images to set its ranges by.
     """
     facts = export.Facts(
         architecture or "your own",
@@ -62,6 +67,12 @@ def exported(
     room = max(1, _MOST_NUMBERS // size)
     golden = bundle.golden_images(predictor.input_shape)[: max(1, _MOST_GOLDEN // size)]
     source, representative = learnt_from if learnt_from is not None else measured, None
+    if source is None and quantize == "int8" in by_name(kind, Path(path)).quantizations:
+        message = (
+            "quantize='int8' sets its ranges by images, and a loaded classifier holds none. Give some hundred labelled "
+            "ones, of all classes: export(..., data=...), or in a shell --data."
+        )
+        raise ConfigurationError(message)
     if quantize == "int8" and source is not None:
         representative = _some(predictor, source, min(_REPRESENTATIVE, room), seed)[0]
     return export.export(

@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.main
 
+from imgcls import _checks
 from imgcls.errors import ConfigurationError
 
 app = typer.Typer(
@@ -69,6 +71,12 @@ def in_flags(message: str) -> str:
 
 def none(text: str) -> str | None:
     return None if text.lower() == "none" else text
+
+
+def word(argument: str, text: str, names: Sequence[str]) -> str | None:
+    """Return one of `names`, or None for "none"."""
+    _checks.refuse([_checks.unknown_name(argument, text.lower(), (*names, "none"))])
+    return none(text.lower())
 
 
 def whole(argument: str, text: str) -> int | str:

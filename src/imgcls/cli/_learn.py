@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imgcls import report
-from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole
+from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole, word
 from imgcls.cli._open import read_dataset, tensorflow_started
 from imgcls.cli._print import print_json, print_text, summary
 
@@ -80,6 +80,10 @@ def train(
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
     side, length, level = whole("image_size", image_size), whole("epochs", epochs), level_of(verbose)
+    mixed, balance = (
+        word("mixing", mixing, ("mixup", "cutmix", "both")),
+        word("class_weight", class_weight, ["balanced"]),
+    )
     report.check_path(output, (".imgcls",), example="model.imgcls")
     dataset = read_dataset(data, image=image, label=label, root=root)
     with tensorflow_started():
@@ -90,11 +94,11 @@ def train(
         weights=none(weights),
         image_size=side,
         augmentation=none(augmentation),
-        mixing=none(mixing),
+        mixing=mixed,
         epochs=length,
         learning_rate=number("learning_rate", learning_rate),
         budget=none(budget),
-        class_weight=none(class_weight),
+        class_weight=balance,
         seed=seed,
     )
     try:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from imgcls import _checks, images
 from imgcls._runtimes import Run
 from imgcls.bundle import TOLERANCE
+from imgcls.datasets import by_turns
 from imgcls.errors import ExportError, ImgclsError
 from imgcls.export import _formats, _measure
 from imgcls.export._certificate import Certificate, Golden, certificate_path, hashes
@@ -151,14 +152,8 @@ def stratified(labels: NDArray[Any], count: int = 200, *, seed: int = 0) -> NDAr
         [20, 10]
     """
     labels = np.asarray(labels)
-    if labels.ndim == 2:
-        rarity = np.where(labels > 0, 1 / np.maximum(labels.sum(axis=0), 1), 0)
-        labels = np.where(labels.any(axis=1), rarity.argmax(axis=1), -1)
     order = np.random.default_rng(seed).permutation(len(labels))
-    turn = np.empty(len(labels), np.int64)  # of each image among those of its class
-    for label in np.unique(labels):
-        turn[order[labels[order] == label]] = np.arange((labels == label).sum())
-    return np.sort(order[np.argsort(turn[order], kind="stable")[:count]])
+    return np.sort(by_turns(labels, order)[:count])
 
 
 def _unwanted(row: Format, wanted: Wanted) -> list[str | None]:

@@ -13,18 +13,22 @@ def check_place(path: Path, row: Format) -> None:
     """Refuse a place before any work is done.
 
     Raises:
-        ExportError: The folder above does not exist, or something stands there that is no export.
+        ExportError: The folder above does not exist, or something stands there that has no certificate of an export.
     """
     if not path.parent.is_dir():
         message = f"folder {str(path.parent)!r} does not exist. Make it, or export somewhere else."
         raise ExportError(message)
     if row.ending:
-        taken = path.is_dir() or (not path.exists() and any(file.exists() for file in row.files(path)))
+        found = [file for file in row.files(path) if file.exists()]
+        ours = path.is_file() and certificate_path(path).is_file()
     else:
+        found = [path] if path.exists() else []
         ours = path.is_dir() and (not any(path.iterdir()) or certificate_path(path).is_file())
-        taken = path.exists() and not ours
-    if taken:
-        message = f"{str(path)!r} exists and is no earlier export as {row.title}. Export under another name."
+    if found and not ours:
+        message = (
+            f"{str(found[0])!r} exists, and no certificate says that it is an earlier export as {row.title}. Move it "
+            "away, or export under another name."
+        )
         raise ExportError(message)
 
 
