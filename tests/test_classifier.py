@@ -72,6 +72,22 @@ def test_learns_from_arrays(fitted):
     assert fitted.history_.epochs == 4
 
 
+def test_a_score_is_weighted_and_wrong_weights_are_refused_in_words(fitted):
+    images, labels = pictures(seed=1)
+    labels = np.where(np.arange(60) < 7, "red", labels)  # some are wrong
+    weights = np.random.default_rng(0).random(60)
+    predicted = fitted.predict(images)
+    expected = accuracy_score(labels, predicted, sample_weight=weights)
+    assert fitted.score(images, labels, weights) == pytest.approx(expected)
+    assert fitted.score(images, labels) == accuracy_score(labels, predicted) < 1
+    for wrong in (weights[:3], np.append(weights[1:], -1)):
+        with pytest.raises(ConfigurationError) as refusal:
+            fitted.score(images, labels, wrong)
+        assert str(refusal.value) == (
+            f"sample_weight has shape {wrong.shape}. Accepted: 60 finite numbers of at least 0, one an image."
+        )
+
+
 def test_learns_from_a_folder_a_frame_a_csv_and_a_list_of_paths(folder, tmp_path):
     paths = sorted(str(path) for path in folder.glob("*/*.png"))
     labels = [path.split("/")[-2] for path in paths]
@@ -105,6 +121,27 @@ def test_a_divided_source_that_is_split_anew_forgets_its_parts():
     classifier = small(epochs=1).fit(train, verbose=0)
     assert len(classifier.evaluate(test).ids) == len(test)
     assert len(classifier.evaluate(data).ids) == 20
+
+
+def test_weights_of_a_divided_source_are_those_of_all_its_parts():
+    images, labels = pictures(40)
+    parts = np.array(["train", "train", "test", "test"] * 10)
+    weights = np.linspace(0.1, 2, 40)
+    divided = small(epochs=1).fit(Dataset(images, labels, parts=parts), sample_weight=weights, verbose=0)
+    alone = parts == "train"
+    same = small(epochs=1).fit(images[alone], labels[alone], sample_weight=weights[alone], verbose=0)
+    np.testing.assert_array_equal(divided.predict_proba(images), same.predict_proba(images))
+
+
+@pytest.mark.parametrize("shape", [(20,), (41,), (40, 1), ()])
+def test_weights_of_a_part_alone_are_refused(shape):
+    images, labels = pictures(40)
+    data = Dataset(images, labels, parts=["train"] * 20 + ["test"] * 20)
+    with pytest.raises(ConfigurationError) as refusal:
+        small().fit(data, sample_weight=np.ones(shape), verbose=0)
+    assert str(refusal.value) == (
+        f"sample_weight has shape {shape}. Accepted: 40 finite numbers of at least 0, one an image of all parts, in the order of the source; training takes those of 'train'."
+    )
 
 
 @pytest.mark.parametrize("labels", [[3, 7], ["b", "a"], [0, 1]])
@@ -256,6 +293,7 @@ def test_train_in_one_call_holds_out_a_test(folder):
     _, _, test = Dataset.from_folder(folder).split((0.7, 0.15, 0.15))
     assert classifier.evaluation_.ids == test.ids
     assert classifier.evaluation_.accuracy > 0.9
+    assert not hasattr(classifier.fit(folder, verbose=0), "evaluation_")  # it was of the model before
 
 
 # --- bundles ---------------------------------------------------------------------------------------------------------
@@ -324,6 +362,39 @@ def test_all_wrong_arguments_at_once():
     )
     assert lines[4] == "- dropout=2 is not accepted. Accepted: a number from 0 to below 1."
     assert lines[5] == "- epochs=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'."
+
+
+@pytest.mark.parametrize("value", [None, 5, ["small_cnn"]])
+def test_what_is_no_architecture_is_refused(value):
+    with pytest.raises(ConfigurationError) as refusal:
+        small(architecture=value).fit(*pictures(6), verbose=0)
+    assert str(refusal.value) == (
+        f"architecture={value!r} is not accepted. Accepted: 'auto', a name from imgcls.architectures.names(), a keras.Model, or a function (input_shape, num_classes) that returns one."
+    )
+
+
+@pytest.mark.parametrize("value", [("auto", 224), [12, "auto"], (16, 16, 3), (12,), (0, 12), 12.0, None, "big"])
+def test_what_is_no_size_is_refused(value):
+    with pytest.raises(ConfigurationError) as refusal:
+        small(image_size=value).fit(*pictures(6), verbose=0)
+    assert str(refusal.value) == (
+        f"image_size={value!r} is not accepted. Accepted: a whole number of at least 1, (height, width), or 'auto'."
+    )
+
+
+@pytest.mark.parametrize("value", [(10, 14), [10, 14]])
+def test_a_size_may_be_height_and_width(value):
+    classifier = small(image_size=value, epochs=1).fit(*pictures(6), verbose=0)
+    assert classifier.model_.input_shape == (None, 10, 14, 3)
+
+
+def test_train_checks_arguments_before_it_reads_an_image(tmp_path):
+    for name in ("blue", "red"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bad.png").write_text("not an image")
+    with pytest.raises(ConfigurationError) as refusal:
+        imgcls.train(tmp_path, small(epochs=0), on_error="raise", verbose=0)
+    assert str(refusal.value) == "epochs=0 is not accepted. Accepted: a whole number of at least 1, or 'auto'."
 
 
 def test_normalization_beside_a_backbone():
@@ -420,6 +491,9 @@ def test_five_channels_train_save_and_predict(tmp_path):
     assert classifier.score(images, labels) > 0.9
     again = ImageClassifier.load(classifier.save(tmp_path / "five.imgcls"))
     assert again.predict(images[1]).label == 1
+    drawn = again.predict(list(images[:2])).show()[1].get_images()[0].get_array()
+    np.testing.assert_array_equal(drawn, images[1, ..., :3])
+    assert len(again.evaluate(images, labels).show()) == 16
 
 
 # --- exports -------------------------------------------------------------------------------------------------------
@@ -478,7 +552,22 @@ def test_int8_takes_its_ranges_from_what_was_learnt_from_or_is_given(fitted, tmp
     fitted.export(tmp_path / "a.tflite", quantize="int8")
     again = pickle.loads(pickle.dumps(fitted))
     again.export(tmp_path / "a.tflite", quantize="int8", data=others, y=labels)
-    again.export(tmp_path / "a.tflite", quantize="int8")
     np.testing.assert_array_equal(given[0], pictures()[0])
     np.testing.assert_array_equal(given[1], others)
-    assert given[2] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "a.tflite",
+            "quantize='int8' sets its ranges by images, and a loaded classifier holds none. Give some hundred labelled ones, of all classes: export(..., data=...), or in a shell --data.",
+        ),
+        ("a.onnx", "quantize='int8' is for format='litert' alone. Leave it out, or name the file .tflite."),
+    ],
+)
+def test_int8_without_images_asks_for_data(fitted, tmp_path, name, message):
+    with pytest.raises(ConfigurationError) as refusal:
+        pickle.loads(pickle.dumps(fitted)).export(tmp_path / name, quantize="int8")
+    assert str(refusal.value) == message
+    assert list(tmp_path.iterdir()) == []

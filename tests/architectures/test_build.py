@@ -154,6 +154,10 @@ def test_models_without_a_head_become_backbones(given, pooled):
             "num_classes=0 is not accepted. Accepted: a whole number of at least 1.",
         ),
         (
+            {"architecture": None, "weights": "imagenet"},
+            "architecture=None is not accepted. Accepted: a name from imgcls.architectures.names(), a keras.Model, or a function (input_shape, num_classes) that returns one.",
+        ),
+        (
             {"architecture": lambda *_: "model"},
             "the architecture function returned a str. Accepted: a keras.Model.",
         ),

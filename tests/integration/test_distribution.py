@@ -71,13 +71,29 @@ def regularised(devices, **arguments):
 # --- two logical devices of one machine ---------------------------------------------------------------------------
 
 
-def check_logical_devices():
-    """Run every check that needs two devices in one process; a failure ends it."""
-    import keras
+def divide_the_processor(parts):
     import tensorflow as tf
 
-    halves = [tf.config.LogicalDeviceConfiguration()] * 3
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+    logical = [tf.config.LogicalDeviceConfiguration()] * parts
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+
+
+def check_two_devices():
+    """Train two devices and one, and compare: the heart of what `check_logical_devices` checks at length."""
+    divide_the_processor(2)
+    expected, history = twenty_steps("auto", epochs=1)
+    found, same = twenty_steps(["CPU:0", "CPU:1"], epochs=1)
+    assert_same_training(found, expected)
+    np.testing.assert_allclose(same["loss"], history["loss"], rtol=1e-5)
+    assert same["accuracy"] == history["accuracy"]
+    assert same["val_accuracy"] == history["val_accuracy"]
+
+
+def check_logical_devices():
+    """Run every check that needs several devices in one process; a failure ends it."""
+    import keras
+
+    divide_the_processor(3)
     from imgcls import ConfigurationError, ImageClassifier, trainer
 
     two, three = ["CPU:0", "CPU:1"], ["cpu:0", "cpu:1", "cpu:2"]
@@ -210,11 +226,11 @@ def check_statistics_are_those_of_the_whole_batch(devices):
     )
 
 
-@pytest.mark.slow
-def test_two_logical_devices_train_as_one():
+@pytest.mark.parametrize("job", ["two devices", pytest.param("devices", marks=pytest.mark.slow)])
+def test_logical_devices_train_as_one(job):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     done = subprocess.run(
-        [sys.executable, __file__, "devices"],
+        [sys.executable, __file__, job],
         check=False,
         capture_output=True,
         text=True,
@@ -270,20 +286,23 @@ def work(folder):
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     choice = trainer.choose_devices()
     assert choice == (["worker 0", "worker 1"], f"TF_CONFIG names 2 workers, and this is worker {index}")
-    seen, shuffled = [], Batches.shuffled
+    seen, passes = {}, {name: getattr(Batches, name) for name in ("shuffled", "in_order")}
 
-    def spy(self, **arguments):
-        for batch in shuffled(self, **arguments):
-            seen.append(batch.positions)
+    def spy(name, self, **arguments):
+        for batch in passes[name](self, **arguments):
+            seen.setdefault(name, []).append(batch.positions)
             yield batch
 
-    Batches.shuffled = spy
+    for name in passes:
+        setattr(Batches, name, lambda self, name=name, **arguments: spy(name, self, **arguments))
     weights, history = twenty_steps("auto", seed=index)  # initial weights differ: those of worker 0 count
-    Batches.shuffled = shuffled
-    np.savez(folder / f"positions-{index}.npz", *seen)
+    for name, original in passes.items():
+        setattr(Batches, name, original)
+        np.savez(folder / f"{name}-{index}.npz", *seen[name])
     tiny, _ = twenty_steps("auto", epochs=1, batch_size=1, class_weight="balanced")  # worker 1 has no image at all
     found = {"weights": weights, "tiny": tiny, "regularised": regularised("auto")}
-    np.savez(folder / f"found-{index}.npz", **found, loss=history["loss"], val_loss=history["val_loss"])
+    figures = {name: history[name] for name in ("loss", "val_loss", "val_accuracy")}
+    np.savez(folder / f"found-{index}.npz", **found, **figures)
     with pytest.raises(ConfigurationError) as refusal:
         twenty_steps("auto", epochs=1 + index)
     assert str(refusal.value) == (
@@ -302,13 +321,15 @@ def test_two_workers_with_half_batches_equal_one_process(tmp_path):
     assert_same_training(first["weights"], weights)
     np.testing.assert_allclose(first["loss"], history["loss"], rtol=1e-5)
     np.testing.assert_allclose(first["val_loss"], history["val_loss"], rtol=1e-5)
+    assert first["val_accuracy"].tolist() == history["val_accuracy"]
     assert_same_training(first["tiny"], twenty_steps("cpu", epochs=1, batch_size=1, class_weight="balanced")[0])
-    parts = [list(np.load(tmp_path / f"positions-{index}.npz").values()) for index in range(2)]
-    assert [len(part) for part in parts] == [20, 20]
-    assert {(len(one), len(other)) for one, other in zip(*parts, strict=True)} == {(16, 15)}
-    for epoch in (slice(0, 10), slice(10, 20)):
-        seen = np.concatenate([*parts[0][epoch], *parts[1][epoch]])
-        np.testing.assert_array_equal(np.sort(seen), np.arange(IMAGES))
+    for name, steps, sizes, images in (("shuffled", 10, (16, 15), IMAGES), ("in_order", 2, (13, 12), 50)):
+        parts = [list(np.load(tmp_path / f"{name}-{index}.npz").values()) for index in range(2)]
+        assert [len(part) for part in parts] == [2 * steps, 2 * steps]
+        assert {(len(one), len(other)) for one, other in zip(*parts, strict=True)} == {sizes}
+        for epoch in (slice(0, steps), slice(steps, 2 * steps)):
+            seen = np.concatenate([*parts[0][epoch], *parts[1][epoch]])
+            np.testing.assert_array_equal(np.sort(seen), np.arange(images))
 
 
 # --- a worker is lost ---------------------------------------------------------------------------------------------
@@ -382,6 +403,46 @@ def test_a_signal_to_one_worker_stops_both_between_the_same_steps(tmp_path):
     assert hashes(finish(start_workers("run", tmp_path / "runs"))) == truth
 
 
+def spoil(folder):
+    """Let the loss become NaN where one worker has noted its state lately and the other would not have."""
+    import keras
+
+    from imgcls import trainer
+    from imgcls.trainer import _loop
+
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    trainer.choose_devices()
+    note = _loop.Loop._note
+
+    def slowly(self, **arguments):
+        state = note(self, **arguments)
+        self._noting = 1e6 * index
+        return state
+
+    _loop.Loop._note = slowly
+
+    class Poison(keras.callbacks.Callback):
+        begun = iter(range(1000))  # an iterator does not roll back
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if next(self.begun) == 25:  # in the third of four epochs
+                weight = self.model.trainable_variables[-1]
+                weight.assign(weight.value * np.nan)
+
+    weights, history = twenty_steps("auto", epochs=4, callbacks=[Poison()])
+    assert np.isfinite(weights).all()
+    np.savez(folder / f"spoilt-{index}.npz", weights=weights, **history)
+
+
+@pytest.mark.slow
+def test_workers_go_back_to_the_same_state_when_the_loss_is_nan(tmp_path):
+    finish(start_workers("nan", tmp_path))
+    first, second = (dict(np.load(tmp_path / f"spoilt-{index}.npz")) for index in range(2))
+    for name, value in first.items():
+        np.testing.assert_array_equal(second[name], value, err_msg=name)
+    assert len(first["loss"]) == 4
+
+
 # --- the how-tos --------------------------------------------------------------------------------------------------
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
@@ -425,7 +486,5 @@ def test_the_script_for_two_logical_devices_runs_as_it_is_printed(tmp_path):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "devices":
-        check_logical_devices()
-    else:
-        {"work": work, "run": run}[sys.argv[1]](Path(sys.argv[2]))
+    jobs = {"two devices": check_two_devices, "devices": check_logical_devices, "work": work, "run": run, "nan": spoil}
+    jobs[sys.argv[1]](*map(Path, sys.argv[2:]))

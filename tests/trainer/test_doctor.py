@@ -141,6 +141,46 @@ def test_a_model_that_brings_its_own_rescaling_is_told(digits):
     assert once.history_.advice == []
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_pretrained_network_that_gets_other_pixels_is_told(digits, nested):
+    """Of `keras.applications`, in the user's own model: MobileNet wants pixels from -1 to 1."""
+    backbone = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
+    rgb = Dataset.from_arrays(
+        np.repeat(
+            np.kron(np.stack([digits.read(index) for index in range(20)]), np.ones((1, 4, 4, 1), np.uint8)), 3, axis=3
+        ),
+        digits.labels[:20],
+    )
+
+    def advice(**options):
+        model = backbone
+        if nested:
+            ends = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(len(rgb.classes), activation="softmax")]
+            model = keras.Sequential([keras.Input((32, 32, 3)), backbone, *ends])
+        classifier = ImageClassifier(model, epochs=1, **options)
+        return [line for line in classifier.fit(rgb, verbose=0).history_.advice if "MobileNet" in line]
+
+    assert advice() == []  # random weights expect nothing
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(layer.moving_mean.value + 0.01)
+    (words,) = advice()
+    assert words == (
+        "your model contains MobileNet with weights that were trained on pixels from -1 to 1, and it gets others. Give "
+        "normalization='symmetric', or architecture='mobilenet', which brings its scaling along"
+    )
+    assert advice(normalization="symmetric") == []
+
+
+@pytest.mark.parametrize("name", ["resnet50", "densenet121", "mobilenet_v2", "efficientnet_b0"])
+def test_a_named_network_is_fed_as_its_authors_did(name):
+    model = architectures.build(name, input_shape=(32, 32, 3), num_classes=2)
+    for weight in model.weights:
+        if weight.name == "moving_mean":
+            weight.assign(weight.value + 0.01)
+    assert architectures.misfed(model) is None
+
+
 def test_advice_is_kept_in_the_bundle(digits, tmp_path):
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
     classifier.history_.advice[:] = ["rest more"]

@@ -8,8 +8,18 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import CheckpointError, Dataset, TrainingError, TrainingWarning, architectures, trainer, transforms
+from imgcls import (
+    CheckpointError,
+    Dataset,
+    TrainingError,
+    TrainingWarning,
+    _backend,
+    architectures,
+    trainer,
+    transforms,
+)
 from imgcls.trainer import _loop
+from imgcls.trainer._pace import Pace
 
 
 @pytest.fixture(scope="module")
@@ -322,6 +332,15 @@ def test_whole_epochs_are_kept_before_any_checkpoint_is_due(digits, monkeypatch)
     assert history.epochs == 1
 
 
+def test_epochs_that_are_done_anew_are_in_the_history_once(digits, monkeypatch):
+    """Where the last good state is older than the last epoch."""
+    monkeypatch.setattr(_loop, "SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(_loop, "_SAVE_SHARE", 1e9)  # noted after the first epoch, and never again
+    with pytest.warns(TrainingWarning, match="back to epoch 2/3, step 0/5"):
+        _, history = run(digits, callbacks=[Poison(12)])
+    assert history.epochs == 3
+
+
 def test_nan_is_never_in_a_checkpoint(digits, tmp_path):
     with pytest.warns(TrainingWarning):
         run(digits, callbacks=[Poison(8), Stopper(11)], checkpoint=tmp_path / "run")
@@ -330,3 +349,120 @@ def test_nan_is_never_in_a_checkpoint(digits, tmp_path):
         assert json.loads((path / "state.json").read_bytes())["facts"]["rollbacks"] in {0, 1}
     weights, _ = run(digits, checkpoint=tmp_path / "run")
     assert all(np.isfinite(weight).all() for weight in weights)
+
+
+def test_ctrl_c_before_anybody_has_looked_keeps_no_nan(digits, capsys, monkeypatch):
+    monkeypatch.setattr(_loop, "SAVE_SECONDS", 1e9)  # nothing is looked at between two epochs
+    weights, history = run(digits, callbacks=[Poison(8), Stopper(9)], verbose=2)
+    assert history.interrupted
+    assert history.epochs == 1
+    assert all(np.isfinite(weight).all() for weight in weights)
+    said = "interrupted at epoch 2/3, step 4/5; the model keeps what it has learnt until epoch 2/3, step 0/5, where its loss was still a number"
+    assert said in capsys.readouterr().err
+
+
+def test_the_fourth_nan_leaves_the_average_where_one_was_asked_for(digits):
+    class Averages(keras.callbacks.Callback):
+        kept = None
+
+        def on_train_batch_end(self, batch, logs=None):
+            if np.isfinite(logs["loss"]):
+                Averages.kept = [np.array(one.numpy()) for one in self.model.optimizer._model_variables_moving_average]
+
+    model = new_model()
+    with pytest.warns(TrainingWarning):
+        run(digits, model=model, average=0.9, callbacks=[Averages(), Poison(8, 9, 10, 11)])
+    for variable, average in zip(model.trainable_variables, Averages.kept, strict=True):
+        np.testing.assert_allclose(variable.numpy(), average, rtol=1e-6)
+
+
+def test_what_a_callback_notes_may_be_nan(digits, tmp_path):
+    """The recall of a class that has no images, say: it is no loss that became NaN."""
+
+    class Recalls(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.recalls = [np.ones(3)]
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.recalls.append(np.array([0.5, np.nan, 1.0]))
+
+    recalls = Recalls()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        _, history = run(digits, callbacks=[recalls], checkpoint=tmp_path / "run")
+    assert history.epochs == 3
+    assert len(recalls.recalls) == 4
+
+
+def test_a_callback_that_stops_at_nan_is_heard(digits):
+    with pytest.warns(TrainingWarning) as caught:
+        weights, history = run(digits, callbacks=[Poison(8), keras.callbacks.TerminateOnNaN()])
+    assert str(caught[-1].message) == (
+        "the loss became NaN or infinite at epoch 2/3, step 3/5, and a callback has stopped training. Give a lower "
+        "learning_rate. The model keeps what it had learnt until epoch 2/3, step 2/5."
+    )
+    assert len(caught) == 1
+    assert history.epochs == 1
+    assert all(np.isfinite(weight).all() for weight in weights)
+
+
+# --- what is asked for anew when a run goes on --------------------------------------------------------------------
+
+
+def test_more_micro_batches_than_before_are_taken(digits, tmp_path, monkeypatch):
+    """It is what the error of a lack of memory advises, where a run cannot help itself."""
+    seen = []
+    accumulate = _backend.TrainingStep._accumulate
+    monkeypatch.setattr(
+        _backend.TrainingStep,
+        "_accumulate",
+        lambda step, batch: seen.append(step.micro_batches) or accumulate(step, batch),
+    )
+    run(digits, checkpoint=tmp_path / "run", callbacks=[Stopper(4)])
+    assert seen == []
+    _, history = run(digits, checkpoint=tmp_path / "run", micro_batches=4)
+    assert history.epochs == 3
+    assert set(seen) == {4}
+
+
+def test_a_complaint_is_made_once_also_by_a_run_that_goes_on(digits, tmp_path, capsys):
+    settings = {"checkpoint": tmp_path / "run", "optimizer": "sgd", "learning_rate": 3.0, "verbose": 2}
+    interrupted = run(digits, callbacks=[Stopper(7)], **settings)[1]
+    assert [line[:11] for line in interrupted.advice] == ["the loss is"]
+    capsys.readouterr()
+    resumed = run(digits, **settings)[1]
+    assert resumed.advice[0] == interrupted.advice[0]
+    assert sum(line.startswith("the loss is") for line in resumed.advice) == 1
+    assert "doctor: the loss is" not in capsys.readouterr().err
+
+
+def test_a_log_goes_on_below_one_heading(digits, tmp_path):
+    """CSVLogger writes anew unless it is told to append, here as in Keras."""
+
+    logs = [keras.callbacks.CSVLogger(tmp_path / "log.csv", append=True) for _ in range(2)]
+    run(digits, checkpoint=tmp_path / "run", callbacks=[logs[0], Stopper(8)])
+    logs[0].csv_file.close()  # Ctrl-C leaves it open, here as in Keras
+    with pytest.warns(TrainingWarning):
+        _, history = run(digits, checkpoint=tmp_path / "run", callbacks=[logs[1], Poison(4)])
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"]
+    assert history.epochs == 3
+
+
+def test_before_it_is_measured_a_validation_is_reserved_a_third_of_as_many_steps(digits, monkeypatch):
+    """Else a budget shorter than an epoch would end when its steps do, and validate after its time."""
+    reserves, progress = [], Pace.progress
+
+    def noted(self, done, seconds, *, reserve=0.0):
+        reserves.append((done, seconds - self.overhead, reserve))
+        return progress(self, done, seconds, reserve=reserve)
+
+    monkeypatch.setattr(Pace, "progress", noted)
+    run(digits, validation_data=digits[:96], epochs=2, budget=600)  # three batches
+    before = [(done, seconds, reserve) for done, seconds, reserve in reserves if 2 <= done <= 4]
+    assert len(before) == 3
+    for done, seconds, reserve in before:
+        assert reserve == pytest.approx(3 * seconds / (done - 1) / 3, rel=0.2)  # clocks of two moments
+    after = [reserve for done, _, reserve in reserves if 6 <= done <= 9]
+    assert len(set(after)) == 1  # as the first validation took
+    assert after[0] > 0

@@ -223,6 +223,22 @@ def test_out_of_memory_goes_on_with_micro_batches_and_the_same_gradient(digits, 
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
+def test_validation_and_the_doctor_make_do_with_the_memory_there_is(digits, failing_checks):
+    """Both look at whole batches, one in use and one in both modes."""
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3)(Limited(8, truly=False)(inputs))
+    x = keras.layers.Flatten()(keras.layers.BatchNormalization(momentum=0.5)(x))
+    model = keras.Model(inputs, keras.layers.Dense(10, activation="softmax")(x))
+    history = trainer.train(
+        model, digits, validation_data=digits[:50], epochs=2, batch_size=30, micro_batches=4, verbose=0
+    )
+    assert history.epochs == 2
+    images = np.stack([digits.read(index) for index in range(50)])
+    parts = [model(part, training=False) for part in np.array_split(images, 10)]
+    truth = keras.losses.SparseCategoricalCrossentropy()(digits.labels[:50], np.concatenate(parts))
+    assert history["val_loss"][-1] == pytest.approx(float(truth), rel=1e-5)
+
+
 def test_one_image_that_does_not_fit_is_an_error(digits, failing_checks):
     with pytest.raises(TrainingError) as refusal:
         trainer.train(limited_model(0), digits, epochs=1, batch_size=30, verbose=0)

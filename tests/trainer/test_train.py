@@ -222,6 +222,50 @@ def test_stop_training_from_a_callback_stops(squares):
     assert trainer.train(small_model(), squares, epochs=9, callbacks=[Stop()], verbose=0).epochs == 1
 
 
+def test_stop_training_within_an_epoch_stops_at_once_as_in_keras(squares):
+    class Stop(Recorder):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            self.model.stop_training = batch == 1
+
+    ours, theirs = Stop(), Stop()
+    trainer.train(small_model(), squares, epochs=3, batch_size=16, callbacks=[ours], verbose=0)
+    model = small_model()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    images = np.stack([squares.read(index) for index in range(len(squares))])
+    model.fit(images, np.asarray(squares.labels), epochs=3, batch_size=16, callbacks=[theirs], verbose=0)
+    assert (
+        ours.calls
+        == theirs.calls
+        == ["train_begin", "epoch_begin 0", "batch_end 0", "batch_end 1", "epoch_end 0", "train_end"]
+    )
+
+
+@pytest.mark.parametrize("scaled", ["loss_scale_factor", "LossScaleOptimizer"])
+def test_an_optimizer_that_scales_the_loss_takes_the_same_steps(squares, scaled):
+    """Powers of two scale exactly, so that the weights are the same to the last bits."""
+    plain, other = small_model(), small_model()
+    optimizer = keras.optimizers.SGD(0.1, loss_scale_factor=1024 if scaled == "loss_scale_factor" else None)
+    if scaled == "LossScaleOptimizer":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1024)
+    one = trainer.train(plain, squares, optimizer=keras.optimizers.SGD(0.1), epochs=2, batch_size=16, verbose=0)
+    two = trainer.train(other, squares, optimizer=optimizer, epochs=2, batch_size=16, verbose=0)
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-6)
+    for first, second in zip(plain.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("reduction", ["sum", None])
+def test_a_loss_that_is_no_mean_over_images_is_refused(squares, reduction):
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction=reduction)
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.train(small_model(), squares, loss=loss, verbose=0)
+    assert str(refusal.value) == (
+        f"loss=SparseCategoricalCrossentropy(reduction={reduction!r}) is not accepted: a batch may be divided among "
+        "devices and parts. Accepted: reduction='sum_over_batch_size', the mean over images."
+    )
+
+
 def test_ctrl_c_keeps_what_was_learnt(squares):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

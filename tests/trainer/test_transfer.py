@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer
 from imgcls._backend import _engines
 from imgcls.metrics import tempered
-from imgcls.trainer import _tournament, _transfer
+from imgcls.trainer import _plan, _tournament, _transfer
 
 SOLVED = ("solved", "the features are fixed: computed once, the best head for them is found in seconds")
 
@@ -259,6 +259,30 @@ def test_a_budget_that_is_spent_allows_less_of_the_backbone_or_nothing(digits, w
     assert reason == "20 s of the budget are left, and 2 epochs of the upper quarter take some 41 s"
 
 
+def test_fine_tuning_goes_on_as_deep_as_it_began_although_more_time_is_left_now(digits, weights, tmp_path, monkeypatch):
+    """The second process has the features already, so that all layers would fit into its time."""
+
+    class Stopper(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    def fit(share, folder, callbacks=()):
+        monkeypatch.setattr(_transfer, "_depth", lambda *arguments, **options: (share, ""))
+        one = classifier(weights, fine_tune=True, epochs=2, budget="10min", seed=1)
+        return one.fit(
+            digits[:300], validation_data=digits[300:], checkpoint=tmp_path / folder, callbacks=callbacks, verbose=0
+        )
+
+    truth = fit(0.5, "truth")
+    with pytest.raises(KeyboardInterrupt):
+        fit(0.5, "run", [Stopper()])
+    resumed = fit(1.0, "run")
+    for one, other in zip(truth.model_.get_weights(), resumed.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert fit(0.0, "run").choices_["fine_tune"] == resumed.choices_["fine_tune"]  # and once it has ended
+
+
 def test_a_difference_is_one_that_chance_does_not_explain():
     """Equal to the z-test of paired differences: 10 images better and 2 worse of 100 are 8 ± 6.6 points."""
     before = np.repeat([True, False], [80, 20])
@@ -383,6 +407,17 @@ def test_a_better_one_is_taken_where_it_is_better_by_more_than_the_error(two_at_
         monkeypatch.setattr(_tournament, "_enter", lambda *_, entries=entries: next(entries))
         with trainer.ProgressReport(0) as report:
             assert _tournament.tournament(architectures.installed(), large_photos(30), report=report).value == expected
+
+
+def test_a_run_that_goes_on_keeps_the_backbone_that_won(two_at_hand, tmp_path, monkeypatch):
+    """Also where the other one would win now, because there was no time for it the first time."""
+    data, folder = large_photos(24), tmp_path / "run"
+    first = trainer.plan(ImageClassifier().get_params(), data, None, checkpoint=folder)
+    monkeypatch.setattr(_plan, "tournament", lambda *arguments, **options: trainer.Choice("resnet50", "has time now"))
+    again = trainer.plan(ImageClassifier().get_params(), data, None, checkpoint=folder)
+    assert again.choices["architecture"] == first.choices["architecture"]
+    other = trainer.plan(ImageClassifier(seed=1).get_params(), data, None, checkpoint=folder)
+    assert other.choices["architecture"].value == "resnet50"
 
 
 def test_some_images_are_as_many_of_each_class():

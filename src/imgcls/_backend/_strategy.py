@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import keras
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from imgcls.errors import ConfigurationError, TrainingError
 
+_Float = TypeVar("_Float", np.float32, np.float64)
 _STRIDE = 1_000_003  # between the seeds of two replicas: far more than layers of one model differ by
 _LOST = (
     tf.errors.AbortedError,
@@ -167,11 +168,19 @@ class Placement:
         """
         table = np.zeros((self.workers, len(values)))
         table[self.worker] = values
+        return self.total(table)
+
+    def total(self, table: NDArray[_Float]) -> NDArray[_Float]:
+        """Return the sum of the arrays of all workers, which are of one shape; all workers must ask.
+
+        Raises:
+            TrainingError: A worker is lost.
+        """
         if self.workers == 1:
             return table
         with self.watched():
-            summed: NDArray[np.float64] = self._sum(tf.constant(table)).numpy() / self._replicas
-        return summed
+            total: NDArray[_Float] = self._sum(tf.constant(table)).numpy()
+        return total
 
     def check_alike(self, facts: Mapping[str, Any]) -> None:
         """Refuse workers that were started with something else.
@@ -233,7 +242,8 @@ class Placement:
     def _sum_over_workers(self, table: Any) -> Any:
         def run() -> Any:
             context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(table))
+            speaks = tf.equal(context.replica_id_in_sync_group, self.worker * self._replicas)  # one for each worker
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(speaks, table, tf.zeros_like(table)))
 
         return self._first(self.strategy.run(run))
 

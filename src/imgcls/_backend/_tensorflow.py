@@ -195,8 +195,9 @@ class TrainingStep:
             loss = self._loss(targets, outputs, weights)
             if self._model.losses:  # regularisation that layers bring along
                 loss += tf.add_n(self._model.losses)
+            scaled = self._optimizer.scale_loss(loss)  # as its loss_scale_factor says; it divides gradients by it again
         values = [variable.value for variable in self._model.trainable_variables]
-        return loss, _hits(targets, outputs, one_label=self._one_label), tape.gradient(loss, values)
+        return loss, _hits(targets, outputs, one_label=self._one_label), tape.gradient(scaled, values)
 
     def _accumulate(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
         """Do the same part by part, one at a time: the mean over a batch is that of its parts, by their sizes."""

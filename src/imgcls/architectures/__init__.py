@@ -10,6 +10,7 @@ from imgcls.architectures._choices import (
 )
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
+from imgcls.architectures._misfed import misfed
 from imgcls.architectures._parts import (
     BOTH_WAYS,
     Head,
@@ -45,6 +46,7 @@ __all__ = [
     "installed",
     "last_feature_map",
     "measure",
+    "misfed",
     "names",
     "probabilities",
     "set_weights",

@@ -80,8 +80,8 @@ def build(
         network itself.
 
     Raises:
-        ConfigurationError: The name is not known, the image is too small, weights do not go with the architecture, or
-            a model of your own has another shape.
+        ConfigurationError: Arguments are not accepted, the name is not known, the image is too small, weights do not go
+            with the architecture, or a model of your own has another shape.
         DataError: A weights file cannot be had or read, or does not fit.
 
     Examples:
@@ -92,6 +92,10 @@ def build(
     """
     _checks.refuse(
         [
+            None
+            if isinstance(architecture, str) or callable(architecture)
+            else f"architecture={architecture!r} is not accepted. Accepted: a name from imgcls.architectures.names(), "
+            "a keras.Model, or a function (input_shape, num_classes) that returns one.",
             _checks.unknown_name("head", head, HEADS),
             _checks.unknown_name("pooling", pooling, POOLINGS),
             _checks.not_fraction("dropout", dropout),

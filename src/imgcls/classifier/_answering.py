@@ -295,7 +295,8 @@ class Answering:
         self._searched = None  # when it is first used
         self._trust, self._kept = Trust(), None
         self._thresholds = Thresholds(None, list(classes), multi_label=multi_label)
-        self.__dict__.pop("out_of_fold_", None)  # of an earlier fit
+        for name in ("out_of_fold_", "evaluation_"):  # of an earlier fit
+            self.__dict__.pop(name, None)
         self._learnt_from, self._validated_on = learnt_from, validated_on
 
     def _check_fitted(self) -> None:

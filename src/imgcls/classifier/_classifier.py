@@ -173,6 +173,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         validation_data: Any = None,
         sample_weight: Any = None,
         checkpoint: str | Path | None = None,
+        metrics: Sequence[Any] = (),
         callbacks: Sequence[Any] = (),
         on_error: str = "skip",
         verbose: Any = "auto",
@@ -185,9 +186,11 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
                 is validated on.
             y: N labels, where `data` carries none.
             validation_data: The same kinds, or a pair (images, labels). Measured every epoch, never learnt from.
-            sample_weight: N weights.
+            sample_weight: N weights; of a divided source, of all its parts.
             checkpoint: A folder where the state of training is kept. Where it holds a state of this same run, training
                 goes on from there, exactly as if it had not stopped.
+            metrics: Keras metrics or their names, such as "AUC": measured on the validation images after each epoch,
+                in `history_` as `val_auc`. `evaluate` measures much more, with intervals, once training is over.
             callbacks: Keras callbacks.
             on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest;
                 `history_.quarantined` has the reasons. "raise" refuses them.
@@ -210,7 +213,9 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         training, validation, sample_weight = learn_from(as_dataset(data, y), validation_data, sample_weight)
         with trainer.ProgressReport(verbose) as report:
-            plan = trainer.plan(arguments, training, validation, callbacks=bool(callbacks), report=report)
+            plan = trainer.plan(
+                arguments, training, validation, callbacks=bool(callbacks), checkpoint=checkpoint, report=report
+            )
         for name, choice in plan.choices.items():
             report.say(f"{name} = {choice.value}: {choice.reason}")
         model = plan.build()
@@ -218,6 +223,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             "validation_data": validation,
             "sample_weight": sample_weight,
             "checkpoint": checkpoint,
+            "metrics": metrics,
             "callbacks": callbacks,
             "on_error": on_error,
             "verbose": verbose,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls.datasets import Dataset, as_dataset
-from imgcls.errors import DataError
+from imgcls.errors import ConfigurationError, DataError
 
 
 def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Dataset, Dataset, Dataset]:
@@ -35,7 +35,7 @@ def learn_from(
         if validation is None and "validation" in dataset.parts:
             validation = dataset.subset("validation")
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[dataset.parts == "train"]
+            sample_weight = _of_training(np.asarray(sample_weight), dataset.parts)
         dataset = dataset.subset("train")
     if len(dataset.classes) < 2 and not dataset.multi_label:
         message = (
@@ -44,3 +44,15 @@ def learn_from(
         )
         raise DataError(message)
     return dataset, None if validation is None else validation.align(dataset.classes), sample_weight
+
+
+def _of_training(weights: NDArray[Any], parts: NDArray[Any]) -> NDArray[Any]:
+    """Return the weights of the training images, of those of all images."""
+    if weights.shape != parts.shape:
+        message = (
+            f"sample_weight has shape {weights.shape}. Accepted: {len(parts):,} finite numbers of at least 0, one an "
+            "image of all parts, in the order of the source; training takes those of 'train'."
+        )
+        raise ConfigurationError(message)
+    kept: NDArray[Any] = weights[parts == "train"]
+    return kept

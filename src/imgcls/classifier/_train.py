@@ -39,6 +39,7 @@ def train(
         True
     """
     classifier = ImageClassifier() if classifier is None else classifier
+    trainer.check_arguments(classifier.get_params(deep=False), verbose)  # before every image is read
     _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
     dataset, quarantined = as_dataset(data), dict[str, str]()
     if on_error == "raise":

@@ -75,9 +75,14 @@ class Memory:
         return facts, arrays
 
     def restore(self, facts: Mapping[str, dict[str, Any]], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Give the values back to callbacks of the same kinds; what is not among them is as when training began."""
+        """Give the values back to callbacks of the same kinds; what is not among them is as when training began.
+
+        An open file stays open: what cannot be kept is not touched.
+        """
         for name, callback in self._callbacks.items():
-            vars(callback).update(deepcopy({**self._before[name], **facts.get(name, {})}))
+            noted = deepcopy({**self._before[name], **facts.get(name, {})})
+            kept = _facts(callback).keys() | _array_lists(callback).keys()
+            vars(callback).update({key: value for key, value in noted.items() if key in kept})
             prefix, lists = f"callback {name} ", dict[str, list[NDArray[Any]]]()
             for key in sorted(key for key in arrays if key.startswith(prefix)):
                 lists.setdefault(key.removeprefix(prefix).rsplit(" ", 1)[0], []).append(arrays[key])

@@ -9,7 +9,8 @@ A folder holds one sub-folder for each checkpoint, with a number that only grows
 
 It is written under a temporary name, flushed to disk file by file, and renamed; then the folder that holds it is
 flushed. So a name that begins with "checkpoint-" is whole, unless a disk has lost or altered bytes since, which the
-manifest shows. The last two and the best are kept. Nothing else in the folder is ever touched.
+manifest shows. The last two and the best are kept. Beside them lies what was chosen by the clock (`_decisions.py`).
+Nothing else in the folder is ever touched.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from imgcls._flush import flush
 from imgcls.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 _LAST = 2  # kept, beside the best: the older one is for when the newer one is damaged
 _NAME = re.compile(r"checkpoint-(\d{6,})")
 _SHOWN = 80  # signs of a setting, where two runs differ

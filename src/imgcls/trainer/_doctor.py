@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend
+from imgcls import _backend, architectures
 from imgcls.datasets import Batches
 from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective
@@ -41,6 +41,7 @@ class Vitals:
         waited: Seconds that steps waited for images.
         seconds: How long the steps took.
         scaled_twice: Whether pixels are scaled by us and by the model itself.
+        misfed: The pretrained network that gets other pixels than it was trained on, or None.
     """
 
     classes: tuple[Any, ...]
@@ -52,6 +53,7 @@ class Vitals:
     waited: float = 0.0
     seconds: float = 0.0
     scaled_twice: bool = False
+    misfed: architectures.Architecture | None = None
 
 
 @final
@@ -64,6 +66,9 @@ class Doctor:
         goal: What it learns.
         targets: What the loss compares outputs with, for each training image.
         validation: What is measured every epoch, or None.
+
+    Attributes:
+        said: The names of complaints that were made.
     """
 
     def __init__(
@@ -74,7 +79,8 @@ class Doctor:
         labels = np.asarray(training.dataset.labels)
         self._one_label = labels.ndim == 1 and goal.is_cross_entropy
         self._guessing = guessing_loss(labels) if self._one_label else math.inf
-        self._said: set[str] = set()
+        self._misfed = architectures.misfed(model)  # before it has learnt
+        self.said: set[str] = set()
 
     def look(self, history: History, *, waited: float, seconds: float, last: bool) -> list[str]:
         """Return what is new.
@@ -98,10 +104,11 @@ class Doctor:
                 waited,
                 seconds,
                 _scales_twice(self._model),
+                self._misfed,
             )
         )
-        new = [words for name, words in found.items() if name not in self._said]
-        self._said |= set(found)
+        new = [words for name, words in found.items() if name not in self.said]
+        self.said |= set(found)
         return new
 
     def _counts(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
@@ -115,7 +122,10 @@ class Doctor:
 
     def _modes(self) -> tuple[float, float] | None:
         batch = self._training.batch(seed=0, epoch=0, step=0)
-        outputs = _backend.in_both_modes(self._model, batch.images)
+        try:
+            outputs = _backend.in_both_modes(self._model, batch.images)
+        except _backend.OutOfMemory:  # training goes in parts; there is less to say, and nothing wrong
+            return None
         if outputs is None or not len(batch.positions):
             return None
         learning, using = (self._goal.accuracy(self._targets[batch.positions], one) for one in outputs)
@@ -216,8 +226,27 @@ def _scaled_twice(vitals: Vitals) -> str:
     )
 
 
+def _misfed(vitals: Vitals) -> str:
+    row = vitals.misfed
+    if row is None:
+        return ""
+    help_ = f"architecture={row.name!r}, which brings its scaling along"
+    if row.scaling == "tf":
+        help_ = f"normalization='symmetric', or {help_}"
+    return (
+        f"your model contains {row.builder} with weights that were trained on pixels {_TRAINED_ON[row.scaling]}, and "
+        f"it gets others. Give {help_}"
+    )
+
+
+_TRAINED_ON = {
+    "tf": "from -1 to 1",
+    "torch": "with the mean and deviation of ImageNet taken out",
+    "caffe": "in BGR, with the mean of ImageNet taken out",
+}
 _COMPLAINTS = {
     "scaled twice": _scaled_twice,
+    "misfed": _misfed,
     "rate": _rate_too_high,
     "stuck": _stuck,
     "one class": _one_class,

@@ -10,7 +10,7 @@ what it measured) is agreed upon, so that all do the same steps: a step waits fo
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import Any, final
 
 import keras
@@ -34,6 +34,7 @@ SAVE_SECONDS = 30.0  # between two checkpoints, at least
 _SAVE_SHARE = 50  # a state is kept after so many times what keeping one costs: below 2 % of a run
 _LOOK_STEPS = 20  # after so many steps the running loss is looked at
 _ROLLBACKS = 3
+_VARIABLE = "variable "  # what their names in a state begin with; callbacks have arrays too
 
 
 class _StoppedError(Exception):
@@ -114,6 +115,7 @@ class Loop:
         self._noted, self._noting = began, 0.0  # the last good state: when, and the seconds that it took
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
         self._due, self._asked = False, False  # to save; to stop
+        self._noteworthy = True  # whether noting the state has become cheap beside what was done since
         self._waited = 0.0  # seconds for batches, in this epoch
         self._heading = ""  # that was printed last
         self._started = False  # whether a step was done in this process
@@ -156,7 +158,7 @@ class Loop:
         self._waited, begin = 0.0, time.monotonic()
         with closing(self._batches()) as batches:
             for batch in batches:
-                if self._progress >= 1:  # by the clock; by steps, no batch is left
+                if self._progress >= 1 or self._model.stop_training:  # by the clock; by steps, no batch is left
                     break
                 self._train_on(batch)
                 self._place, self._done = self._place + 1, self._done + 1
@@ -183,11 +185,11 @@ class Loop:
             self._report.say(f"doctor: {words}")
         if self._due or self._is_over():
             self._save()
-        elif time.monotonic() - self._noted >= _SAVE_SHARE * self._noting:
+        elif self._noteworthy:
             self._note()
 
     def _measure(self) -> dict[str, float]:
-        """Validate; all go by what the first worker measured, since machines may differ in the last bits."""
+        """Validate; all go by the figures of the first worker, since machines may differ in the last bits."""
         if self._validation is None:
             return {}
         measured = self._validation.measure(self._check_stop)
@@ -265,9 +267,19 @@ class Loop:
 
     def _look_around(self) -> None:
         """See the time and signals: all workers go by the clock of the first, and any of them can stop all."""
-        progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserve)
-        seen = self._placement.gather([progress, self._is_due(), self._interrupts.asked is not None])
-        self._progress, self._due, self._asked = float(seen[0, 0]), bool(seen[0, 1]), bool(seen[:, 2].any())
+        progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserved())
+        noteworthy = time.monotonic() - self._noted >= _SAVE_SHARE * self._noting
+        asked = self._interrupts.asked is not None
+        seen = self._placement.gather([progress, self._is_due(), noteworthy, asked, self._model.stop_training])
+        self._progress, self._due, self._noteworthy = float(seen[0, 0]), bool(seen[0, 1]), bool(seen[0, 2])
+        self._asked, self._model.stop_training = bool(seen[:, 3].any()), bool(seen[:, 4].any())
+
+    def _reserved(self) -> float:
+        """Return the seconds that a validation takes: as the last one did; before that, a third of as many steps."""
+        if self._reserve or self._validation is None or self._done < 2:
+            return self._reserve
+        step = (self._elapsed() - self._pace.overhead) / (self._done - 1)  # the first was spent compiling
+        return step * len(self._validation) / 3
 
     def _look(self) -> None:
         if not np.isfinite(self._step.means()["loss"]):
@@ -302,7 +314,7 @@ class Loop:
 
     def _capture(self, *, finished: bool = False) -> State:
         facts, arrays = self._memory.capture()
-        arrays |= {f"variable {index:05d}": value for index, value in enumerate(self._step.capture())}
+        arrays |= {f"{_VARIABLE}{index:05d}": value for index, value in enumerate(self._step.capture())}
         values = self.history.get("val_loss")
         return State(
             {
@@ -312,11 +324,13 @@ class Loop:
                 "seconds": self._elapsed(),
                 "scale": self._pace.scale,
                 "overhead": self._pace.overhead,
+                "reserve": self._reserve,
                 "rollbacks": self._rollbacks,
                 "micro_batches": self._step.micro_batches,
                 "rate": self._rate,
-                "history": dict(self.history),
-                "advice": self.history.advice,
+                "history": {name: list(self.history[name]) for name in self.history},  # later epochs are added to it
+                "advice": list(self.history.advice),
+                "complaints": sorted(self._doctor.said),
                 "callbacks": facts,
                 "images": len(self._training.dataset),
                 "stopped": bool(self._model.stop_training),
@@ -328,12 +342,15 @@ class Loop:
 
     def _restore(self, state: State) -> None:
         facts = state.facts
-        names = sorted(name for name in state.arrays if name.startswith("variable "))
+        names = sorted(name for name in state.arrays if name.startswith(_VARIABLE))
         self._step.restore([state.arrays[name] for name in names])
         self._epoch, self._place, self._done = facts["epoch"], facts["place"], facts["done"]
         self._rollbacks, self._rate = facts["rollbacks"], facts["rate"]
-        self._pace.scale, self._step.micro_batches = facts["scale"], facts["micro_batches"]
-        self._model.stop_training = facts["stopped"]
+        self._pace.scale, self._reserve = facts["scale"], facts["reserve"]
+        self._step.micro_batches = max(
+            self._step.micro_batches, facts["micro_batches"]
+        )  # what was asked for, or learnt
+        self._model.stop_training, self._doctor.said = facts["stopped"], set(facts["complaints"])
         self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
 
     def _resumed_at_the_end(self) -> bool:
@@ -383,27 +400,29 @@ class Loop:
         """Keep the state in memory, to go back to when the loss is not a number."""
         begin = time.monotonic()
         state = self._capture(finished=finished)
-        if not all(np.isfinite(array).all() for array in state.arrays.values() if array.dtype.kind == "f"):
+        ours = (array for name, array in state.arrays.items() if name.startswith(_VARIABLE) and array.dtype.kind == "f")
+        if not all(np.isfinite(array).all() for array in ours):
             raise _NotANumberError
-        self._good = state
+        self._good, self._noteworthy = state, False
         self._noted = time.monotonic()
         self._noting = self._noted - begin
         return state
 
     def _roll_back(self) -> None:
         """Go back to the last good state, with half the learning rate, or give up."""
-        engine, place = self._model.optimizer, self._where()
+        engine, place, stopped = self._model.optimizer, self._where(), self._model.stop_training
         count = self._rollbacks + 1
         fixed = not self._pace.leads and not isinstance(engine.learning_rate, keras.Variable)
-        self._restore(self._good)
-        self._memory.restore(self._good.facts["callbacks"], self._good.arrays)
+        self._go_back()
         self._look_around()
-        if count > _ROLLBACKS or fixed:
-            why = "the rate follows your own schedule" if fixed else f"{_ROLLBACKS} lower rates did not help"
+        if count > _ROLLBACKS or fixed or stopped:
+            lower = "the rate follows your own schedule" if fixed else f"{_ROLLBACKS} lower rates did not help"
+            why = "a callback has stopped training" if stopped else lower
             advice = f"the loss became NaN or infinite at {place}, and {why}. Give a lower learning_rate"
             if not self._done:
                 raise TrainingError(f"{advice}; look at the images, labels and weights, if that does not help.")
             self._warn(f"{advice}. The model keeps what it had learnt until {self._where()}")
+            self._take_average()
             self._model.stop_training = True
             return
         self._pace.scale /= 2
@@ -416,19 +435,30 @@ class Loop:
             f"({count} of at most {_ROLLBACKS} times)"
         )
 
+    def _go_back(self) -> None:
+        """Be where the last good state was."""
+        self._restore(self._good)
+        self._memory.restore(self._good.facts["callbacks"], self._good.arrays)
+
     def _stop(self, *, exact: bool) -> None:
         """Keep what was learnt; in a checkpoint too, if the state is exactly that between two steps."""
-        self.history.interrupted, self.history.seconds = True, self._elapsed()
         words = f"interrupted at {self._where()}; the model keeps what it has learnt"
+        try:
+            self._look()
+            self._save() if exact else self._note()
+        except _NotANumberError:  # nobody has looked since; the last good checkpoint stays the newest
+            self._go_back()
+            words += f" until {self._where()}, where its loss was still a number"
+        self.history.interrupted, self.history.seconds = True, self._elapsed()
         if self._checkpoints is not None:
-            if exact:
-                with suppress(_NotANumberError):  # the last good checkpoint stays the newest
-                    self._save()
-            folder = str(self._checkpoints.folder)
-            words += f". To go on, train again with checkpoint={folder!r}"
+            words += f". To go on, train again with checkpoint={str(self._checkpoints.folder)!r}"
+        self._take_average()
+        self._report.say(words)
+
+    def _take_average(self) -> None:
+        """Let the moving average of the weights be the weights, where the optimizer keeps one."""
         if self._model.optimizer.use_ema and self._done:
             self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
-        self._report.say(words)
 
     def _where(self) -> str:
         return f"epoch {min(self._epoch + 1, self._epochs)}/{self._epochs}, step {self._place}/{len(self._training)}"

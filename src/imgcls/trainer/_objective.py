@@ -11,6 +11,7 @@ from imgcls import _checks
 from imgcls.errors import ConfigurationError
 
 _OF_CODES = ("sparse", "categoricalgeneralized")  # these compare integer codes with outputs
+_MEANS = ("sum_over_batch_size", "mean")
 _NAMES = ("auto", "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "focal")
 
 
@@ -187,6 +188,12 @@ def _title(loss: Any) -> str:
 def _named(loss: Any) -> Any:
     if isinstance(loss, keras.losses.Loss) and loss.get_config().get("from_logits"):
         loss = type(loss).from_config({**loss.get_config(), "from_logits": False})  # our heads give probabilities
+    if isinstance(loss, keras.losses.Loss) and loss.reduction not in _MEANS:
+        message = (
+            f"loss={type(loss).__name__}(reduction={loss.reduction!r}) is not accepted: a batch may be divided among "
+            f"devices and parts. Accepted: reduction={_MEANS[0]!r}, the mean over images."
+        )
+        raise ConfigurationError(message)
     if callable(loss):
         return loss
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -12,6 +13,8 @@ from imgcls import _backend, _checks, architectures, transforms
 from imgcls._progress import VERBOSE, ProgressReport
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.trainer._decisions import Decisions
+from imgcls.trainer._identity import fingerprint
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
 from imgcls.trainer._pace import budget_seconds
@@ -106,14 +109,11 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
     def whole(argument: str, *names: str, least: int = 1) -> str | None:
         return _checks.not_whole(argument, arguments[argument], least=least, names=names)
 
-    size, rate = arguments["image_size"], arguments["learning_rate"]
-    sides = size if isinstance(size, tuple | list) and len(size) == 2 else [size]
+    rate = arguments["learning_rate"]
     _checks.refuse(
         [
-            named("architecture", ("auto", *architectures.names()))
-            if isinstance(arguments["architecture"], str)
-            else None,
-            *(_checks.not_whole("image_size", side, names=("auto",)) for side in sides),
+            _not_architecture(arguments["architecture"]),
+            _not_size(arguments["image_size"]),
             named("color", _COLORS),
             named("normalization", ("auto", *transforms.NORMALIZATIONS, None)),
             named("augmentation", ("auto", *transforms.names(), None))
@@ -174,6 +174,7 @@ def plan(
     validation: Dataset | None,
     *,
     callbacks: bool = False,
+    checkpoint: str | Path | None = None,
     report: ProgressReport | None = None,
 ) -> Plan:
     """Decide what the hyper-parameters of `ImageClassifier` leave to us.
@@ -183,6 +184,7 @@ def plan(
         training: The images to learn from.
         validation: The images to validate on, or None.
         callbacks: Whether there are Keras callbacks.
+        checkpoint: As in `train`. What a tournament has chosen is kept there too.
         report: Shows how far a tournament of backbones is; open. None for silence.
 
     Returns:
@@ -217,7 +219,10 @@ def plan(
     look = _readable(training)
     sample = [training.read(index) for index in look]
     side = int(np.median([min(image.shape[:2]) for image in sample]))
-    kind = pick("architecture", lambda: _choose_architecture(arguments, training, side, report or ProgressReport(0)))
+    kind = pick(
+        "architecture",
+        lambda: _choose_architecture(arguments, training, side, Decisions(checkpoint), report or ProgressReport(0)),
+    )
     row = architectures.describe(kind) if isinstance(kind, str) else None
     size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
     height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
@@ -311,8 +316,27 @@ def plan(
     )
 
 
+def _not_architecture(value: Any) -> str | None:
+    """Check that `value` is a name, or what builds a model or is one."""
+    if isinstance(value, str):
+        return _checks.unknown_name("architecture", value, ("auto", *architectures.names()))
+    if callable(value):  # as a keras.Model is, too
+        return None
+    return (
+        f"architecture={value!r} is not accepted. Accepted: 'auto', a name from imgcls.architectures.names(), a "
+        "keras.Model, or a function (input_shape, num_classes) that returns one."
+    )
+
+
+def _not_size(value: Any) -> str | None:
+    """Check that `value` is one side in pixels, both of them, or "auto"."""
+    if (isinstance(value, str) and value == "auto") or _checks.not_size("image_size", value, side=True) is None:
+        return None
+    return f"image_size={value!r} is not accepted. Accepted: a whole number of at least 1, (height, width), or 'auto'."
+
+
 def _choose_architecture(
-    arguments: Mapping[str, Any], training: Dataset, side: int, report: ProgressReport
+    arguments: Mapping[str, Any], training: Dataset, side: int, decisions: Decisions, report: ProgressReport
 ) -> tuple[Any, str]:
     """Choose among the backbones that are at hand, where the images are large enough for one."""
     size = arguments["image_size"]
@@ -323,8 +347,10 @@ def _choose_architecture(
     names = architectures.installed() if arguments["weights"] in {"auto", "imagenet"} else ()
     if side <= architectures.SMALL_SIDE or not names or arguments["color"] == "grayscale":
         return architectures.choose_architecture(side)
-    budget = budget_seconds(arguments["budget"])
-    return tournament(names, training, budget=budget, seed=arguments["seed"], report=report)
+    given = {"budget": budget_seconds(arguments["budget"]), "seed": arguments["seed"]}
+    about = {"images": fingerprint(training), "names": names, **given}
+    name, reason = decisions.once("architecture", about, lambda: tournament(names, training, **given, report=report))
+    return name, reason
 
 
 def _stages(

@@ -20,6 +20,7 @@ from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._identity import fingerprint, hash_of, settings_of, shape_of
 from imgcls.trainer._loop import Loop
+from imgcls.trainer._metrics import keras_metrics
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule, slow_down_by_depth
 from imgcls.trainer._optimizers import optimizer as named_optimizer
@@ -62,6 +63,7 @@ def train(
     sample_weight: Any = None,
     patience: int | None = None,
     checkpoint: str | Path | None = None,
+    metrics: Sequence[Any] = (),
     callbacks: Sequence[Any] = (),
     seed: int = 0,
     deterministic: bool = False,
@@ -113,6 +115,8 @@ def train(
         checkpoint: A folder where the state is kept, every 30 seconds or when it costs less than 2 % of the time, and
             when Ctrl-C or SIGTERM stops training. Where it holds a state of this run, training goes on from there,
             exactly as if it had not stopped; see [Train, stop, resume](../tutorials/train-stop-resume.md).
+        metrics: Keras metrics or their names, such as "AUC". They are measured on the validation images after each
+            epoch and are in the history, such as `val_auc`, where callbacks find them.
         callbacks: Keras callbacks.
         seed: Another seed, another order of images.
         deterministic: Whether a GPU must give the same bits every time. It is slower then, for the rest of the process.
@@ -174,6 +178,7 @@ def train(
         one_hot=mixer is not None,
     )
     _check_outputs(model, goal, data)
+    measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     resizing = Resizing(model.input_shape[1:3]) if progressive_resizing else None
     if resizing is not None:
         resizing.check(model)
@@ -222,7 +227,7 @@ def train(
             read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
             training = read(data, what="training")
             held_out = None if validation_data is None else read(validation_data, what="validation")
-            validation = None if held_out is None else Validation(model, held_out, goal.plain)
+            validation = None if held_out is None else Validation(model, held_out, goal.plain, placement, measures)
             placement.check_alike({**run, "images": len(training.dataset)})
             labels = np.asarray(training.dataset.labels)
             model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer

@@ -5,6 +5,7 @@ Out-of-Distribution, ICLR 2022, arXiv 2202.10054.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,11 @@ from imgcls import _backend, architectures
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Batches, Dataset
 from imgcls.inference import outputs
+from imgcls.trainer._decisions import Decisions
 from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._history import History
+from imgcls.trainer._identity import fingerprint, shape_of
+from imgcls.trainer._metrics import keras_metrics, measured
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
@@ -78,6 +82,7 @@ def transfer(
     spent: float = 0.0,
     class_weight: Any = None,
     sample_weight: Any = None,
+    metrics: Sequence[Any] = (),
     checkpoint: str | Path | None = None,
     seed: int = 0,
     on_error: str = "skip",
@@ -99,6 +104,7 @@ def transfer(
         spent: Seconds of the budget that are gone already.
         class_weight: As for `train`.
         sample_weight: As for `train`.
+        metrics: As for `train`; of the solved head too.
         checkpoint: As for `train`; of fine-tuning. Features have their own place.
         seed: Of the parts that are held out, and of fine-tuning.
         on_error: As for `train`.
@@ -118,6 +124,7 @@ def transfer(
     """
     began, seconds = time.monotonic() - spent, budget_seconds(budget)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
+    measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     weights = sample_weights(sample_weight, len(data))
     weights = weights * class_weights(class_weight, np.asarray(data.labels), data.classes)
     with ProgressReport(verbose) as report:
@@ -139,7 +146,7 @@ def transfer(
             seed=seed,
         )
         model.get_layer("head").set_weights([probe.kernel, probe.bias])
-        history, outputs, right = _measured(probe, goal, embedded, targets, validation, validation_data)
+        history, outputs, right = _measured(probe, goal, embedded, targets, validation, validation_data, measures)
         history.quarantined = embedded.quarantined | ({} if validation is None else validation.quarantined)
         history.seconds = time.monotonic() - began
         report.say(f"head  {history.last()}  after {history.seconds:.0f} s")
@@ -158,7 +165,11 @@ def transfer(
     if fine_tune == "auto" and right is None:
         refusal = "without validation data nobody could say whether it helps"
     elif left is not None:
-        share, refusal = _depth(model, len(data), left, batch_size=settings.get("batch_size", _BATCH))
+        batch = settings.get("batch_size", _BATCH)
+        about = {"images": fingerprint(data), "model": shape_of(model), "budget": seconds, "batch_size": batch}
+        share, refusal = Decisions(checkpoint).once(
+            "depth", about, lambda: _depth(model, len(data), left, batch_size=batch)
+        )
     if refusal:
         choices["fine_tune"] = Choice(False, refusal)
         return Transfer(history, choices, embedded, held_out, validation, validated)
@@ -173,6 +184,7 @@ def transfer(
         spent=time.monotonic() - began,
         class_weight=class_weight,
         sample_weight=sample_weight,
+        metrics=metrics,
         checkpoint=checkpoint,
         seed=seed,
         on_error=on_error,
@@ -245,6 +257,7 @@ def _measured(
     targets: NDArray[Any],
     validation: Embedded | None,
     validation_data: Dataset | None,
+    metrics: Sequence[Any],
 ) -> tuple[History, NDArray[np.float32] | None, NDArray[Any] | None]:
     """Return the figures of the head, its outputs for the validation images, and which of them are right."""
 
@@ -260,6 +273,7 @@ def _measured(
         labels = np.asarray(validation_data.labels)[validation.positions]
         found = head(validation.features)
         row |= dict(zip(("val_loss", "val_accuracy"), figures(found, labels), strict=True))
+        row |= measured(metrics, goal, goal.targets(labels), found)
         right = _hits(found, goal, labels)
     history = History()
     history.append(row)
@@ -268,7 +282,7 @@ def _measured(
 
 def _right(model: Any, data: Dataset, goal: Objective) -> NDArray[Any]:
     height, width, channels = model.input_shape[1:]
-    batches = Batches(data, image_size=(height, width), channels=channels, batch_size=32, keep="stream")
+    batches = Batches(data, image_size=(height, width), channels=channels, batch_size=32)
     return _hits(outputs(_backend.compiled(model), batches)[0], goal, np.asarray(data.labels))
 
 

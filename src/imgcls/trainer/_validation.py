@@ -1,43 +1,82 @@
 """The figures of an epoch's validation."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, final
+from collections.abc import Callable, Sequence
+from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgcls import _backend
 from imgcls.datasets import Batches
-from imgcls.inference import outputs
+from imgcls.trainer._metrics import measured
 from imgcls.trainer._objective import Objective
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 @final
 class Validation:
-    """Measures a model on images that it does not learn from.
+    """Measures a model on images that it does not learn from; each worker answers its part of every batch.
 
     Args:
         model: The model.
         batches: The images.
         goal: The loss to measure by.
+        placement: Which worker this is, and the others.
+        metrics: Keras metrics to measure too.
 
     Attributes:
         targets: What the loss compares outputs with, for each image.
         outputs: Of the last measurement, `float32 (N, ...)`; None before it.
-        positions: The images that they belong to: all, but for those in quarantine.
+        positions: The images that they belong to: all, but for those in quarantine on their worker.
     """
 
-    def __init__(self, model: Any, batches: Batches, goal: Objective) -> None:
+    def __init__(
+        self,
+        model: Any,
+        batches: Batches,
+        goal: Objective,
+        placement: _backend.Placement,
+        metrics: Sequence[Any] = (),
+    ) -> None:
         self.targets = goal.targets(np.asarray(batches.dataset.labels))
         self.outputs: NDArray[np.float32] | None = None
         self.positions = np.arange(len(self.targets))
         self._run, self._batches, self._goal = _backend.compiled(model), batches, goal
+        self._placement, self._metrics = placement, metrics
+        self._parts = 1  # of a batch, one after the other, where the whole does not fit into memory
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self._batches)
 
     def measure(self, between: Callable[[], None]) -> dict[str, float]:
-        """Return "val_loss" and "val_accuracy"; `between` is called between batches, and may raise."""
-        self.outputs, self.positions = outputs(self._run, self._batches, lambda _: between())
+        """Return "val_loss", "val_accuracy" and the metrics; `between` is called between batches, and may raise.
+
+        Raises:
+            UnreadableImageError: No image can be read any more.
+            OutOfMemory: One image alone does not fit.
+        """
+        table = np.zeros((len(self.targets), 1 + self._goal.outputs), np.float32)  # whether answered, and the answer
+        for images, positions in self._batches.in_order(part=(self._placement.worker, self._placement.workers)):
+            between()
+            if len(positions):
+                table[positions, 0], table[positions, 1:] = 1, self._answer(images)
+        table = self._placement.total(table)
+        self.positions = np.flatnonzero(table[:, 0])
+        if not len(self.positions):  # a worker alone cannot know
+            raise self._batches.refusal()
+        self.outputs = table[self.positions, 1:]
         targets = self.targets[self.positions]
         loss = self._goal(targets, self.outputs, np.ones(len(self.outputs), np.float32))
-        return {"val_loss": float(loss), "val_accuracy": self._goal.accuracy(targets, self.outputs)}
+        figures = {"val_loss": float(loss), "val_accuracy": self._goal.accuracy(targets, self.outputs)}
+        return figures | measured(self._metrics, self._goal, targets, self.outputs)
+
+    def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        while True:
+            try:
+                return np.concatenate(
+                    [self._run(part) for part in np.array_split(images, min(self._parts, len(images)))]
+                )
+            except _backend.OutOfMemory:
+                if self._parts >= len(images):
+                    raise
+                self._parts *= 2
