@@ -37,6 +37,19 @@ def test_a_tf_dataset_becomes_a_dataset(kind):
     assert np.array_equal(np.stack([sample.image for sample in data]), IMAGES)
 
 
+@pytest.mark.parametrize("size", [None, 3, 4])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_grayscale_images_without_an_axis_of_channels(size, one_hot):
+    """As those of keras.datasets.mnist; batches of 4 end with one of 2."""
+    import tensorflow as tf
+
+    gray = np.random.default_rng(0).integers(0, 256, (6, 8, 7), dtype=np.uint8)
+    made = tf.data.Dataset.from_tensor_slices((gray, np.eye(3)[LABELS] if one_hot else LABELS))
+    data = Dataset.from_tf(made if size is None else made.batch(size))
+    assert data.labels.tolist() == LABELS.tolist()
+    assert np.array_equal(np.stack([sample.image[..., 0] for sample in data]), gray)
+
+
 def test_a_tf_dataset_brings_its_class_names(photos):
     import keras
 
@@ -167,7 +180,18 @@ def test_encoded_images_of_a_hugging_face_dataset(hub):
 def test_what_is_no_hugging_face_dataset_is_refused_in_words():
     with pytest.raises(ConfigurationError) as caught:
         Dataset.from_huggingface([1])
-    assert str(caught.value) == "dataset is a list. Accepted: a datasets.Dataset, or a dictionary of them."
+    assert str(caught.value) == (
+        "dataset is a list. Accepted: a datasets.Dataset, or a dictionary of them, loaded without streaming=True."
+    )
+
+
+def test_a_hugging_face_dataset_that_streams_is_refused_in_words(hub):
+    with pytest.raises(ConfigurationError) as caught:
+        Dataset.from_huggingface(hub[0].to_iterable_dataset())
+    assert str(caught.value) == (
+        "dataset is a IterableDataset. Accepted: a datasets.Dataset, or a dictionary of them, loaded without "
+        "streaming=True."
+    )
 
 
 # --- joining ---------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_unreadable_truncated_and_missing_are_verdicts(tmp_path):
     assert all(str(path) in error for path, error in zip(paths[1:], errors[1:], strict=True))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7, 300])
 def test_any_number_of_bands(channels):
     image = np.random.default_rng(0).integers(0, 256, (60, 70, channels), dtype=np.uint8)
     facts = facts_of(image)
@@ -138,6 +138,14 @@ def test_what_cannot_be_read_is_tried_again(tmp_path, decoded):
     errors = [_scan.scan(data).errors for _ in range(2)]
     assert len(decoded) == 2
     assert errors[0] == errors[1] != ("",)
+
+
+def test_what_is_kept_of_a_file_does_not_depend_on_who_asked_first(tmp_path):
+    for light in (9, 99):
+        Image.new("L", (20, 20), light).save(tmp_path / f"{light}.png")
+    data = Dataset.from_files([tmp_path / "9.png", tmp_path / "99.png"])
+    data.split((0.5, 0.5), duplicates="exact", verbose=0)
+    assert data.check(verbose=0).ids("IMG034") == data.ids  # both are blank
 
 
 def test_arrays_are_not_kept(own_cache, decoded):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from imgcls import images
 from imgcls.datasets import Dataset, write_png
@@ -234,10 +235,16 @@ def test_a_frame_with_groups_and_a_root(here):
 
 def test_an_image_without_a_group_is_a_group_of_its_own(here):
     plant(here, "1.png", "2.png", "3.png", "4.png")
-    frame = pd.DataFrame(
-        {"image": [f"{n}.png" for n in range(1, 5)], "label": list("abab"), "patient": ["p", None, float("nan"), "p"]}
-    )
-    assert Dataset.from_frame(frame, group="patient").groups.tolist() == ["p", "2.png", "3.png", "p"]
+    for empty in (None, float("nan"), pd.NA, pd.NaT):
+        columns = {
+            "image": [f"{n}.png" for n in range(1, 5)],
+            "label": list("abab"),
+            "patient": ["p", None, empty, "p"],
+        }
+        frame = pd.DataFrame(columns, dtype=object)
+        assert Dataset.from_frame(frame, group="patient").groups.tolist() == ["p", "2.png", "3.png", "p"]
+        frame["label"] = pd.Series(["red|round", empty, "red", "round"], dtype=object)
+        assert Dataset.from_frame(frame, delimiter="|").labels.tolist() == [[1, 1], [0, 0], [1, 0], [0, 1]]
 
 
 def test_a_frame_of_several_labels(here):
@@ -333,6 +340,13 @@ def test_arrays_of_whole_numbers(shape, kind):
 def test_arrays_of_different_sizes():
     data = Dataset.from_arrays([np.zeros((2, 3), np.uint8), PIXELS], ids=["a", "b"])
     assert [sample.image.shape for sample in data] == [(2, 3, 1), (4, 4, 3)]
+
+
+def test_arrays_beside_bytes_paths_and_pil_images(here):
+    plant(here, "1.png")
+    for other in (Path("1.png"), Path("1.png").read_bytes(), Image.fromarray(PIXELS)):
+        for given in ([other, PIXELS], [PIXELS, PIXELS, other]):
+            assert all((sample.image == PIXELS).all() for sample in Dataset.from_arrays(given))
 
 
 @pytest.mark.parametrize(

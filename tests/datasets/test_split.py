@@ -246,7 +246,7 @@ def test_folds_hold_every_image_out_once(uneven):
         uneven.folds(1)
 
 
-@pytest.mark.parametrize("duplicates", ["near", "exact"])
+@pytest.mark.parametrize("duplicates", ["near", "exact", None])
 def test_folds_hold_out_both_of_a_file_that_is_listed_twice(tmp_path, duplicates):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     paths = [tmp_path / f"{index}.png" for index in range(12)]
@@ -285,6 +285,42 @@ def test_a_file_remembers_the_split(uneven, tmp_path):
     assert all(second[name] == part for name, part in first.items())
     assert len(pd.read_csv(file)) == 1000
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_new_copies_go_where_the_file_has_the_original(copies, tmp_path):
+    """With another seed nothing else would bring them there; and a larger copy would become the original."""
+    data = Dataset.from_folder(copies)
+    originals = data[[" " not in name for name in data.ids]]
+    before = assignment(originals.split((0.5, 0.5), file=tmp_path / "split.csv"))
+    for name in originals.ids:
+        Image.open(copies / name).resize((192, 192)).save(copies / name.replace(".png", " large.png"))
+    after = assignment(Dataset.from_folder(copies).split((0.5, 0.5), seed=5, file=tmp_path / "split.csv"))
+    assert len(after) == 40 + 30 + 40
+    where = {number(name): part for name, part in before.items()}
+    assert len(set(where.values())) == 2  # else the test could not fail
+    assert all(part == where[number(name)] for name, part in after.items())
+
+
+def test_new_images_of_a_group_go_where_the_file_has_the_others(tmp_path):
+    groups = [f"p{index // 4}" for index in range(80)]
+    data = dataset(["a", "b"] * 40, groups=groups)
+    first = np.arange(80) % 4 < 2
+    data[first].split((0.5, 0.5), duplicates=None, file=tmp_path / "split.csv")
+    parts = data.split((0.5, 0.5), seed=5, duplicates=None, file=tmp_path / "split.csv")
+    members = [set(part.groups.tolist()) for part in parts]
+    assert not members[0] & members[1]
+    assert len(members[0] | members[1]) == 20
+
+
+def test_images_of_one_id_are_never_divided():
+    """The part without a class takes the nearest image, and not one of two that are the same."""
+    data = dataset(["a"] * 3 + ["b"] * 3, ids=["x", "x", "y", "z", "w", "z"])
+    patients = dataset(["a"] * 3 + ["b"] * 3, ids=["x", "x", "y", "z", "w", "z"], groups=list("pqrstu"))
+    for seed in range(40):
+        for one in (data, patients):
+            training, test = one.split((0.5, 0.5), seed=seed, duplicates=None)
+            assert set(training.ids).isdisjoint(test.ids)
+            assert all(min(part.counts().values()) > 0 for part in (training, test))
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,19 @@ def test_zeros_and_ones_are_probabilities_too(dtype):
     assert two.accuracy == metrics.accuracy_score(y_true[:, 0], hard[:, 0])
 
 
+def test_true_and_false_are_labels_too():
+    """True is the second class, or with several labels that it is there."""
+    random = np.random.default_rng(0)
+    sick, probabilities = random.random(50) < 0.3, random.dirichlet([1, 1], 50)
+    evaluation = Evaluation(sick, probabilities, classes=["well", "sick"])
+    assert dict(evaluation) == dict(Evaluation(sick.astype(int), probabilities, classes=["well", "sick"]))
+    assert evaluation.log_loss == pytest.approx(metrics.log_loss(sick, probabilities))
+    assert evaluation.table["true"].tolist() == np.where(sick, "sick", "well").tolist()
+    several = random.random((50, 4)) < 0.3
+    either = [Evaluation(one, probabilities.repeat(2, axis=1), classes=CLASSES) for one in (several, several * 1)]
+    assert dict(either[0]) == dict(either[1])
+
+
 def test_a_sure_and_wrong_prediction_costs_16_nats_and_not_infinity():
     evaluation = Evaluation(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), classes=["a", "b"])
     np.testing.assert_allclose(evaluation.losses, [-np.log(1e-7), 0], atol=1e-6)

@@ -5,6 +5,7 @@ import pytest
 from matplotlib import pyplot as plt
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from imgcls import Evaluation
 from imgcls.errors import ConfigurationError
 from imgcls.plotting import precision_recall_curves, roc_curves, threshold_curve
 from imgcls.plotting._style import DASHES, MARKERS, PALETTE
@@ -53,6 +54,19 @@ def test_areas_are_those_of_scikit_learn(seed, ties):
     expected = f"a, {average_precision_score(truth, scores):.2f}"
     assert legend_of(precision_recall_curves({"a": (recall, precision)})) == [expected]
     assert legend_of(precision_recall_curves({"a": (recall[::-1], precision[::-1])})) == [expected]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_areas_count_what_lies_before_the_first_threshold(ties):
+    """As `evaluation.curve` gives curves: from the highest probability on, which may find half of the class."""
+    truth, scores = data(0, ties)
+    scores = np.minimum(scores, np.quantile(scores, 0.6)) if ties else scores
+    probabilities = 1 / (1 + np.exp(-scores))
+    found = Evaluation(truth, np.stack([1 - probabilities, probabilities], axis=1), classes=["no", "yes"]).curve("yes")
+    roc = legend_of(roc_curves({"a": (found.false_positive_rate, found.recall)}))
+    assert roc[0] == f"a, {roc_auc_score(truth, scores):.3f}"
+    ranked = legend_of(precision_recall_curves({"a": (found.recall, found.precision)}))
+    assert ranked == [f"a, {average_precision_score(truth, scores):.2f}"]
 
 
 def test_ten_curves_are_all_named_and_none_looks_like_another():

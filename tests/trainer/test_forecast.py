@@ -104,6 +104,18 @@ def test_parts_are_mixed_as_the_whole_is(digits, weights, monkeypatch):
     assert all((labels == 3).mean() > 0.75 for labels in seen)
 
 
+def test_images_of_one_group_are_not_foretold_by_each_other(weights):
+    """Ten frames of each of 30 scenes, whose class is a coin's: nobody can tell that of another scene."""
+    random = np.random.default_rng(0)
+    scenes, coin = np.arange(300) // 10, random.integers(0, 2, 30)
+    images = random.integers(0, 226, (30, 16, 16))[scenes] + random.integers(0, 30, (300, 16, 16))
+    frames, names = images.astype(np.uint8), np.where(coin[scenes] == 1, "heads", "tails")
+    alone = classifier(weights).forecast(Dataset.from_arrays(frames, names), verbose=0)
+    grouped = classifier(weights).forecast(Dataset.from_arrays(frames, names, groups=scenes), verbose=0)
+    assert alone.curve[300] > 0.9  # each frame has its like among those that were learnt from
+    assert grouped.curve[300] < 0.75
+
+
 def test_few_images_have_no_curve(digits, weights):
     found = classifier(weights).forecast(digits[:30], verbose=0)
     assert list(found.curve) == [30]

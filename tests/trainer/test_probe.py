@@ -73,6 +73,45 @@ def test_copies_and_groups_are_in_one_part(digits):
     assert set(parts.tolist()) == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_a_division_that_leaves_a_part_empty_has_fewer_parts(seed):
+    """Of five patients of four classes, scikit-learn puts two into one part under some seeds, and none into another."""
+    groups = np.arange(50) % 5
+    features, codes = RANDOM.normal(size=(50, 3)).astype(np.float32), groups % 4
+    parts = _probe._parts(features, codes, groups, seed)
+    probe = trainer.solve(features, codes, groups=groups, seed=seed)
+    assert set(parts.tolist()) == set(range(probe.folds))
+    assert probe.folds in {4, 5}
+    for group in range(5):
+        assert len(set(parts[groups == group].tolist())) == 1
+    np.testing.assert_allclose(probe.outputs.sum(axis=1), 1, atol=1e-5)
+
+
+def test_one_group_is_divided_and_copies_of_one_image_are_not():
+    features, codes = RANDOM.normal(size=(60, 400)).astype(np.float32), np.arange(60) % 2  # all chance
+    alone, independent = (trainer.solve(features, codes, groups=groups) for groups in (["p"] * 60, None))
+    np.testing.assert_array_equal(alone.outputs, independent.outputs)
+    assert (alone.outputs.argmax(axis=1) == codes).mean() < 0.75  # from heads that have not seen the image
+    copied = trainer.solve(np.ones((20, 5), np.float32), np.arange(20) % 4 // 3)  # three in four are of the first class
+    assert copied.folds == 1
+    np.testing.assert_allclose(copied.outputs, np.tile([0.75, 0.25], (20, 1)), atol=0.01)
+    assert trainer.solve(np.ones((1, 5), np.float32), np.zeros(1, int), num_classes=2).outputs.argmax() == 0
+
+
+def test_the_penalty_is_chosen_on_every_group_however_small(monkeypatch):
+    """Of 1,000 images, 60 are drawn: most often none of the two patients with a single image."""
+    random, seen = np.random.default_rng(0), []
+    features = random.normal(size=(1000, 5)).astype(np.float32)
+    groups = np.concatenate([np.arange(998) % 3, [8, 9]])
+    monkeypatch.setattr(_probe, "_ENOUGH", 60)
+    rounds = _probe._rounds
+    monkeypatch.setattr(_probe, "_rounds", lambda parts: seen.append(parts) or rounds(parts))
+    for seed in range(6):
+        trainer.solve(features, (features[:, 0] > 0).astype(int), groups=groups, seed=seed)
+    assert all(np.bincount(parts).min() > 0 for parts in seen)
+    assert min(map(len, seen)) <= 62
+
+
 def test_two_classes_by_softmax_and_by_sigmoid_agree(digits):
     features, codes = digits[0][:300], (digits[1][:300] > 4).astype(np.int64)
     two, one = trainer.solve(features, codes), trainer.solve(features, codes, head="sigmoid")

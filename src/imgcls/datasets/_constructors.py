@@ -255,7 +255,8 @@ class Constructors:
 
         Args:
             dataset: Elements (image, label), or dictionaries with "image" and "label", or images alone; in batches or
-                not. Images 0-255, `uint8` or floating-point (rounded); labels integers, names or one-hot rows.
+                not, but batches of images alone have an axis of channels. Images 0-255, `uint8` or floating-point
+                (rounded); labels integers, names or one-hot rows.
             classes: Class names in order; None for its `class_names`, which `image_dataset_from_directory` sets, or
                 the labels found.
 

@@ -288,8 +288,9 @@ class Dataset(Constructors):
             groups: N group names that never straddle; None takes the dataset's own `groups`.
             duplicates: Which copies stay together: "near" (re-encoded, resized or mirrored ones too), "exact" (the
                 same bytes or pixels), or None, which reads no image and goes by ids.
-            file: A CSV file (columns id, part) that remembers the split: images that it lists go where it says, all
-                others are dealt and added to it. It is made where there is none.
+            file: A CSV file (columns id, part) that remembers the split: images that it lists go where it says, and
+                copies of them, and others of their group, go with them. All others are dealt. All are added to it. It
+                is made where there is none.
             verbose: 0 for nothing, 1 for a live bar while duplicates are searched, "auto" for a bar where one can be
                 drawn.
 
@@ -310,7 +311,7 @@ class Dataset(Constructors):
                 raise DataError(message)
             return tuple(self.subset(name) for name in ("train", "validation", "test") if name in self.parts)
         shares = _split.check_fractions(fractions)
-        part = self._deal(shares, seed, groups, duplicates, verbose)
+        part, unit = self._deal(shares, seed, groups, duplicates, verbose)
         if file is not None:
             known = _split.read_saved(Path(file), len(shares))
             if known and known.keys().isdisjoint(self.ids):
@@ -319,7 +320,7 @@ class Dataset(Constructors):
                     f"{some(self.ids)} here. Make the dataset as it was made then, or name another file."
                 )
                 raise DataError(message)
-            part = np.array([known.get(name, one) for name, one in zip(self.ids, part.tolist(), strict=True)])
+            part = _split.with_listed(part, unit, np.array([known.get(name, -1) for name in self.ids]))
             _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
         self._check_filled(part, len(shares))
         return tuple(self._take(np.flatnonzero(part == number), divided=False) for number in range(len(shares)))
@@ -343,7 +344,7 @@ class Dataset(Constructors):
             1797
         """
         refuse([not_whole("count", count, least=2)])
-        part = self._deal((1 / count,) * count, seed, groups, duplicates, verbose)
+        part, _ = self._deal((1 / count,) * count, seed, groups, duplicates, verbose)
         self._check_filled(part, count)
         both = [(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(count)]
         return tuple(
@@ -352,8 +353,8 @@ class Dataset(Constructors):
 
     def _deal(
         self, shares: tuple[float, ...], seed: int, groups: Any, duplicates: str | None, verbose: Any
-    ) -> NDArray[np.int64]:
-        """Return the part of each image, 0..P-1."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the part of each image, 0..P-1, and its unit: what must not be divided has the same number."""
         refuse(
             [
                 not_whole("seed", seed, least=0),
@@ -365,11 +366,13 @@ class Dataset(Constructors):
             raise DataError(message)
         groups = self.groups if groups is None else _own_where_missing(groups, self.ids)
         if duplicates is None:
-            unit, names = _split.units(self.ids, groups)
+            places = {name: place for place, name in enumerate(self.ids)}
+            same = None if len(places) == len(self) else np.array([places[name] for name in self.ids])  # listed twice
+            unit, names = _split.units(self.ids, groups, same)
         else:
             copies = _duplicates.clusters(self, near=duplicates == "near", verbose=verbose)
             unit, names = _split.units(copies.keys, groups, copies.cluster, copies.size)
-        return _split.stratified(self.labels, unit, names, shares, seed=seed)[unit]
+        return _split.stratified(self.labels, unit, names, shares, seed=seed)[unit], unit
 
     def _check_filled(self, part: NDArray[np.int64], count: int) -> None:
         """Refuse parts without images."""
@@ -531,8 +534,8 @@ def _freeze(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any]:
-    """Put an image without a group (None, NaN) into one of its own, called by its id."""
-    missing = [group is None or group != group for group in groups]  # noqa: PLR0124 - NaN alone differs from itself
+    """Put an image without a group (None, NaN, pandas' NA) into one of its own, called by its id."""
+    missing = [_labels.is_missing(group) for group in groups]
     if not any(missing):
         return np.array(groups)
     named = zip(groups, ids, missing, strict=False)

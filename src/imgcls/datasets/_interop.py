@@ -28,7 +28,7 @@ def from_tf(dataset: Any) -> tuple[list[NDArray[np.uint8]], Any, Sequence[Any] |
     labels: list[Any] = []
     for element in dataset.as_numpy_iterator():
         image, label = _image_and_label(element)
-        if image.ndim == 4:
+        if _is_batch(image, label):
             images += list(image)
             labels += [] if label is None else list(label)
         else:
@@ -110,8 +110,12 @@ class _Column:
 def from_huggingface(dataset: Any, image: str | None, label: str | None) -> FromHub:
     """Return the images, labels, classes and parts of a Hugging Face dataset or dictionary of splits."""
     named = dict(dataset) if isinstance(dataset, Mapping) else {"": dataset}
-    if not named or not all(hasattr(one, "features") and hasattr(one, "select_columns") for one in named.values()):
-        message = f"dataset is a {type(dataset).__name__}. Accepted: a datasets.Dataset, or a dictionary of them."
+    needed = ("features", "select_columns", "__len__")  # one that streams has no length
+    if not named or not all(hasattr(one, name) for one in named.values() for name in needed):
+        message = (
+            f"dataset is a {type(dataset).__name__}. Accepted: a datasets.Dataset, or a dictionary of them, loaded "
+            "without streaming=True."
+        )
         raise ConfigurationError(message)
     names = part_names(named, "the dictionary of splits") if isinstance(dataset, Mapping) else None
     splits = list(named.values())
@@ -147,6 +151,13 @@ def _image_and_label(element: Any) -> tuple[NDArray[Any], Any]:
         return element, None
     message = 'elements of the tf.data.Dataset are neither (image, label), {"image": ..., "label": ...} nor images.'
     raise ConfigurationError(message)
+
+
+def _is_batch(image: NDArray[Any], label: Any) -> bool:
+    """Say whether it is a batch: (N, H, W, C); or (N, H, W) with N labels, which is no image of 1, 3 or 4 channels."""
+    if image.ndim != 3:
+        return image.ndim == 4
+    return label is not None and image.shape[2] not in {1, 3, 4} and np.shape(label)[:1] == image.shape[:1]
 
 
 def _whole(images: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:

@@ -69,8 +69,13 @@ def check_classes(classes: Sequence[Any]) -> Classes:
 
 def divided(cells: Any, delimiter: str) -> list[list[str]]:
     """Divide cells such as "cat|dog" into names; an empty or missing cell holds none."""
-    texts = ["" if cell is None or cell != cell else str(cell) for cell in cells]  # noqa: PLR0124 - NaN alone differs
+    texts = ["" if is_missing(cell) else str(cell) for cell in cells]
     return [[name.strip() for name in text.split(delimiter) if name.strip()] for text in texts]
+
+
+def is_missing(cell: Any) -> bool:
+    """Say whether a cell of a table is empty: None, NaN, NaT, or pandas' NA, which no comparison decides."""
+    return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)  # noqa: PLR0124 - NaN alone differs
 
 
 def _is_names_each(labels: Any) -> bool:

@@ -34,7 +34,7 @@ FACTS = np.dtype(
         ("hashed", np.bool_),  # whether thumbnail and hash are known: no side is below SMALLEST_SIDE
         ("height", np.uint32),
         ("width", np.uint32),
-        ("channels", np.uint8),
+        ("channels", np.uint8),  # 255 stands for more too
         ("bytes", np.uint64),
         ("digest", np.uint64, 2),  # of the file's bytes, or of an array's shape and bytes
         ("pixels", np.uint64, 2),  # equal where the pixels are equal, seldom else
@@ -46,6 +46,7 @@ FACTS = np.dtype(
     ]
 )
 
+_MOST_CHANNELS = 255
 _EQUAL = ["height", "width", "channels", "contrast", "sharpness", "thumbnail", "hash"]  # of images of equal pixels
 _THREADS = 4  # Pillow releases the interpreter lock while it decodes
 _CHUNK = 32  # images a task: enough to share NumPy's overhead, few enough to stop soon
@@ -148,15 +149,15 @@ def _scan_chunk(dataset: "Dataset", positions: list[int], looks: bool) -> Scan:
             record["truncated"] = images.is_truncated(error)
             continue
         record["readable"] = True
-        record["height"], record["width"], record["channels"] = height, width, image.shape[2]
-        if min(height, width) >= SMALLEST_SIDE and (looks or not _is_array(dataset.source(position))):
+        record["height"], record["width"], record["channels"] = height, width, min(image.shape[2], _MOST_CHANNELS)
+        record["looked"] = looked = looks or not _is_array(dataset.source(position))  # of files always: they are kept
+        if looked and min(height, width) >= SMALLEST_SIDE:
             picked[row] = _pick(image)
-            record["looked"] = record["hashed"] = True
+            record["hashed"] = True
         else:
             record["pixels"] = _words(repr(image.shape).encode() + image.tobytes())
-            if looks:
+            if looked:
                 record["brightness"], record["contrast"] = image.mean(), image.std()
-                record["looked"] = True
     for start in range(0, len(facts), _TOGETHER):
         _look(facts[start : start + _TOGETHER], picked[start : start + _TOGETHER])
     return Scan(facts, tuple(errors))

@@ -298,7 +298,8 @@ def check_arrays(images: Any) -> Any:
     """Check images in memory: one uint8 array (N, H, W[, C]), or a list of images of any size."""
     if not isinstance(images, np.ndarray):
         items = list(images)
-        if len({np.shape(item) for item in items if isinstance(item, np.ndarray)}) != 1:
+        shapes = {item.shape if isinstance(item, np.ndarray) else None for item in items}
+        if len(shapes) != 1 or None in shapes:  # of several sizes, or files, bytes and PIL images among them
             return items
         images = np.stack(items)
     if images.ndim not in {3, 4}:

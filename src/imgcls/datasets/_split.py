@@ -131,6 +131,28 @@ def stratified(
     return parts
 
 
+def with_listed(part: Codes, unit: Codes, listed: Codes) -> Codes:
+    """Return the part of each image where some are listed: those keep theirs, and what belongs to one goes with it.
+
+    Args:
+        part: The part that each image was dealt, `(N,)`.
+        unit: The unit of each image, 0..U-1.
+        listed: The part that is listed for it, or -1. Where those of one unit differ, a new image goes to the first
+            part of them.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.datasets._split import with_listed
+        >>> with_listed(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), np.array([1, -1, -1, -1])).tolist()
+        [1, 1, 1, 1]
+    """
+    known, nowhere = listed >= 0, np.iinfo(np.int64).max
+    of_unit = np.full(unit.max() + 1, nowhere)
+    np.minimum.at(of_unit, unit[known], listed[known])
+    there = np.where(known, listed, of_unit[unit])
+    return np.where(there == nowhere, part, there)
+
+
 def part_names(count: int) -> tuple[str, ...]:
     """Name the parts of a split: train and test, or train, validation and test, or part 1, part 2 ..."""
     return _PART_NAMES.get(count) or tuple(f"part {number}" for number in range(1, count + 1))

@@ -39,7 +39,8 @@ class Measured(Mapping[str, float]):
         about: Mapping[str, Any] | None = None,
         thresholds: Mapping[Any, float] | None = None,
     ) -> None:
-        self.y_true = np.asarray(y_true)
+        labels = np.asarray(y_true)
+        self.y_true = labels.astype(np.int64) if labels.dtype.kind == "b" else labels  # as an index, it would be a mask
         given = np.asarray(probabilities)
         self.probabilities = given if given.dtype.kind == "f" else given.astype(np.float64)  # 0.5 is no whole number
         self.classes = tuple(classes)

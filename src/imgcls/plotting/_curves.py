@@ -37,7 +37,7 @@ def roc_curves(
 
     Args:
         curves: `(false positive rate, true positive rate)` under each name: two `float (T,)`, rising.
-        areas: The area under each curve, under its name; None to add it up from the curve.
+        areas: The area under each curve, under its name; None to add it up from the curve, from (0, 0) on.
         ax: Where to draw; None for a new figure.
 
     Returns:
@@ -55,7 +55,8 @@ def roc_curves(
     points = _points(curves, ("false positive rate", "true positive rate"))
     _checks.refuse([nameless("areas", areas, curves)])
     found = {
-        name: float(np.trapezoid(y, x)) if areas is None else float(areas[name]) for name, (x, y) in points.items()
+        name: float(np.trapezoid(np.append(0, y), np.append(0, x))) if areas is None else float(areas[name])
+        for name, (x, y) in points.items()
     }
     ax = ax or new_axes(_size(points))
     named = _draw(ax, points, found, {name: f"{short(name)}, {area:.3f}" for name, area in found.items()})
@@ -79,7 +80,8 @@ def precision_recall_curves(
 
     Args:
         curves: `(recall, precision)` under each name: two `float (T,)`, recall rising or falling.
-        areas: The average precision of each curve, under its name; None to add it up from the curve.
+        areas: The average precision of each curve, under its name; None to add it up from the curve, from a recall of
+            0 on.
         base_rates: The share of images that belong to each class, drawn as a thin line: what guessing reaches; or None.
         ax: Where to draw; None for a new figure.
 
@@ -102,7 +104,7 @@ def precision_recall_curves(
     }
     _checks.refuse([nameless("areas", areas, curves), nameless("base_rates", base_rates, curves)])
     found = {
-        name: float((np.diff(x) * y[1:]).sum()) if areas is None else float(areas[name])
+        name: float((np.diff(x, prepend=0) * y).sum()) if areas is None else float(areas[name])
         for name, (x, y) in points.items()
     }
     rates = base_rates or {}

@@ -186,10 +186,17 @@ def _look_at_features(
     pace = min(pace, (time.monotonic() - begin) / max(found.computed, 1)) if found.computed else pace
     goal = objective(num_classes=len(data.classes), multi_label=data.multi_label)
     labels = np.asarray(chosen.labels)[found.positions]
+    groups = None if chosen.groups is None else chosen.groups[found.positions]
     curve, outputs, solving = dict[int, float](), None, 0.0
     for part in (4, 2, 1) if len(labels) >= _LEAST else (1,):
         size, begin = len(labels) // part, time.monotonic()
-        probe = solve(found.features[:size], labels[:size], head=goal.head, num_classes=len(data.classes))
+        probe = solve(
+            found.features[:size],
+            labels[:size],
+            head=goal.head,
+            num_classes=len(data.classes),
+            groups=None if groups is None else groups[:size],
+        )
         outputs, solving = probe.outputs, time.monotonic() - begin
         curve[size] = goal.accuracy(goal.targets(labels[:size]), outputs)
     weights = sum(4 * math.prod(weight.shape) for weight in model.weights)

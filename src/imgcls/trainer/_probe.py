@@ -82,6 +82,7 @@ def solve(
         num_classes: K; None for one more than the largest code. Classes that no image shows are never chosen.
         weights: The weight of each image, `(N,)`.
         groups: What belongs together, one for each image; None where all are independent. Equal features always are.
+            Where all images are of one group, it is divided.
         seed: Of the division into parts.
 
     Returns:
@@ -156,11 +157,14 @@ def _parts(features: Features, targets: NDArray[Any], groups: Sequence[Any] | No
     """Return the part of each image, 0..P-1. Images of one group, and copies of one image, are in one part."""
     unit = np.unique(features, axis=0, return_inverse=True)[1].reshape(-1)
     if groups is not None:
-        unit = components(unit, np.unique([str(group) for group in groups], return_inverse=True)[1])
+        joined = components(unit, np.unique([str(group) for group in groups], return_inverse=True)[1])
+        unit = joined if joined.any() else unit  # of one group alone, nothing could be held out
     strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
     units = len(np.unique(unit))
     count = min(_FOLDS, units)
     parts = np.zeros(len(features), np.int64)
+    if units < 2:  # one image and its copies
+        return parts
     if units == len(features):
         splitter, extra = model_selection.StratifiedKFold(count, shuffle=True, random_state=seed), None
     else:
@@ -169,7 +173,7 @@ def _parts(features: Features, targets: NDArray[Any], groups: Sequence[Any] | No
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than parts: known, and dealt with
         for index, (_, part) in enumerate(splitter.split(features, _common(strata), extra)):
             parts[part] = index
-    return parts
+    return np.unique(parts, return_inverse=True)[1].reshape(-1)  # few groups may leave a part without images
 
 
 def _common(strata: NDArray[Any]) -> NDArray[Any]:
@@ -198,7 +202,8 @@ def _choose(
 ) -> float:
     """Return the penalty with the lowest loss on what is held out."""
     if len(features) > _ENOUGH:
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(features))[:_ENOUGH])
+        chosen = np.random.default_rng(seed).permutation(len(features))[:_ENOUGH]
+        chosen = np.union1d(chosen, np.flatnonzero(~np.isin(parts, parts[chosen])))  # parts of a few images are in it
         features, codes, weights, parts = features[chosen], codes[chosen], weights[chosen], parts[chosen]
     fits: list[Any] = [None] * (int(parts.max()) + 1)
     path: dict[float, float] = {}
