@@ -78,13 +78,13 @@ def row(name: str) -> dict[str, list[str]]:
     model, pictures = lively(name, side)
     source = Source.of(model, Facts(name, CLASSES, (side, side, 3), model.count_params()))
     expected = source.run(pictures)
-    agreement, ways, megabytes = [f"`{name}`", str(side)], {"original": source.run}, 0.0
+    agreement, milliseconds, megabytes = [f"`{name}`", str(side)], dict[str, float](), 0.0
     with TemporaryDirectory() as folder:
         for form in _formats.rows():
             path = Path(folder) / f"model{form.ending}"
             try:
                 form.write(source, path, Wanted())
-                run = ways[form.name] = form.read(path)[1]
+                run = form.read(path)[1]
             except Exception as error:  # noqa: BLE001 - converters raise anything; the table says so
                 print(f"  {form.name}: {error}", flush=True)
                 agreement.append("fails")
@@ -92,10 +92,11 @@ def row(name: str) -> dict[str, list[str]]:
             found = _measure.compare(expected, run(pictures), None, multi_label=False, tie=0.0)
             differs = "" if found.agreement == 1 else f" ({found.agreement:.0%})"
             agreement.append(f"{found.largest_difference:.0e}{differs}")
+            milliseconds |= _measure.medians({"original": source.run, form.name: run}, pictures[:1])[0]
             if form.name == "onnx":
                 megabytes = path.stat().st_size / 1e6
             print(f"  {form.name}: {agreement[-1]}", flush=True)
-        milliseconds, _ = _measure.medians(ways, pictures[:1])
+            del run  # the next one may need its memory
     every = ("original", *(form.name for form in _formats.rows()))
     times = [f"{milliseconds[way]:.3g}" if way in milliseconds else "-" for way in every]
     return {"agreement": agreement, "time": [f"`{name}`", str(side), f"{megabytes:.1f}", *times]}

@@ -71,6 +71,33 @@ def test_a_pass_of_the_converter_that_fails_is_done_without(made, tmp_path, monk
     assert calls
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_weights_of_large_networks_are_kept_from_what_would_copy_them(tmp_path, monkeypatch, grouped):
+    """A network of 1.4 GB of weights took 20 GB otherwise; grouped convolutions bring functions to inline."""
+    from tf2onnx import tf_loader
+
+    from imgcls._backend import _engines
+
+    monkeypatch.setattr(_engines, "_HEAVY", 0)
+    monkeypatch.setattr(_engines, "_WEIGHT", 512)
+    seen, optimize = [], tf_loader.tf_optimize
+
+    def noted(inside, outside, definition):
+        seen.append(definition)
+        return optimize(inside, outside, definition)
+
+    monkeypatch.setattr(tf_loader, "tf_optimize", noted)
+    inputs = keras.Input((12, 12, 3))
+    x = layers.Conv2D(24, 3, activation="relu")(layers.Rescaling(1 / 255)(inputs))
+    x = layers.BatchNormalization()(layers.Conv2D(24, 3, groups=4 if grouped else 1)(x))
+    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(x)))
+    made = Made(model, Facts("your own", ("a", "b", "c"), (12, 12, 3), model.count_params()))
+    assert_exports(made, tmp_path / "model.onnx")
+    (definition,) = seen
+    assert sum(node.op == "Placeholder" for node in definition.node) == 1 + 3  # images, and the three kernels
+    assert definition.ByteSize() < 4 * model.count_params() / 2
+
+
 def test_gelu_is_exact_far_from_zero(tmp_path):
     """1 - erf(x) for erfc(x) loses nothing that float32 could show."""
     from scipy import special

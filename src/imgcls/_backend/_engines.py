@@ -9,7 +9,7 @@ import copy
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +29,7 @@ ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
 # networks. bfloat16, which a processor may prefer unasked, rounds every number by up to 4e-3.
 TOLERANCE = 1e-3
 _SLOWER = 0.9  # of the speed before: below it, a conversion was in vain; above it, the difference may be chance
+_HEAVY, _WEIGHT = 2**29, 2**16  # bytes of a graph, and of a constant in it
 _CONVOLUTIONS = frozenset({"Conv2D", "DepthwiseConv2dNative"})
 
 
@@ -259,15 +260,19 @@ def as_onnx(definition: Definition, output: str = "outputs") -> Any:
     with quiet(), tf.device("/cpu:0"):
         from tf2onnx import optimizer, tf_loader, tfonnx
 
-        constants, inside, outside = definition
-        with tf.Graph().as_default():
-            constants = tf_loader.tf_optimize([inside], [outside], _inlinable(copy.deepcopy(constants)))
-        with tf.Graph().as_default() as imported:
-            tf.import_graph_def(_without_erfc(constants), name="")
+        whole, inside, outside = definition
+
+        def imported() -> Any:  # a function, so that its graphs are gone where others are made
+            light, weights = _apart(whole)
+            with tf.Graph().as_default():
+                optimized = tf_loader.tf_optimize([inside], [outside], _inlinable(light))
+            with tf.Graph().as_default() as graph:
+                tf.import_graph_def(_without_erfc(_together(optimized, weights)), name="")
+            return graph
 
         def converted() -> Any:
             return tfonnx.process_tf_graph(
-                imported,
+                imported(),
                 input_names=[inside],
                 output_names=[outside],
                 tensors_to_rename={inside: "images", outside: output},
@@ -284,6 +289,33 @@ def as_onnx(definition: Definition, output: str = "outputs") -> Any:
             graph = converted()
         vars(graph).pop("update_proto", None)
         return graph.make_model("imgcls")
+
+
+def _apart(definition: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a copy of a graph, and the weights that are missing in it: placeholders of their names stand for them.
+
+    What optimises a graph makes a dozen copies of all that is in it. Of small graphs nothing is taken out: with weights
+    in sight, multiplications after a convolution become part of its kernel.
+    """
+    if definition.ByteSize() < _HEAVY:
+        return copy.deepcopy(definition), {}
+    light, weights = type(definition)(versions=definition.versions, library=definition.library), {}
+    for node in definition.node:
+        if node.op != "Const" or node.ByteSize() < _WEIGHT:
+            light.node.add().CopyFrom(node)
+            continue
+        weights[node.name] = node
+        shape = tf.compat.v1.AttrValue(shape=node.attr["value"].tensor.tensor_shape)
+        light.node.add(op="Placeholder", name=node.name, attr={"dtype": node.attr["dtype"], "shape": shape})
+    return light, weights
+
+
+def _together(definition: Any, weights: Mapping[str, Any]) -> Any:
+    """Put weights back, into the graph itself."""
+    for node in definition.node:
+        if node.name in weights:
+            node.CopyFrom(weights[node.name])
+    return definition
 
 
 def _inlinable(definition: Any) -> Any:
