@@ -1,6 +1,7 @@
 """One change of the recipe at a time: what each choice is worth in test accuracy, and what it costs in processor time.
 
-    python benchmarks/recipes.py --data FOLDER [--seeds 3] [--images 5000] [--epochs 8] [--changes NAME ...]
+    python benchmarks/recipes.py --data FOLDER [--seeds 3] [--images 5000] [--epochs 8] [--image-size 128]
+        [--architecture small_cnn] [--changes NAME ...]
 
 FOLDER holds train/ and test/ with class sub-folders, such as CIFAR-10 as JPEG files. The first IMAGES of a shuffle are
 learnt from; as many test images are measured on, which no choice looks at.
@@ -46,8 +47,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--architecture", default="small_cnn")
+    parser.add_argument("--image-size", type=int, default=None, help="pixels; else what imgcls chooses")
     parser.add_argument("--changes", nargs="+", choices=CHANGES, default=list(CHANGES), help="beside those as they are")
     arguments = parser.parse_args()
+    size = arguments.image_size or "auto"
     changes = {name: CHANGES[name] for name in dict.fromkeys(["as it is", *arguments.changes])}
     whole = Dataset.from_folder(arguments.data)
     order = np.random.default_rng(0).permutation
@@ -59,7 +62,8 @@ def main() -> None:
     for seed in range(arguments.seeds):  # seed by seed, so that a table of fewer seeds is whole
         for name, change in changes.items():
             begin = time.process_time()
-            classifier = ImageClassifier(arguments.architecture, epochs=arguments.epochs, seed=seed, **change)
+            classifier = ImageClassifier(arguments.architecture, image_size=size, epochs=arguments.epochs, seed=seed)
+            classifier.set_params(**change)
             classifier.fit(train, verbose=0)
             costs[name].append(time.process_time() - begin)
             scores[name].append(100 * classifier.score(test))
