@@ -86,6 +86,11 @@ def test_a_score_is_weighted_and_wrong_weights_are_refused_in_words(fitted):
         assert str(refusal.value) == (
             f"sample_weight has shape {wrong.shape}. Accepted: 60 finite numbers of at least 0, one an image."
         )
+    with pytest.raises(ConfigurationError) as refusal:
+        fitted.score(images, labels, np.zeros(60))
+    assert str(refusal.value) == (
+        "sample_weight is 0 for every image. Accepted: at least one above 0. Leave it out to count all alike."
+    )
 
 
 def test_learns_from_a_folder_a_frame_a_csv_and_a_list_of_paths(folder, tmp_path):
@@ -294,6 +299,19 @@ def test_train_in_one_call_holds_out_a_test(folder):
     assert classifier.evaluation_.ids == test.ids
     assert classifier.evaluation_.accuracy > 0.9
     assert not hasattr(classifier.fit(folder, verbose=0), "evaluation_")  # it was of the model before
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+def test_train_shows_as_much_of_the_test_as_of_the_rest(folder, monkeypatch, verbose):
+    asked, evaluate = [], ImageClassifier.evaluate
+
+    def evaluates(self, data, **options):
+        asked.append(options["verbose"])
+        return evaluate(self, data, **options)
+
+    monkeypatch.setattr(ImageClassifier, "evaluate", evaluates)
+    imgcls.train(folder, small(epochs=1), verbose=verbose)
+    assert asked == [verbose]
 
 
 # --- bundles ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from imgcls import ConfigurationError, DataError, Dataset, ExportError, ImageClassifier, __version__, cli
+from imgcls import BundleError, ConfigurationError, DataError, Dataset, ExportError, ImageClassifier, __version__, cli
 from imgcls.datasets import write_png
 
 RUN = CliRunner()
@@ -62,6 +62,14 @@ def test_version():
 )
 def test_every_verb_has_help(verb):
     assert "Usage:" in run(verb, "--help").stdout
+
+
+def test_predict_takes_what_its_help_says(photos, model, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text(f"image\n{next(photos.glob('*/*.png'))}\n")
+    said = " ".join(run("predict", "--help").stdout.replace("│", " ").split())
+    assert "Image files, folders, globs, or .csv files." in said
+    assert len(run("predict", model, table, "--format", "jsonl").stdout.splitlines()) == 1
 
 
 def test_train_evaluate_predict_info(photos, tmp_path):
@@ -175,6 +183,29 @@ def test_plan_says_what_would_be_done_and_trains_nothing(photos, tmp_path, monke
     assert facts["choices"]["architecture"][0] == "speed_cnn"
     assert "what accuracy it reaches, only training can tell" in run(*options).stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--architecture", "smal_cnn"), "architecture='smal_cnn' is not known. Did you mean 'small_cnn'?"),
+        (("--seconds", -1), "seconds=-1.0 is not accepted. Accepted: a number above 0."),
+    ],
+)
+def test_plan_refuses_arguments_before_it_reads_an_image(photos, monkeypatch, option, words):
+    monkeypatch.setattr("imgcls.classifier.divide", lambda *_, **__: pytest.fail("images were read"))
+    with pytest.raises(ConfigurationError) as refusal:
+        run("plan", photos, "--verbose", 0, *option)
+    assert str(refusal.value).startswith(words)
+
+
+@pytest.mark.parametrize("name", ["ros\udce9", "l\u0007ud", "x" * 501])
+def test_train_refuses_classes_that_could_not_be_saved_before_it_trains(photos, tmp_path, monkeypatch, name):
+    dataset = Dataset.from_files(photos, lambda path: name if path.parent.name == "3" else "other")
+    monkeypatch.setattr("imgcls.cli._learn.read_dataset", lambda *_, **__: dataset)
+    monkeypatch.setattr("imgcls.classifier.train", lambda *_, **__: pytest.fail("it has begun"))
+    with pytest.raises(BundleError, match=r"^no bundle can hold the classes: .*\. Rename that folder or label\.$"):
+        run("train", photos, "-o", tmp_path / "a.imgcls")
 
 
 @pytest.fixture(scope="module")

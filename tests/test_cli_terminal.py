@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from imgcls import cli
+from imgcls import bundle, cli
 from imgcls.cli._print import Row, Section, print_lines, print_sections, print_text
 
 ESCAPE = "\x1b["
@@ -95,6 +95,41 @@ def test_a_reader_that_stops_early_ends_it_without_a_traceback(made):
     told = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=120)
     assert len(told.stdout) == 1
     assert told.stderr == ""
+
+
+def test_classes_in_any_alphabet_come_out_of_a_pipe(made, tmp_path):
+    """Windows gives a pipe the alphabet of one country."""
+    description, weights, named = bundle.load(made)
+    names = ["日本", "Gänseblümchen 🌼", *map(str, description["classes"][2:])]
+    path = bundle.save(tmp_path / "a.imgcls", description | {"classes": names}, weights, named)
+    command = [sys.executable, "-m", "imgcls", "info", str(path)]
+    for more in ([], ["--json"]):
+        told = subprocess.run(
+            [*command, *more], capture_output=True, check=False, timeout=120, env=environment(PYTHONIOENCODING="cp1252")
+        )
+        assert told.returncode == 0
+        assert all(name in told.stdout.decode() for name in names)
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names are text there")
+def test_a_file_whose_name_is_no_text_spoils_no_result(photos):
+    name = b"ros\xe9.png"
+    (photos / "cat" / os.fsdecode(name)).write_bytes(b"no image")
+    command = [sys.executable, "-m", "imgcls", "check", str(photos), "--json"]
+    strict = environment(PYTHONIOENCODING="utf-8:strict")
+    told = subprocess.run(command, capture_output=True, check=False, timeout=120, env=strict)
+    assert told.returncode == 3
+    ids = [one for finding in json.loads(told.stdout.decode())["findings"] for one in finding["ids"]]
+    assert f"cat/{os.fsdecode(name)}" in ids
+    show = "import sys; from imgcls.cli import main; import typer; from imgcls.cli import _learn\n"
+    show += (
+        "_learn.read_dataset = lambda path, **_: [typer.echo(one.name) for one in path.glob('*/ros*')] and sys.exit()\n"
+    )
+    show += "sys.argv = ['imgcls', 'check', sys.argv[1]]; main()"
+    told = subprocess.run(
+        [sys.executable, "-c", show, str(photos)], capture_output=True, check=False, timeout=120, env=strict
+    )
+    assert told.stdout == name + b"\n"
 
 
 def test_printing_in_this_process(capsys):

@@ -219,6 +219,17 @@ def test_images_of_yours_stand_in_for_drawn_ones_where_you_say_so(fitted, tmp_pa
     assert bundle.load(loaded.save(path, golden=mine[:1])).named["golden/images"].shape == (1, 12, 12, 3)
 
 
+def test_golden_images_are_run_anew_where_keras_has_trained_the_model_further(saved, tmp_path):
+    loaded = ImageClassifier.load(saved)
+    loaded.model_.set_weights([weight[::-1] for weight in loaded.model_.get_weights()])
+    again = ImageClassifier.load(loaded.save(tmp_path / "b.imgcls"))
+    now, before = again._kept.golden, loaded._kept.golden
+    np.testing.assert_array_equal(now.images, before.images)
+    np.testing.assert_allclose(now.probabilities, loaded.model_(now.images.astype(np.float32)), atol=1e-6)
+    assert np.abs(now.probabilities - before.probabilities).max() > 0.01
+    assert again.verify()
+
+
 def test_differences_are_measured():
     expected = np.array([[0.6, 0.4], [0.2, 0.8]])
     nan = Verification.measured(expected, np.full((2, 2), np.nan))

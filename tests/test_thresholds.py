@@ -1,6 +1,7 @@
 """Thresholds: from probabilities to what is said, by hand; and one road from `set_thresholds` to every answer."""
 
 import csv
+import io
 from functools import partial
 
 import numpy as np
@@ -19,6 +20,7 @@ from imgcls import (
     explain,
 )
 from imgcls._thresholds import Thresholds
+from imgcls.datasets import write_png
 
 TWO = np.float32([[0.9, 0.1], [0.75, 0.25], [0.5, 0.5], [0.2, 0.8]])
 SEVERAL = np.float32([[0.5, 0.2, 0.9], [0.49, 0.3, 0.1]])
@@ -191,6 +193,26 @@ def test_heat_is_of_the_class_that_is_said(screening):
     assert np.abs(expected - other).max() > 0.1
 
 
+def test_an_explanation_and_the_server_are_of_the_class_that_is_said(screening):
+    from imgcls.serving._heat import heat_picture
+
+    classifier, images, _ = screening
+    sick = classifier.classes_.tolist().index("sick")
+    probabilities = classifier.predict_proba(images)[:, sick]
+    image = images[np.argmin(np.abs(probabilities - 0.4))]  # the likeliest is another
+    limit = float(classifier.predict_proba(image[None])[0, sick])
+    assert 0 < limit < 0.5
+    file = io.BytesIO()
+    write_png(image[..., None], file)
+    for thresholds, label in ((None, "well"), ({"sick": limit}, "sick"), ({"sick": 1.0}, "well")):
+        classifier.set_thresholds(thresholds)
+        found = classifier.explain(image, method="occlusion")
+        assert found.label == heat_picture(classifier.explain, file.getvalue())[0] == label
+        assert classifier.predict(image).label == label
+        np.testing.assert_array_equal(found.heat, classifier.explain(image, label, method="occlusion").heat)
+    classifier.set_thresholds(None)
+
+
 def test_of_several_labels_heat_is_of_the_likeliest_that_is_said(monkeypatch):
     random = np.random.default_rng(0)
     indicator = random.integers(0, 2, (40, 2)).astype(np.uint8)
@@ -206,6 +228,9 @@ def test_of_several_labels_heat_is_of_the_likeliest_that_is_said(monkeypatch):
     assert (likeliest[said] != less).any()
     assert not said.all()
     asked = []
+    for place, code in ((int((said & (likeliest != less)).argmax()), less), (int(said.argmin()), None)):
+        explained = likeliest[place] if code is None else code
+        assert classifier.explain(data.read(place), method="occlusion").label == "ab"[explained]
     monkeypatch.setattr(explain, "heat_map", lambda model, pixels, *, target: asked.extend(target) or pixels)
     evaluation._explain(range(40))
     assert asked == np.where(said, less, likeliest).tolist()

@@ -35,7 +35,11 @@ def openvino_core() -> Any:
     Each lends the process a stack on which it takes signals, and takes it back when it ends. Of two, the one made first
     may end first; then Ctrl-C ended the process with a segmentation fault (OpenVINO 2026.4).
     """
-    return openvino().Core()
+    core = openvino().Core()
+    # Unasked, it maps files into memory: Windows then neither renames nor replaces them, and weights that are written
+    # over become those of a model in use.
+    core.set_property({"ENABLE_MMAP": False})
+    return core
 
 
 def run_openvino(model: Any) -> Run:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +98,18 @@ def test_threads_may_share_one(made, kept, name):
             parts, pool.map(lambda part: model.predictor.run(made.pixels[part]), parts), strict=True
         ):
             np.testing.assert_allclose(found, made.truth[part], rtol=0, atol=1e-5)
+
+
+def test_weights_that_are_written_over_are_not_those_of_a_model_in_use(made, kept, tmp_path):
+    """It holds no file open either: under Windows such a one can be neither replaced nor renamed."""
+    path = copied(kept, tmp_path, "model.xml")
+    model = ExportedModel.open(path)
+    weights = path.with_suffix(".bin")
+    with weights.open("r+b") as file:
+        file.write(bytes(weights.stat().st_size))
+    np.testing.assert_allclose(model.predict_proba(made.pixels), made.truth, rtol=0, atol=1e-5)
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or str(weights) not in maps.read_text()
 
 
 # --- verifying -----------------------------------------------------------------------------------------------------

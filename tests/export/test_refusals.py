@@ -1,11 +1,23 @@
 """What is refused, in which words, and that nothing is left behind."""
 
+import shutil
+
 import numpy as np
 import pytest
 from by_hand import lively
 
 from imgcls import ConfigurationError, ExportError, images
-from imgcls.export import Certificate, ExportedModel, _export, _formats, _measure, _onnx, _saved_model, stratified
+from imgcls.export import (
+    Certificate,
+    ExportedModel,
+    _export,
+    _formats,
+    _measure,
+    _onnx,
+    _place,
+    _saved_model,
+    stratified,
+)
 
 
 def everything(folder):
@@ -122,6 +134,84 @@ def test_a_disk_that_is_full_leaves_the_older_folder(made, tmp_path, monkeypatch
     assert everything(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.tflite", "model.keras", "model.xml"])
+def test_where_the_power_goes_between_two_names_the_place_can_be_exported_to(made, tmp_path, monkeypatch, name):
+    """A model is never there without its certificate, by which the place is known for ours."""
+    from pathlib import Path
+
+    renamed, replace = [], Path.replace
+
+    def replaces(self, target):
+        renamed.extend([target] if target.parent == tmp_path else [])
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replaces)
+        made.to(tmp_path / name)
+    assert set(renamed) == {one for one in tmp_path.iterdir() if one.is_file()}
+    for count in range(1, len(renamed)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for one in renamed[:count]:
+            shutil.copy(one, folder)
+        with pytest.raises(ExportError):  # nothing half is opened
+            ExportedModel.open(folder / name, trust=True)
+        _place.check_place(folder / name, _formats.by_ending(folder / name))  # nothing is in the way
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("model.onnx", "model.onnx.certificate.json"),
+        ("model.onnx", "model.onnx"),
+        ("model.xml", "model.xml"),
+        ("model.xml", "model.bin"),
+    ],
+)
+@pytest.mark.parametrize("error", [PermissionError(13, "it is in use"), KeyboardInterrupt()])
+def test_a_file_that_cannot_be_replaced_leaves_the_older_export_whole(made, tmp_path, monkeypatch, name, held, error):
+    """As on Windows, where a program has it open."""
+    from pathlib import Path
+
+    replace = Path.replace
+
+    def replaces(self, target):
+        if target == tmp_path / held:
+            raise error
+        return replace(self, target)
+
+    lively(classes=("x", "y")).to(tmp_path / name)
+    before = everything(tmp_path)
+    monkeypatch.setattr(Path, "replace", replaces)
+    with pytest.raises((ExportError, KeyboardInterrupt)):
+        made.to(tmp_path / name)
+    assert everything(tmp_path) == before
+    for one in tmp_path.iterdir():
+        one.unlink()
+    with pytest.raises((ExportError, KeyboardInterrupt)):
+        made.to(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_system_refuses_is_told_in_words(made, tmp_path, monkeypatch):
+    name = "a" * 250 + ".onnx"
+    with pytest.raises(
+        ExportError, match=r"a\.onnx' cannot be written: .*\. Free the place, or export somewhere else\.$"
+    ):
+        made.to(tmp_path / name)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setitem(_formats._ENDINGS, ".onnx", _formats._TABLE["onnx"]._replace(write=full))
+    with pytest.raises(ExportError) as refusal:
+        made.to(tmp_path / "model.onnx")
+    assert str(refusal.value) == (
+        f"'{tmp_path / 'model.onnx'}' cannot be written: [Errno 28] No space left on device. Free the place, or export somewhere else."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_converter_that_fails_is_worded(made, tmp_path, monkeypatch):
     def fails(*_):
         message = "no such operation\nand a trace of it"
@@ -235,6 +325,25 @@ def test_places_that_are_taken_are_left_alone(made, tmp_path, name, title, mine)
         "Move it away, or export under another name."
     )
     assert everything(tmp_path) == dict.fromkeys(mine, b"mine")
+
+
+def test_a_folder_that_holds_a_file_of_yours_is_left_alone(made, tmp_path):
+    made.to(tmp_path / "model")
+    mine = tmp_path / "model" / "assets.extra" / "notes.txt"
+    mine.write_text("mine")
+    before = everything(tmp_path)
+    with pytest.raises(ExportError) as refusal:
+        made.to(tmp_path / "model")
+    assert str(refusal.value) == (
+        f"'{mine}' exists, and no certificate says that it is an earlier export as a SavedModel. "
+        "Move it away, or export under another name."
+    )
+    assert everything(tmp_path) == before
+    mine.unlink()
+    (tmp_path / "model" / ".DS_Store").write_text("of a Mac that has shown the folder")
+    assert ExportedModel.open(tmp_path / "model", trust=True).verify()
+    made.to(tmp_path / "model")
+    assert ".DS_Store" not in {path.name for path in (tmp_path / "model").iterdir()}
 
 
 def test_a_place_is_somewhere(made, tmp_path):

@@ -57,7 +57,9 @@ def test_a_frame_of_opencv_has_its_colours_turned_round(tmp_path):
         assert [one.probabilities["red"] for one in found] == [by_pillow(PHOTO)] * 2
     assert predictor().predict(frame, bgr=True).probabilities["red"] == by_pillow(PHOTO)
     (tmp_path / "photo.png").write_bytes(png(PHOTO))
-    for image in (tmp_path / "photo.png", Image.fromarray(PHOTO), PHOTO[..., 0], [png(PHOTO)]):
+    see_through = np.dstack([frame, PHOTO[..., 0]])  # blue, green, red and how opaque
+    many = (np.stack([see_through] * 2), PHOTO[None, ..., :1])
+    for image in (tmp_path / "photo.png", Image.fromarray(PHOTO), PHOTO[..., 0], [png(PHOTO)], see_through, *many):
         with pytest.raises(ConfigurationError, match=r"bgr=True is for arrays \(H, W, 3\)"):
             predictor().predict(image, bgr=True)
 

@@ -149,6 +149,12 @@ def test_classes_that_are_no_text_and_names_in_any_alphabet():
     assert "Gänseblümchen 🌼" in answer.body.decode()
 
 
+def test_the_name_of_a_file_that_is_no_text():
+    with Client(create_app(predictor(), name="ros\udce9.onnx")) as client:
+        assert client.predict(png(0)).told["model"] == "ros?.onnx"
+        assert [client.ask("GET", path).status for path in ("/", "/metrics")] == [200, 200]
+
+
 def test_what_knows_its_predictor_is_served_by_it():
     class Exported:
         predictor = predictor()

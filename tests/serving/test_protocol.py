@@ -299,11 +299,24 @@ def test_a_place_that_is_taken_is_said_in_words():
         f"host='127.0.0.1', port={port} cannot be listened at: Address already in use. Accepted: an address of this "
         "machine and a free port. Give another port, 0 for any free one, or end the program that holds it."
     )
-    for host in ("no such host", "203.0.113.1"):
+    for host in ("no such host", "203.0.113.1", "127.0.0..1"):
         with pytest.raises(ConfigurationError, match=f"^host='{host}', port=0 cannot be listened at: "):
             listening(host, 0)
     with pytest.raises(ConfigurationError, match=r"^port=70000 is not accepted\. Accepted: a whole number from 0"):
         listening("127.0.0.1", 70_000)
+
+
+def test_its_end_waits_for_what_was_accepted_and_without_a_limit_for_ever(monkeypatch):
+    import uvicorn
+    from lights import predictor
+
+    from imgcls.serving import serve
+
+    waits = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, _: waits.append(self.config.timeout_graceful_shutdown))
+    for timeout in (30.0, float("inf")):
+        serve(predictor(), port=0, timeout=timeout)
+    assert waits == [61, None]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ _MOST_CARD = 2**20  # bytes
 _MOST_NAMES = 2**24  # characters of all classes, were each as long as the longest: NumPy gives all that room
 _ALIGNED = 8  # bytes: arrays begin at a multiple of their own width, so that none has to be copied to be used
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_HALF = re.compile("[\ud800-\udfff]")  # of a character; so Python reads a name that is no UTF-8
 _VERSION = re.compile("[0-9][0-9A-Za-z.+_-]{0,40}")
 # What a damaged archive, text or array raises; RuntimeError is json's for deep nesting.
 _FAULTS = (ValueError, KeyError, TypeError, RuntimeError)
@@ -179,6 +180,23 @@ def check_config(config: Mapping[str, Any]) -> None:
         ValueError: JSON nests 100 deep, and at most 64 are read
     """
     _unpacked("keras", memoryview(_json.write(dict(config))))
+
+
+def check_classes(classes: Sequence[Any]) -> None:
+    """Refuse classes that no bundle can hold, before there is work that could be lost.
+
+    Raises:
+        BundleError: A name is too long, or is no text that JSON can hold; the message names it.
+
+    Examples:
+        >>> from imgcls.bundle._contents import check_classes
+        >>> check_classes(["cat", "dog"])
+    """
+    half = next((repr(name) for name in classes if isinstance(name, str) and _HALF.search(name)), None)
+    problem = f"{half} is no text in UTF-8" if half else _schema.description().problem(list(classes), of="classes")
+    if problem is not None:
+        message = f"no bundle can hold the classes: {problem}. Rename that folder or label."
+        raise BundleError(message)
 
 
 def _check_description(description: dict[str, Any]) -> None:

@@ -64,9 +64,14 @@ class Validator:
                 message = f"the schema uses {some(sorted(unknown))} where this validator does not know it"
                 raise ValueError(message)
 
-    def problem(self, value: Any) -> str | None:
-        """Return the first thing that is wrong, with its place; None where nothing is."""
-        return self._problem(value, self._schema, "")
+    def problem(self, value: Any, *, of: str = "") -> str | None:
+        """Return the first thing that is wrong, with its place; None where nothing is.
+
+        Args:
+            value: What JSON can hold.
+            of: The property that it is the value of; "" for the whole.
+        """
+        return self._problem(value, self._schema["properties"][of] if of else self._schema, of)
 
     def _problem(self, value: Any, schema: Schema, place: str) -> str | None:
         schema = self._resolved(schema)

@@ -43,9 +43,11 @@ class Golden:
         """Run golden images: those that are given, at most 16, or else drawn ones."""
         shape = model.input_shape[1:]
         pixels = bundle.golden_images(shape) if given is None else _pixels(as_dataset(given, labelled=False), shape)
-        outputs = np.asarray(model(pixels.astype(np.float32), training=False), np.float32)
-        found = architectures.probabilities(outputs, num_classes)
-        return cls(pixels, found, "drawn" if given is None else "given")
+        return cls(pixels, _probabilities(model, pixels, num_classes), "drawn" if given is None else "given")
+
+    def again(self, model: Any, num_classes: int) -> Self:
+        """Run the same images through a model that Keras may have trained further."""
+        return replace(self, probabilities=_probabilities(model, self.images, num_classes))
 
     def verified(self, found: NDArray[np.float32], *, multi_label: bool) -> bundle.Verification:
         """Compare with what the classifier gives now."""
@@ -112,7 +114,7 @@ class Kept:
     def saved_as(self, model: Any, num_classes: int, *, golden: Any) -> Self:
         """Return what goes into a bundle, with the golden images that are given, that were loaded, or drawn ones."""
         if golden is None and self.golden is not None:
-            return self
+            return replace(self, golden=self.golden.again(model, num_classes))
         return replace(self, golden=Golden.of(model, num_classes, golden))
 
 
@@ -255,6 +257,11 @@ def _check_size(name: str, blueprint: Mapping[str, Any], numbers: int) -> None:
 
 def _not_so_many(name: str, numbers: int, expected: str) -> str:
     return f"its weights hold {numbers:,} numbers, and {name!r} for these images and classes takes {expected}"
+
+
+def _probabilities(model: Any, pixels: NDArray[np.uint8], num_classes: int) -> NDArray[np.float32]:
+    outputs = np.asarray(model(pixels.astype(np.float32), training=False), np.float32)
+    return architectures.probabilities(outputs, num_classes)
 
 
 def _pixels(dataset: Dataset, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

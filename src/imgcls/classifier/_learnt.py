@@ -61,8 +61,6 @@ class Learnt(Answering):
             )
             warn(message, DataWarning)
             dataset = dataset[batches.readable]
-        said = self._thresholds.said(probabilities)
-        explained = (probabilities + said).argmax(axis=1) if self._multi_label else said  # of several, the likeliest
         return Evaluation(
             np.asarray(dataset.labels),
             probabilities,
@@ -70,7 +68,7 @@ class Learnt(Answering):
             ids=dataset.ids,
             read=dataset.read,
             quarantined=batches.quarantined,
-            explain=partial(self._heat, dataset, explained),
+            explain=partial(self._heat, dataset, self._explained(probabilities)),
             leaked=copies(self._learnt_from, self._kept, dataset),
             shortcuts=partial(shortcuts, dataset),
             robust=partial(self.robustness, dataset, n=_QUICKLY, verbose=0),
@@ -86,7 +84,7 @@ class Learnt(Answering):
         Raises:
             NotFittedError: There is nothing to measure yet.
             UnreadableImageError: Images cannot be read.
-            ConfigurationError: There are not as many weights as images, or one is below 0 or not finite.
+            ConfigurationError: There are not as many weights as images, one is below 0 or not finite, or all are 0.
             DataError: A label is not one of the classes.
         """
         self._check_fitted()
@@ -139,7 +137,7 @@ class Learnt(Answering):
 
         Args:
             image: One image, as for `predict`.
-            label: The class to explain; None for the likeliest.
+            label: The class to explain; None for the one that is said, as by `predict`; of several, the likeliest.
             instead_of: Explain why it is `label` and not this class.
             method: "grad_cam", or "occlusion", which takes longer and any model. See `imgcls.explain.heat_map`.
 
@@ -161,7 +159,7 @@ class Learnt(Answering):
         dataset = alone(image)
         pixels = self.predictor.read(image, f"image {dataset.ids[0]!r}")
         if label is None:
-            label = self.classes_[self.predictor.run(pixels[None])[0].argmax()].item()
+            label = self.classes_[self._explained(self.predictor.run(pixels[None]))[0]].item()
         return explain.explanation(
             self.model_,
             pixels,
@@ -248,6 +246,11 @@ class Learnt(Answering):
             message = "the classifier and these data disagree on whether an image may have several labels."
             raise DataError(message)
         return dataset
+
+    def _explained(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the code of what is said of each image, `int (N,)`; of several labels, the likeliest of them."""
+        said = self._thresholds.said(probabilities)
+        return (probabilities + said).argmax(axis=1) if self._multi_label else said
 
     def _heat(
         self, dataset: Dataset, explained: NDArray[np.int64], positions: Sequence[int]

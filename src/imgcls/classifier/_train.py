@@ -49,5 +49,5 @@ def train(
     training, validation, test = divide(dataset, seed=classifier.seed, verbose=verbose)
     classifier.fit(training, validation_data=validation, checkpoint=checkpoint, on_error=on_error, verbose=verbose)
     classifier.history_.quarantined |= quarantined
-    classifier.evaluation_ = classifier.evaluate(test)
+    classifier.evaluation_ = classifier.evaluate(test, verbose=verbose)
     return classifier

@@ -4,6 +4,7 @@ Results go to stdout (as JSON with `--json`), progress to stderr. `imgcls.toml` 
 refused or failed with a message of ours, 2 wrong usage, 3 `check` found errors in the data, 130 interrupted.
 """
 
+import io
 import sys
 import warnings
 from functools import partial
@@ -24,6 +25,7 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; turn refusals into one message on stderr and exit code 1."""
+    _let_every_name_out()
     with warnings.catch_warnings():
         warnings.showwarning = partial(_show_warning, otherwise=warnings.showwarning)
         try:
@@ -51,6 +53,20 @@ def begin(
         raise typer.Exit
     if context.invoked_subcommand is not None:
         take_defaults(context, config)
+
+
+def _let_every_name_out() -> None:
+    """Print names that stdout could not: of classes in any alphabet, of files in bytes that are no text.
+
+    A pipe carries UTF-8, as JSON is, and such bytes as they are; without this, Windows would write it in the alphabet
+    of one country.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        terminal = out.isatty()
+        out.reconfigure(
+            encoding=None if terminal else "utf-8", errors="backslashreplace" if terminal else "surrogateescape"
+        )
 
 
 def _in_words(error: OSError) -> str:

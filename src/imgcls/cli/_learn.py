@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from imgcls import report
+from imgcls._checks import not_positive, refuse
 from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole, word
 from imgcls.cli._open import read_dataset, tensorflow_started
-from imgcls.cli._print import print_json, print_text, summary
+from imgcls.cli._print import print_document, print_json, print_text, summary
 
 
 @app.command()
@@ -38,7 +39,7 @@ def check(
     if output is not None:
         check_path(output)
     report = read_dataset(data, image=image, label=label, root=root).check(verbose=level_of(verbose), against=against)
-    typer.echo(report.to_json()) if json_ else print_text(str(report))
+    print_document(report.to_json()) if json_ else print_text(str(report))
     if output is not None:
         report.save(output)
         typer.echo(f"wrote {output}", err=True)
@@ -79,6 +80,8 @@ def train(
 
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
+    from imgcls.bundle._contents import check_classes
+
     side, length, level = whole("image_size", image_size), whole("epochs", epochs), level_of(verbose)
     mixed, balance = (
         word("mixing", mixing, ("mixup", "cutmix", "both")),
@@ -86,6 +89,7 @@ def train(
     )
     report.check_path(output, (".imgcls",), example="model.imgcls")
     dataset = read_dataset(data, image=image, label=label, root=root)
+    check_classes(dataset.classes)  # now, and not when hours of training cannot be saved
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
         from imgcls.classifier import train as train_classifier
@@ -139,10 +143,13 @@ def plan(
     Example: imgcls plan photos/ --budget 10min
     """
     side, level = whole("image_size", image_size), level_of(verbose)
+    refuse([not_positive("seconds", seconds)])
     dataset = read_dataset(data, image=image, label=label, root=root)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier, divide
+        from imgcls.trainer import check_arguments
     classifier = ImageClassifier(architecture, weights=none(weights), image_size=side, budget=none(budget))
+    check_arguments(classifier.get_params(deep=False), level)  # before every image is read
     training, validation, _ = divide(dataset, verbose=level)
     found = classifier.forecast(training, validation_data=validation, seconds=seconds, verbose=level)
-    typer.echo(found.to_json()) if json_ else print_text(str(found))
+    print_document(found.to_json()) if json_ else print_text(str(found))

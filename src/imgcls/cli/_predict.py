@@ -17,7 +17,7 @@ FORMATS = ("text", "csv", "jsonl")
 @app.command()
 def predict(
     model: AnyModel,
-    images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.")],
+    images: Annotated[list[str], typer.Argument(help="Image files, folders, globs, or .csv files.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write a table, .csv, .jsonl or .parquet; a rerun goes on where it was."),

@@ -38,7 +38,12 @@ class Section(NamedTuple):
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    print_document(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def print_document(text: str) -> None:
+    """Print a text in JSON; bytes of a file's name that are no text, as JSON escapes them."""
+    typer.echo(text.encode(errors="backslashreplace").decode())
 
 
 def print_text(text: str) -> None:

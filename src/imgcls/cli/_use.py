@@ -67,7 +67,7 @@ def explain(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write.")] = Path("explained.png"),
     *,
     trust: Trust = False,
-    label: Annotated[str | None, typer.Option(help="The class to explain; else the likeliest.")] = None,
+    label: Annotated[str | None, typer.Option(help="The class to explain; else the one that is said.")] = None,
     instead_of: Annotated[str | None, typer.Option(help="Explain why it is the class and not this one.")] = None,
     method: Annotated[str, typer.Option(help="grad_cam, or occlusion.")] = "grad_cam",
     json_: Json = False,

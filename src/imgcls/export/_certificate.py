@@ -158,6 +158,14 @@ def certificate_path(path: Path) -> Path:
     return path / _INSIDE if path.is_dir() else path.with_name(f"{path.name}.certificate.json")
 
 
+def listed(folder: Path) -> set[str]:
+    """Return the files that the certificate inside a folder is for, by their paths in it; none where it says none."""
+    try:
+        return set(_json.read(certificate_path(folder).read_bytes())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
 def hashes(path: Path, files: list[Path]) -> dict[str, str]:
     """Return the sha256 of each file, by its path in the folder of `path`, or inside of `path` where that is one."""
     within = path if path.is_dir() else path.parent

@@ -90,7 +90,7 @@ def export(
     Raises:
         ConfigurationError: Arguments are not accepted.
         ExportError: The model cannot be exported, the export does not answer as the original does, a library is not
-            installed, or the place is taken.
+            installed, the place is taken, or cannot be written to.
 
     Examples:
         >>> import numpy as np
@@ -116,7 +116,10 @@ def export(
     if not np.abs(source.run(pixels) - expected).max() <= TOLERANCE:
         message = "the model does not give the probabilities of the golden images: they are another model's."
         raise ExportError(message)
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder:
+    with (
+        _told_by_the_system(path),
+        TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent, ignore_cleanup_errors=True) as folder,
+    ):
         made = Path(folder) / path.name
         with _refused_by(row):
             row.write(source, made, wanted)
@@ -128,7 +131,8 @@ def export(
         text = certificate.to_json()
         Certificate.from_json(text)  # what cannot be read again is no certificate
         certificate_path(made).write_text(text, encoding="utf-8")
-        files = [made] if made.is_dir() else [*reversed(row.files(made)), certificate_path(made)]
+        # The certificate first: by it a place is known for ours, also where the power went before the rest.
+        files = [made] if made.is_dir() else [certificate_path(made), *row.files(made)]
         put_in_place(files, path.parent)
     return certificate
 
@@ -182,11 +186,21 @@ def _refused_by(row: Format) -> Iterator[None]:
     """Word whatever a converter or a runtime raises."""
     try:
         yield
-    except ImgclsError:
+    except (ImgclsError, OSError):
         raise
     except Exception as error:  # converters raise anything
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
         message = f"{row.title} cannot hold this model: {first}. Nothing was written; another format may hold it."
+        raise ExportError(message) from error
+
+
+@contextmanager
+def _told_by_the_system(path: Path) -> Iterator[None]:
+    """Word what the system refuses: a folder of someone else, a name that is too long, a disk that is full."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{str(path)!r} cannot be written: {error}. Free the place, or export somewhere else."
         raise ExportError(message) from error
 
 

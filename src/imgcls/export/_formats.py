@@ -13,6 +13,7 @@ from imgcls.export._facts import Facts
 from imgcls.export._source import Source, Wanted
 
 QUANTIZATIONS = (None, "float16", "int8")
+_OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what Finder and Explorer leave in folders that they show
 
 
 class Format(NamedTuple):
@@ -47,7 +48,8 @@ class Format(NamedTuple):
     def files(self, path: Path) -> list[Path]:
         """Return the files that an export at `path` is made of, but for its certificate."""
         if not self.ending:
-            return [one for one in path.rglob("*") if one.is_file() and one != path / "certificate.json"]
+            inside = (one for one in path.rglob("*") if one.is_file() and one.name not in _OF_SYSTEMS)
+            return [one for one in inside if one != path / "certificate.json"]
         return [path, path.with_suffix(".bin")] if self.name == "openvino" else [path]
 
     def check_installed(self, modules: tuple[str, ...]) -> None:

@@ -251,7 +251,7 @@ def _checked(images: Any, *, bgr: bool = False) -> Iterator[Any]:
 
 
 def _rgb_of_many(images: Any) -> Any:
-    if isinstance(images, np.ndarray) and images.ndim == 4:
+    if isinstance(images, np.ndarray) and images.ndim == 4 and images.shape[3] == 3:
         return images[..., ::-1]
     return [_rgb(image) for image in images]
 

@@ -97,7 +97,8 @@ class App:
         self._predictor = model if isinstance(model, Predictor) else _predictor_of(model)
         self._explain = getattr(model, "explain", None)
         self._rows = Rows(self._predictor.classes)
-        self._name, self._max_bytes, self._timeout = name, max_bytes, timeout
+        self._name = name.encode(errors="replace").decode()  # a file's name may be no UTF-8, and answers are
+        self._max_bytes, self._timeout = max_bytes, timeout
         batch_size = 1 << (batch_size.bit_length() - 1)
         self._measures = Measures(
             batch_size, queue=lambda: self._batcher.accepted, ready=lambda: self._state == "ready"

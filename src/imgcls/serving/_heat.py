@@ -10,7 +10,7 @@ _SIDE = 640  # pixels of the longer side: more than a page shows it at
 
 
 def heat_picture(explain: Callable[..., Any], data: bytes) -> tuple[Any, str]:
-    """Explain the likeliest class of an image.
+    """Explain what is said of an image.
 
     Args:
         explain: `ImageClassifier.explain`.

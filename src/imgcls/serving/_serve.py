@@ -95,9 +95,10 @@ def listening(host: str, port: int) -> socket.socket:
             raise
         else:
             return place
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name with nothing between two dots
+        reason = getattr(error, "strerror", None) or error
         message = (
-            f"host={host!r}, port={port} cannot be listened at: {error.strerror or error}. Accepted: an address of "
+            f"host={host!r}, port={port} cannot be listened at: {reason}. Accepted: an address of "
             "this machine and a free port. Give another port, 0 for any free one, or end the program that holds it."
         )
         raise ConfigurationError(message) from error
@@ -115,6 +116,7 @@ def run(model: Any, place: socket.socket, *, name: str, timeout: float, **limits
         message = f'serving needs {error.name}. Install it: pip install "imgcls[serve]".'
         raise ConfigurationError(message) from error
 
+    patience = 2 * timeout + 1  # for what still arrives, and what is computed then
     config = uvicorn.Config(
         app,
         http=partial(Protocol, head_timeout=timeout),  # type: ignore[arg-type]  # a class, or what makes one
@@ -127,7 +129,7 @@ def run(model: Any, place: socket.socket, *, name: str, timeout: float, **limits
         proxy_headers=False,
         server_header=False,
         backlog=_BACKLOG,
-        timeout_graceful_shutdown=math.ceil(2 * timeout) + 1,  # what still arrives, and what is computed then
+        timeout_graceful_shutdown=math.ceil(patience) if math.isfinite(patience) else None,
     )
     _announce(place, name)
     uvicorn.Server(config).run([place])
