@@ -1,5 +1,7 @@
 """`Predictions` works wherever an array of labels is accepted."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,10 +73,13 @@ def test_an_integer_gives_a_prediction(index):
         predictions()[4]
 
 
-def test_integers_stay_integers():
-    one = predictions([30, 10, 20])[0]
-    assert type(one.label) is int
-    assert {type(name) for name in one.probabilities} == {int}
+@pytest.mark.parametrize("classes", [[30, 10, 20], np.array([30, 10, 20])], ids=["python", "numpy"])
+def test_integers_stay_integers(classes, tmp_path):
+    made = predictions(classes)
+    assert type(made[0].label) is int
+    assert {type(name) for name in made[0].probabilities} == {int}
+    row = json.loads(made.save(tmp_path / "answers.jsonl").read_text().splitlines()[1])
+    assert row == {"id": "b.jpg", "label": 20, "probability": 0.6, "probabilities": {"20": 0.6, "10": 0.3, "30": 0.1}}
 
 
 def test_several_labels():

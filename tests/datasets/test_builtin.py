@@ -40,6 +40,20 @@ def test_mnist_from_npz(shared_data):
     assert data.subset("test").ids[0] == "test/00000"
 
 
+@pytest.mark.parametrize("half", ["x_train", "x_test"])
+def test_images_from_0_to_1_are_refused_in_words(tmp_path, halves, half):
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), halves, strict=True))
+    np.savez(tmp_path / "whole.npz", **arrays | {half: arrays[half].astype(np.int64)})
+    np.testing.assert_array_equal(Dataset.builtin("mnist", path=tmp_path / "whole.npz")[7].image[..., 0], halves[2][1])
+    np.savez(tmp_path / "shares.npz", **arrays | {half: arrays[half] / arrays[half].max()})
+    with pytest.raises(DataError) as caught:
+        Dataset.builtin("mnist", path=tmp_path / "shares.npz")
+    assert str(caught.value) == (
+        "the array of images has dtype float64 and values from 0 to 1. Accepted: dtype uint8, values 0 to 255. "
+        "Convert: (images * 255).round().astype('uint8')."
+    )
+
+
 def idx(array):
     return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 

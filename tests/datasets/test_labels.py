@@ -84,6 +84,16 @@ MISSING = "Accepted: names or whole numbers. Label these images or leave them ou
             {"classes": ["a", "b", "a"]},
             "classes names 'a' more than once. Give each class one name.",
         ),
+        (
+            ["a", "b"],
+            {"classes": []},
+            "classes names none. Accepted: at least one, or None for those that the labels name.",
+        ),
+        (
+            [0, 1],
+            {"classes": []},
+            "classes names none. Accepted: at least one, or None for those that the labels name.",
+        ),
         (["a", "b"], {"classes": ["a", 1]}, "classes are 'a', 1. Accepted: names, or whole numbers, not both."),
         (
             [[0, 2], [1, 0]],

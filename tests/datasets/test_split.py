@@ -1,5 +1,6 @@
 """Splits: stratified, decided by names, and groups never straddle."""
 
+import os
 import shutil
 
 import numpy as np
@@ -285,6 +286,18 @@ def test_a_file_remembers_the_split(uneven, tmp_path):
     assert all(second[name] == part for name, part in first.items())
     assert len(pd.read_csv(file)) == 1000
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_remembers_names_that_are_no_utf8(tmp_path):
+    for index in range(20):
+        name = b"ros\xe9 %d.png" % index if index % 2 else "rosé %d.png".encode() % index
+        write_png(np.full((8, 8, 1), index, np.uint8), tmp_path / os.fsdecode(name))
+    data = Dataset.from_files(tmp_path, [f"{index % 2}" for index in range(20)])
+    first = assignment(data.split((0.5, 0.5), duplicates=None, file=tmp_path / "split.csv"))
+    assert assignment(data.split((0.5, 0.5), duplicates=None, seed=5, file=tmp_path / "split.csv")) == first
+    parts = ("train", "test")
+    expected = sorted(b"%s,%s" % (os.fsencode(name), parts[part].encode()) for name, part in first.items())
+    assert sorted((tmp_path / "split.csv").read_bytes().splitlines()[1:]) == expected
 
 
 def test_new_copies_go_where_the_file_has_the_original(copies, tmp_path):

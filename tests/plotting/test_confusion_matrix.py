@@ -43,6 +43,16 @@ def test_it_holds_every_count_and_name(normalize, ax):
     assert names_of(ax, "x") == CLASSES
 
 
+def test_whole_numbers_of_any_dtype_are_counts(ax):
+    confusion_matrix(COUNTS.astype(np.float32), CLASSES, ax=ax)
+    assert [text.get_text() for text in ax.texts] == [str(count) for count in COUNTS.ravel()]
+
+
+def test_sums_of_weights_are_drawn_as_shares(ax):
+    confusion_matrix([[0.25, 0.25], [0.5, 1.5]], ["a", "b"], normalize=True, ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["0.50", "0.50", "0.25", "0.75"]
+
+
 def test_empty_cells_are_faint_and_full_ones_are_not(ax):
     confusion_matrix(COUNTS, CLASSES, ax=ax)
     faint = [to_rgb(text.get_color()) == to_rgb(FAINT) for text in ax.texts]
@@ -150,4 +160,11 @@ def test_what_is_no_confusion_matrix_is_refused_in_words():
     )
     with pytest.raises(ConfigurationError, match=r"^classes are empty\. Accepted: at least one\.$"):
         confusion_matrix(np.zeros((0, 0)), [])
+    for wrong, words in ((0.25, "0.25"), (-1, "-1"), (np.nan, "nan"), (np.inf, "inf")):
+        with pytest.raises(ConfigurationError) as caught:
+            confusion_matrix([[1, wrong], [0, 4]], ["a", "b"])
+        assert str(caught.value) == (
+            f"counts hold {words}. Accepted: whole numbers from 0. Where they are sums of weights, give "
+            "normalize=True, which draws the share of each row."
+        )
     assert plt.get_fignums() == []

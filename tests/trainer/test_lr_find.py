@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, Dataset, ImageClassifier, architectures, trainer
+from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer, transforms
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +66,29 @@ def test_the_classifier_tests_its_own_recipe(digits):
     np.testing.assert_array_equal(curve.losses, again.losses)
 
 
+def test_an_augmentation_by_name_is_its_layer(digits):
+    def losses(augmentation):
+        options = {"steps": 4, "lowest": 1e-3, "seed": 3, "verbose": 0}
+        return trainer.lr_find(new_model(), digits, augmentation=augmentation, **options).losses
+
+    np.testing.assert_array_equal(losses("light"), losses(transforms.augmentation("light", seed=3)))
+    assert (losses("light") != losses(None)).any()
+
+
+def test_images_without_labels_are_refused_in_words():
+    with pytest.raises(DataError, match=r"^data without labels cannot be trained on\. Give labels\.$"):
+        trainer.lr_find(new_model(), Dataset.from_arrays(np.zeros((4, 8, 8), np.uint8)), verbose=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"lowest": 1.0, "highest": 0.1}, "lowest=1.0 is not below highest=0.1. Give a range that rises."),
         ({"lowest": 0}, "lowest=0 is not accepted. Accepted: a number above 0."),
+        (
+            {"augmentation": "lite"},
+            "augmentation='lite' is not known. Did you mean 'light'? Accepted: light, standard, strong, overhead, shift, flip_shift.",
+        ),
         (
             {"rule": "steepest", "steps": 0},
             (

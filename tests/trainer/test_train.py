@@ -14,6 +14,7 @@ from imgcls import (
     UnreadableImageError,
     architectures,
     trainer,
+    transforms,
 )
 from imgcls.datasets import Batches, _batches, write_png
 
@@ -294,6 +295,20 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
     assert history["loss"][0] == pytest.approx(np.log(2) + 128, rel=1e-4)  # equal logits, and 64 * 2 ones squared
 
 
+@pytest.mark.parametrize(("name", "flips"), [("light", False), ("flip_shift", True)])
+def test_an_augmentation_by_name_is_its_layer(squares, name, flips):
+    def learnt(**options):
+        model = small_model()
+        trainer.train(model, squares, learning_rate=0.01, epochs=2, seed=3, verbose=0, **options)
+        return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+    found = learnt(augmentation=name)
+    np.testing.assert_array_equal(
+        found, learnt(augmentation=transforms.augmentation(name, seed=3), alternating_flip=flips)
+    )
+    assert np.abs(found - learnt()).max() > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -335,6 +350,14 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
         (
             {"sample_weight": [1.0]},
             "sample_weight has shape (1,). Accepted: 96 finite numbers of at least 0, one an image.",
+        ),
+        (
+            {"sample_weight": np.zeros(96)},
+            "sample_weight is 0 for every image. Accepted: at least one above 0. Leave it out to count all alike.",
+        ),
+        (
+            {"augmentation": "lite"},
+            "augmentation='lite' is not known. Did you mean 'light'? Accepted: light, standard, strong, overhead, shift, flip_shift.",
         ),
         ({"on_error": "ignore"}, "on_error='ignore' is not known. Accepted: skip, raise."),
         ({"verbose": 3}, "verbose=3 is not known. Accepted: auto, 0, 1, 2."),

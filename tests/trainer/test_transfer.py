@@ -337,6 +337,19 @@ def test_five_images_a_class_are_enough_to_begin(digits, weights):
     assert classifier(weights).fit(digits[few], verbose=0).score(digits[rest]) > 0.4  # guessing has 0.1
 
 
+def test_nothing_to_solve_a_head_from_is_refused_in_words(digits, weights):
+    with pytest.raises(ConfigurationError) as refusal:
+        classifier(weights).fit(digits[:40], sample_weight=np.zeros(40), verbose=0)
+    assert str(refusal.value) == (
+        "sample_weight is 0 for every image. Accepted: at least one above 0. Leave it out to count all alike."
+    )
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, fine_tune=False)
+    unlabelled = Dataset.from_arrays(np.zeros((4, 8, 8), np.uint8))
+    for data in ({"data": unlabelled}, {"data": digits[:40], "validation_data": unlabelled}):
+        with pytest.raises(DataError, match=r"^data without labels cannot be trained on\. Give labels\.$"):
+            trainer.transfer(model, **data, fine_tune=False, engine="tensorflow", verbose=0)
+
+
 # --- the tournament ----------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +393,22 @@ def test_backbones_at_hand_compete(two_at_hand, capsys):
         "mobilenet_025",
         "the only one whose ImageNet weights are in Keras' folder",
     )
+
+
+def test_a_backbone_that_knows_groups_and_no_classes_wins_nothing(two_at_hand, monkeypatch):
+    """Its features tell only the group of an image: of a group that is held out whole, nobody knows the class."""
+    groups, labels = np.arange(41) // 4, np.arange(41) // 4 % 2
+    data = Dataset.from_arrays(
+        np.zeros((41, 8, 8, 3), np.uint8), labels, groups=[f"patient {group}" for group in groups]
+    )
+    positions = np.arange(1, 41)  # the first image cannot be read
+    features = np.eye(11, dtype=np.float32)[groups[positions]]
+    features = features + np.random.default_rng(0).normal(0, 0.01, features.shape).astype(np.float32)
+    found = trainer.Embedded(features, positions, {}, 40, "tensorflow", "", None)
+    monkeypatch.setattr(_tournament, "embed", lambda *_, **__: found)
+    with trainer.ProgressReport(0) as report:
+        entry = _tournament._enter(architectures.describe("mobilenet_025"), data, 0, report)
+    assert entry.accuracy < 0.7
 
 
 def test_what_there_is_no_time_for_is_named(two_at_hand, monkeypatch):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks
+from imgcls.datasets._sources import check_arrays
 from imgcls.errors import DataError
 
 _DIGITS = tuple("0123456789")
@@ -96,7 +97,7 @@ def _from_keras(name: str) -> tuple[_Half, _Half]:
 
 
 def _half(images: Any, labels: Any) -> _Half:
-    return np.asarray(images, np.uint8), np.asarray(labels, np.int64).reshape(-1)
+    return check_arrays(np.asarray(images)), np.asarray(labels, np.int64).reshape(-1)
 
 
 def _from_disk(name: str, path: Path) -> tuple[_Half, _Half]:

@@ -33,8 +33,11 @@ def encode(
         Codes `int64 (N,)` or an indicator `uint8 (N, K)`, and the classes.
 
     Raises:
-        DataError: A label is missing or of the wrong kind, or there are more or fewer labels than images.
+        DataError: A label is missing or of the wrong kind, there are more or fewer labels than images, or no classes.
     """
+    if classes is not None and not len(classes):
+        message = "classes names none. Accepted: at least one, or None for those that the labels name."
+        raise DataError(message)
     labels = labels if hasattr(labels, "__len__") else list(labels)
     if multi_label is not False and _is_names_each(labels):
         return _encode_names(labels, count, classes)

@@ -20,6 +20,7 @@ from imgcls.errors import ConfigurationError, DataError
 
 Codes = NDArray[np.int64]
 
+_NAMES = "surrogateescape"  # a file's name may be no UTF-8; it is written as it is
 _PART_NAMES = {2: ("train", "test"), 3: ("train", "validation", "test")}
 
 
@@ -164,9 +165,9 @@ def read_saved(path: Path, count: int) -> dict[str, int]:
         return {}
     names = part_names(count)
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors=_NAMES, newline="") as file:
             rows = {row["id"]: row["part"] for row in csv.DictReader(file)}
-    except (KeyError, UnicodeDecodeError, csv.Error, OSError) as error:
+    except (KeyError, csv.Error, OSError) as error:
         message = f"{str(path)!r} cannot be read as a split: {error}. Accepted: a CSV file with the columns id, part."
         raise DataError(message) from error
     strange = sorted({str(part) for part in rows.values()} - set(names))
@@ -184,7 +185,7 @@ def write_saved(path: Path, parts: dict[str, int], count: int) -> None:
     names = part_names(count)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
+        with partial.open("w", encoding="utf-8", errors=_NAMES, newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("id", "part"))
             writer.writerows((name, names[part]) for name, part in sorted(parts.items()))
@@ -195,7 +196,7 @@ def write_saved(path: Path, parts: dict[str, int], count: int) -> None:
 
 
 def _draw(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}\0{name}".encode(errors="surrogateescape"), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode(errors=_NAMES), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 

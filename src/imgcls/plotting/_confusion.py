@@ -34,7 +34,8 @@ def confusion_matrix(
     Names shrink as classes grow in number; where the Axes is too small for all, every second or third is shown.
 
     Args:
-        counts: `int (K, K)`; `counts[i, j]` images of class i were predicted as class j.
+        counts: `int (K, K)`; `counts[i, j]` images of class i were predicted as class j. With `normalize` any numbers
+            from 0, such as sums of weights.
         classes: K names.
         normalize: Draw the share of each row instead of counts.
         order: None for the order of `classes`; "clustered" to let classes that are confused stand together.
@@ -44,7 +45,7 @@ def confusion_matrix(
         The Axes.
 
     Raises:
-        ConfigurationError: The counts are not (K, K), or the order is not known.
+        ConfigurationError: The counts are not (K, K) or no whole numbers, or the order is not known.
 
     Examples:
         >>> from imgcls.plotting import confusion_matrix
@@ -62,11 +63,12 @@ def confusion_matrix(
     _checks.refuse(
         [
             nothing("classes", classes)
-            or not_numbers("counts", counts, (size, size), "one row and one column for each class"),
+            or not_numbers("counts", counts, (size, size), "one row and one column for each class")
+            or (None if normalize else _not_counts(counts)),
             _checks.unknown_name("order", order, (None, _CLUSTERED)),
         ]
     )
-    counts = np.asarray(counts)
+    counts = np.asarray(counts) if normalize else np.asarray(counts, float).astype(np.int64)
     places = clustered_order(counts) if order == _CLUSTERED else np.arange(size)
     counts, names = counts[np.ix_(places, places)], [short(classes[place]) for place in places]
     shares = _shares(counts)
@@ -127,8 +129,21 @@ def clustered_order(counts: NDArray[Any]) -> NDArray[np.intp]:
     return np.asarray(leaves_list(linkage(distances, "average", optimal_ordering=True)), np.intp)
 
 
+def _not_counts(counts: Any) -> str | None:
+    """Check that numbers are counts, of whatever dtype."""
+    numbers = np.asarray(counts, float)
+    wrong = numbers[~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))]
+    if not wrong.size:
+        return None
+    return (
+        f"counts hold {wrong[0]:.4g}. Accepted: whole numbers from 0. Where they are sums of weights, give "
+        "normalize=True, which draws the share of each row."
+    )
+
+
 def _shares(counts: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), np.float64)
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.asarray(counts / np.where(totals > 0, totals, 1), np.float64)
 
 
 def _space(ax: "Axes", size: int) -> float:

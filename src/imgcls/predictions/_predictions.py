@@ -74,7 +74,8 @@ class Predictions(Sequence[Prediction]):
         self.unknown = np.zeros(len(ids), bool) if unknown is None else unknown
         given = np.asarray(probabilities)
         self.probabilities = given if given.dtype.kind == "f" else given.astype(np.float64)  # 0.5 is no whole number
-        self.classes = tuple(classes)
+        plain = (name.item() if isinstance(name, np.generic) else name for name in classes)  # JSON knows no NumPy
+        self.classes = tuple(plain)
         self.ids = tuple(ids)
         self._multi_label = multi_label
         self._read = read

@@ -14,6 +14,7 @@ from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, exclude_from_weight_decay
 from imgcls.trainer._optimizers import optimizer as named_optimizer
+from imgcls.trainer._train import check_labels
 
 
 def lr_find(
@@ -45,7 +46,7 @@ def lr_find(
         loss: As for `train`.
         label_smoothing: As for `train`.
         batch_size: As for `train`; another one has another best rate.
-        augmentation: As for `train`.
+        augmentation: As for `train`, but nothing is mirrored every other epoch.
         mixing: As for `train`.
         lowest: The rate of the first step.
         highest: The rate of the last. The test ends before it where the loss explodes.
@@ -60,6 +61,7 @@ def lr_find(
 
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
+        DataError: There are no labels.
 
     Examples:
         >>> from imgcls import Dataset, architectures, trainer
@@ -84,7 +86,8 @@ def lr_find(
     if highest <= lowest:
         message = f"lowest={lowest!r} is not below highest={highest!r}. Give a range that rises."
         raise ConfigurationError(message)
-    mixer = None if mixing is None else transforms.mixing(mixing, seed=seed + 2)
+    check_labels(data)
+    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
         loss,
         num_classes=len(data.classes),

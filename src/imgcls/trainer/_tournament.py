@@ -93,7 +93,10 @@ def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: Pr
     found = embed(architectures.cut(model), batches, report=report)
     seconds = (time.monotonic() - begin) / max(found.computed, 1)
     labels = np.asarray(data.labels)[found.positions]
-    outputs = solve(found.features, labels, head=goal.head, num_classes=len(data.classes), seed=seed).outputs
+    groups = None if data.groups is None else np.asarray(data.groups)[found.positions].tolist()
+    outputs = solve(
+        found.features, labels, head=goal.head, num_classes=len(data.classes), groups=groups, seed=seed
+    ).outputs
     accuracy = goal.accuracy(goal.targets(labels), outputs)
     return Entry(
         row.name,

@@ -100,7 +100,8 @@ def train(
             else the CPU; "cpu" or "gpu" of this machine alone; or names, such as ["GPU:0", "GPU:1"]. On more than one,
             copies of the model are trained, and bring back what they have learnt. See
             [Several GPUs](../how-to/several-gpus.md) and [Several machines](../how-to/several-machines.md).
-        augmentation: A `keras.Layer` from float32 images 0-255 to the same; it runs in the training step only.
+        augmentation: A name from `imgcls.transforms.names()`, a `keras.Layer` from float32 images 0-255 to the same, or
+            None. It runs in the training step only. "flip_shift" sets `alternating_flip`.
         alternating_flip: Mirror one half of the images, left to right, in even epochs and the other half in odd ones.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
@@ -109,7 +110,7 @@ def train(
             `patience` counts from there on. The model must take images of any size, as all do that pool their feature
             map.
         class_weight: None, "balanced", or {class: weight}.
-        sample_weight: N weights, which multiply those of the classes.
+        sample_weight: N weights from 0, at least one above it, which multiply those of the classes.
         patience: Stop after so many epochs without a lower `val_loss`, and keep the weights of the best epoch; None
             trains to the end and keeps the last.
         checkpoint: A folder where the state is kept, every 30 seconds or when it costs less than 2 % of the time, and
@@ -168,8 +169,9 @@ def train(
         _backend.make_deterministic()
     schedule = _check_schedule(schedule, optimizer, learning_rate)
     check_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
-    _check_labels(data, validation_data)
-    mixer = None if mixing is None else transforms.mixing(mixing, seed=seed + 2)
+    check_labels(data, validation_data)
+    alternating_flip = alternating_flip or transforms.alternates(augmentation)
+    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
         loss,
         num_classes=len(data.classes),
@@ -323,7 +325,8 @@ def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
 # --- checks -------------------------------------------------------------------------------------------------------
 
 
-def _check_labels(data: Dataset, validation_data: Dataset | None) -> None:
+def check_labels(data: Dataset, validation_data: Dataset | None = None) -> None:
+    """Refuse data without labels."""
     if data.labels is None or (validation_data is not None and validation_data.labels is None):
         message = "data without labels cannot be trained on. Give labels."
         raise DataError(message)
@@ -346,5 +349,8 @@ def sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
         message = (
             f"sample_weight has shape {array.shape}. Accepted: {count:,} finite numbers of at least 0, one an image."
         )
+        raise ConfigurationError(message)
+    if not array.any():
+        message = "sample_weight is 0 for every image. Accepted: at least one above 0. Leave it out to count all alike."
         raise ConfigurationError(message)
     return array

@@ -27,7 +27,7 @@ from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
-from imgcls.trainer._train import sample_weights, train
+from imgcls.trainer._train import check_labels, sample_weights, train
 
 _BATCH = 32
 _SHARES = (1.0, 0.5, 0.25)  # of the layers
@@ -123,6 +123,7 @@ def transfer(
         True
     """
     began, seconds = time.monotonic() - spent, budget_seconds(budget)
+    check_labels(data, validation_data)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
     measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     weights = sample_weights(sample_weight, len(data))
