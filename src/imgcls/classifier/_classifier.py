@@ -39,7 +39,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
         progressive_resizing: Train on images of half the side at first, then of three quarters, and in full size during
-            the last 30 %: some 40 % less time, for networks that are trained as a whole.
+            the last 30 %: six tenths of the pixels. For photos, and networks that are trained as a whole.
         test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the cost
             of a prediction and none of training; None for those of the image alone.
         optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", a Keras optimizer, or "auto".

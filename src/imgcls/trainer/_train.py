@@ -106,7 +106,7 @@ def train(
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
         progressive_resizing: Train on images of half the side during the first 40 % of training, of three quarters up
-            to 70 %, and in full size then: some 40 % less time. Validation is in full size, and without a budget
+            to 70 %, and in full size then: six tenths of the pixels. Validation is in full size, and without a budget
             `patience` counts from there on. The model must take images of any size, as all do that pool their feature
             map.
         class_weight: None, "balanced", or {class: weight}.
