@@ -127,6 +127,10 @@ def test_refusals(learnt, unseen):
     assert str(refusal.value) == (
         "2 arguments are wrong:\n- steps=0 is not accepted. Accepted: a whole number of at least 1.\n- the heat has the shape (2, 3), and the image (2, 2). Both must be (H, W)."
     )
+    for target in (2, -1):
+        with pytest.raises(ConfigurationError) as refusal:
+            deletion_score(brightness, IMAGE, np.zeros((2, 2)), target)
+        assert str(refusal.value) == f"target={target} is not accepted. Accepted: a whole number from 0 to 1."
     with pytest.raises(ConfigurationError) as refusal:
         randomised_correlation(learnt.model_, unseen[0], draws=0)
     assert str(refusal.value) == "draws=0 is not accepted. Accepted: a whole number of at least 1."

@@ -37,7 +37,8 @@ def deletion_score(
         A number in [0, 1]; lower is better.
 
     Raises:
-        ConfigurationError: The heat has another height or width than the image, or `steps` is no whole number.
+        ConfigurationError: The heat has another height or width than the image, `steps` is no whole number, or there
+            is no class `target`.
 
     Examples:
         >>> import numpy as np
@@ -65,7 +66,11 @@ def deletion_score(
     shares = np.linspace(0, 1, steps + 1)
     gone = rank.reshape(heat.shape) < np.round(shares * heat.size)[:, None, None]
     images = np.where(gone[..., None], mean_color(image), image)
-    return float(np.trapezoid(probabilities(run, images)[:, target], shares))
+    found = probabilities(run, images)
+    if target not in range(found.shape[1]):
+        message = f"target={target!r} is not accepted. Accepted: a whole number from 0 to {found.shape[1] - 1}."
+        raise ConfigurationError(message)
+    return float(np.trapezoid(found[:, target], shares))
 
 
 def randomised_correlation(
