@@ -1,6 +1,8 @@
 """What was chosen by the clock is chosen once, so that a run goes on although the clock says something else now."""
 
+import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,6 +23,16 @@ def test_a_decision_is_made_once_for_one_question(tmp_path):
     assert Decisions(folder).once("depth", {"images": 4}, lambda: [1.0, ""]) == [1.0, ""]
     assert Decisions(folder).once("depth", {"images": 4}, fail) == [1.0, ""]
     assert [path.name for path in folder.iterdir()] == ["decided.json"]
+
+
+def test_workers_that_write_at_once_leave_a_whole_file(tmp_path):
+    def decide(worker):
+        return [Decisions(tmp_path).once(f"{worker} {turn}", {}, lambda: worker) for turn in range(20)]
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(decide, range(8))) == [[worker] * 20 for worker in range(8)]
+    assert [path.name for path in tmp_path.iterdir()] == ["decided.json"]
+    assert json.loads((tmp_path / "decided.json").read_bytes())
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -66,7 +67,7 @@ class Decisions:
     def _write(self, known: dict[str, Any]) -> None:
         if self._path is None:
             return
-        partial = self._path.with_suffix(".partial")
+        partial = self._path.with_name(f"{_FILE}.{uuid.uuid4().hex}")  # workers may write at once
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_text(json.dumps(known), encoding="utf-8")

@@ -347,9 +347,8 @@ class Loop:
         self._epoch, self._place, self._done = facts["epoch"], facts["place"], facts["done"]
         self._rollbacks, self._rate = facts["rollbacks"], facts["rate"]
         self._pace.scale, self._reserve = facts["scale"], facts["reserve"]
-        self._step.micro_batches = max(
-            self._step.micro_batches, facts["micro_batches"]
-        )  # what was asked for, or learnt
+        # As many parts as are asked for now, or were found to be needed.
+        self._step.micro_batches = max(self._step.micro_batches, facts["micro_batches"])
         self._model.stop_training, self._doctor.said = facts["stopped"], set(facts["complaints"])
         self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
 
