@@ -77,7 +77,7 @@ def test_a_tf_dataset_brings_its_class_names(photos):
             'elements of the tf.data.Dataset are neither (image, label), {"image": ..., "label": ...} nor images.',
         ),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_a_tf_dataset_that_does_not_fit_is_refused_in_words(change, kind, words):
     with pytest.raises(kind) as caught:
         Dataset.from_tf(change(elements("images")))

@@ -282,7 +282,7 @@ def test_a_table_with_parts_and_several_labels_in_a_cell(here):
             "'name'. The columns are image, label, patient. Say which with image= and label=, or --image and --label in a shell.",
         ),
     ],
-)  # fmt: skip
+)  # a row a case # fmt: skip
 def test_a_missing_column_is_named_with_its_argument(here, given, words):
     plant(here, "1.png")
     frame = pd.DataFrame({"image": ["1.png"], "label": ["a"], "patient": ["p"]})

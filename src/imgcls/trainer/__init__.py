@@ -1,6 +1,7 @@
 """Training: a loop of our own over one compiled step, for any `keras.Model` that takes pixels 0-255."""
 
 from imgcls._progress import VERBOSE, ProgressReport
+from imgcls.trainer._arguments import check_arguments
 from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._finder import LearningRateCurve
 from imgcls.trainer._forecast import ClassForecast, Forecast, forecast
@@ -9,7 +10,7 @@ from imgcls.trainer._lr_find import lr_find
 from imgcls.trainer._muon import Muon
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._optimizers import optimizer
-from imgcls.trainer._plan import Plan, check_arguments, choose_devices, plan
+from imgcls.trainer._plan import Plan, choose_devices, plan
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights, recipe
 from imgcls.trainer._schedules import SCHEDULES, factor
