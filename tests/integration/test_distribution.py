@@ -100,7 +100,8 @@ def check_logical_devices():
     two, three = ["CPU:0", "CPU:1"], ["cpu:0", "cpu:1", "cpu:2"]
     clipped = {"clip_norm": 0.1, "average": 0.9, "class_weight": "balanced"}
     adam = {"optimizer": keras.optimizers.Adam(), "micro_batches": 4}
-    for arguments, devices in (({}, three), (clipped, two), ({"optimizer": "muon"}, two), (adam, two)):
+    xla = {"jit_compile": True}
+    for arguments, devices in (({}, three), (clipped, two), ({"optimizer": "muon"}, two), (adam, two), (xla, two)):
         expected, history = twenty_steps("auto", **arguments)
         found, same = twenty_steps(devices, **arguments)
         assert_same_training(found, expected)

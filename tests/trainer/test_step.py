@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from imgcls import Dataset, TrainingError, _backend, trainer, transforms
+from imgcls import Dataset, TrainingError, _backend, architectures, trainer, transforms
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +291,54 @@ def test_capture_and_restore_hold_all_that_a_step_changes(digits):
         step(images, targets, weights, rate=0.01)
     for one, other in zip(step.capture(), after, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+# --- XLA ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow  # on a CPU XLA takes seconds for each graph
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "muon", "augmentation": "flip_shift", "label_smoothing": 0.2},
+        {"micro_batches": 3, "mixing": "mixup", "augmentation": "standard", "batch_size": 64},  # 64 and 26 images
+        {"progressive_resizing": True, "epochs": 3},
+    ],
+)
+def test_with_xla_the_steps_are_the_same(digits, recipe):
+    plain = {"epochs": 1, "optimizer": "sgd"}  # Adam would make much of gradients that are zero but for rounding
+
+    def trained(jit_compile):
+        model = architectures.build("speed_cnn_narrow", input_shape=(20, 20, 1), num_classes=10, dropout=0, seed=0)
+        before = model.get_weights()
+        history = trainer.train(model, digits, **plain | recipe, jit_compile=jit_compile, verbose=0)
+        moved = [after - start for after, start in zip(model.get_weights(), before, strict=True)]
+        return history["loss"], moved
+
+    (loss, moved), (same, expected) = trained(jit_compile=True), trained(jit_compile=False)
+    np.testing.assert_allclose(loss, same, rtol=1e-4)
+    for one, other in zip(moved, expected, strict=True):
+        # Rounding decides which of two equal pixels a maximum is taken from, and so where single gradients go.
+        assert np.linalg.norm(one - other) <= 0.01 * np.linalg.norm(other)
+
+
+def test_xla_compiles_what_is_asked_and_names_what_it_cannot(digits):
+    """XLA has no kernel for what calls Python, or warps images: that such a step is refused shows that it is at work."""
+
+    class Through(keras.layers.Layer):
+        def call(self, pixels):
+            return tf.ensure_shape(tf.py_function(lambda one: one, [pixels], tf.float32), pixels.shape)
+
+    def model():
+        return keras.Sequential([keras.Input((8, 8, 1)), Through(), softmax_regression()])
+
+    trainer.train(model(), digits, epochs=1, verbose=0)
+    with pytest.raises(TrainingError) as refusal:
+        trainer.train(model(), digits, epochs=1, jit_compile=True, verbose=0)
+    assert str(refusal.value) == (
+        "jit_compile=True: XLA cannot compile EagerPyFunc of this model. Give jit_compile=False."
+    )
+    history = trainer.train(
+        softmax_regression(), digits, epochs=1, augmentation="standard", jit_compile=True, verbose=0
+    )
+    assert history.epochs == 1

@@ -1,10 +1,11 @@
 """TensorFlow: everything that runs inside a graph.
 
-XLA stays off: on CPUs it made convolutions 3 to 17 times slower (measured with TensorFlow 2.21). Functions are traced
-once, when they are made, and called by their one concrete graph: many classifiers in one process, as in
-cross-validation, are no "frequent retracing" that TensorFlow would warn of.
+XLA is off unless asked for: on CPUs it made convolutions 3 to 17 times slower (measured with TensorFlow 2.21).
+Functions are traced once, when they are made, and called by their one concrete graph: many classifiers in one process,
+as in cross-validation, are no "frequent retracing" that TensorFlow would warn of.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -16,6 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgcls._backend._strategy import Placement
+from imgcls.errors import TrainingError
 
 OutOfMemory = tf.errors.ResourceExhaustedError
 
@@ -36,6 +38,8 @@ class TrainingStep:
         targets: Shape and dtype of one target, such as ((10,), "float32").
         micro_batches: In how many parts, one after the other, a batch goes through the model. The gradient is that of
             the whole batch; memory is that of a part.
+        jit_compile: Whether XLA compiles the model, the loss and their gradients. Augmentation stays outside, since
+            TensorFlow's warp of images has no kernel for XLA, and so does the update, which other devices take part in.
         place: The devices that share each batch. The model, the optimizer and the layers must live there.
 
     Attributes:
@@ -53,12 +57,16 @@ class TrainingStep:
         one_label: bool,
         targets: tuple[tuple[int, ...], str],
         micro_batches: int = 1,
+        jit_compile: bool = False,
         place: Placement | None = None,
     ) -> None:
         self._place = Placement() if place is None else place
         self._model, self._optimizer, self._loss = model, optimizer, loss
         self._augmentation, self._mixing, self._one_label = augmentation, mixing, one_label
         self.micro_batches = micro_batches
+        self._jit_compile, self._learn = jit_compile, self._loss_and_gradients
+        if jit_compile:
+            self._learn = tf.function(self._loss_and_gradients, jit_compile=True)
         if self._place.strategy is not None:
             optimizer._all_reduce_sum_gradients = list  # noqa: SLF001 - Keras would sum after it has clipped, and we have summed before
         with self._place.scope():
@@ -96,12 +104,12 @@ class TrainingStep:
 
         Raises:
             OutOfMemory: The batch does not fit; nothing was updated but running statistics of the layers.
-            TrainingError: Another worker is lost.
+            TrainingError: Another worker is lost, or XLA cannot compile the model.
         """
         form = (mix and self._mixing is not None, rate is not None, size)
         graph = self._graphs.get((*form, self.micro_batches)) or self._trace(*form)
         data = (tf.constant(images), tf.constant(targets), tf.constant(weights), tf.constant(rate or 0.0, tf.float32))
-        with self._place.watched():
+        with self._place.watched(), _xla_in_words() if self._jit_compile else nullcontext():
             graph(*data)
 
     def means(self, *, reset: bool = False) -> dict[str, float]:
@@ -187,7 +195,7 @@ class TrainingStep:
             mixed = (_shrunk(mixed[0], size), *mixed[1:])
         return self._learn(mixed) if self.micro_batches == 1 else self._accumulate(mixed)
 
-    def _learn(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
+    def _loss_and_gradients(self, batch: tuple[Any, Any, Any]) -> tuple[Any, Any, list[Any]]:
         """Return the loss, the number of right predictions and the gradients of a batch."""
         pixels, targets, weights = batch
         with tf.GradientTape() as tape:
@@ -224,6 +232,22 @@ class TrainingStep:
             lambda index, *_: index < parts, add, start, parallel_iterations=1, maximum_iterations=self.micro_batches
         )
         return loss, hits, sums
+
+
+@contextmanager
+def _xla_in_words() -> Iterator[None]:
+    """Word what TensorFlow raises where XLA cannot compile a model."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+        if not re.search("xla", str(error), re.IGNORECASE):
+            raise
+        names = sorted(set(re.findall(r"(\w+) \(No registered", str(error))))
+        message = (
+            f"jit_compile=True: XLA cannot compile {', '.join(names) or 'an operation'} of this model. Give "
+            "jit_compile=False."
+        )
+        raise TrainingError(message) from error
 
 
 def _shrunk(images: Any, size: tuple[int, int]) -> Any:

@@ -71,6 +71,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         seed: Reaches initial weights, order, augmentation and dropout.
         deterministic: Whether a GPU must give the same bits every time. It is slower then, for the rest of the process.
             A CPU does so anyway.
+        jit_compile: Whether XLA compiles training steps: for GPUs. On CPUs it makes convolutions several times slower.
 
     Attributes:
         classes_: K classes, in the order of probabilities.
@@ -130,6 +131,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         class_weight: Any = None,
         seed: int = 0,
         deterministic: bool = False,
+        jit_compile: bool = False,
     ) -> None:
         self.architecture = architecture
         self.image_size = image_size
@@ -162,6 +164,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         self.class_weight = class_weight
         self.seed = seed
         self.deterministic = deterministic
+        self.jit_compile = jit_compile
 
     # --- learning ------------------------------------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             whole("patience", "auto", "None"),
             whole("seed", least=0),
             named("deterministic", (True, False)),
+            named("jit_compile", (True, False)),
             _checks.unknown_name("verbose", verbose, VERBOSE),
         ]
     )

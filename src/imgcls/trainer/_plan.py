@@ -22,7 +22,7 @@ from imgcls.trainer._tournament import tournament
 
 _PASSED_ON = (
     *("mixing", "progressive_resizing", "weight_decay", "clip_norm", "average", "loss", "label_smoothing"),
-    *("budget", "micro_batches", "devices", "class_weight", "seed", "deterministic"),
+    *("budget", "micro_batches", "devices", "class_weight", "seed", "deterministic", "jit_compile"),
 )
 _SAMPLE = 256  # images looked at to choose a size and to measure mean and deviation
 

@@ -67,6 +67,7 @@ def train(
     callbacks: Sequence[Any] = (),
     seed: int = 0,
     deterministic: bool = False,
+    jit_compile: bool = False,
     on_error: str = "skip",
     verbose: Any = "auto",
 ) -> History:
@@ -122,6 +123,8 @@ def train(
         seed: Another seed, another order of images.
         deterministic: Whether a GPU must give the same bits every time. It is slower then, for the rest of the process.
             A CPU does so anyway.
+        jit_compile: Whether XLA compiles the model, the loss and their gradients: for GPUs, once for each size of a
+            batch. On CPUs it is slower. See [Train on a GPU](../how-to/gpu.md#compile-with-xla).
         on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest, as if they were
             not there; `History.quarantined` has the reasons. "raise" refuses them.
         verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
@@ -132,8 +135,8 @@ def train(
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
         CheckpointError: The folder holds another run, or cannot be written to.
-        TrainingError: The loss is not a number from the start, one image alone does not fit into memory, or another
-            worker is lost.
+        TrainingError: The loss is not a number from the start, one image alone does not fit into memory, XLA cannot
+            compile the model, or another worker is lost.
         UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
         DataError: Labels do not fit the model.
 
@@ -157,6 +160,7 @@ def train(
             if 0 < first_layer_rate <= 1
             else f"first_layer_rate={first_layer_rate!r} is not accepted. Accepted: a number above 0, up to 1.",
             _checks.unknown_name("deterministic", deterministic, (True, False)),
+            _checks.unknown_name("jit_compile", jit_compile, (True, False)),
             _checks.unknown_name("alternating_flip", alternating_flip, (True, False)),
             _checks.unknown_name("progressive_resizing", progressive_resizing, (True, False)),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
@@ -213,6 +217,7 @@ def train(
         "patience": patience,
         "seed": seed,
         "deterministic": deterministic,
+        "jit_compile": jit_compile,
     }
 
     with ProgressReport(verbose if placement.worker == 0 else 0) as progress, placement.lent(model) as model:  # noqa: PLR1704 - below, the copy on the devices is meant
@@ -242,6 +247,7 @@ def train(
                 one_label=goal.head == "softmax",
                 targets=goal.spec(),
                 micro_batches=micro_batches,
+                jit_compile=jit_compile,
                 place=placement,
             )
             targets = goal.targets(labels)
