@@ -1,5 +1,8 @@
 """Grad-CAM equals what is computed by hand from weights, in models of every make, and looks where the class is decided."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from keras import layers
 from PIL import Image
 from scipy.signal import correlate
 
-from imgcls import ConfigurationError, ImageClassifier, architectures
+from imgcls import ConfigurationError, ImageClassifier, _backend, architectures
 from imgcls.explain import METHODS, _heat_map, heat_map
 
 RANDOM = np.random.default_rng(0)
@@ -108,6 +111,27 @@ def test_one_map_for_each_class_of_each_image():
     close(heat_map(model, IMAGES, target=targets, instead_of=others), expected)
     likeliest = np.asarray(model(IMAGES)).argmax(axis=1)
     close(heat_map(model, IMAGES, target=None), shares(np.moveaxis(maps, 3, 1)[rows, likeliest]))
+
+
+def test_a_model_is_traced_once_keeps_up_with_its_weights_and_is_not_kept_alive(monkeypatch):
+    traced, trace = [], _backend.gradient_function
+
+    def counted(model):
+        traced.append(1)
+        return trace(model)
+
+    monkeypatch.setattr(_backend, "gradient_function", counted)
+    model = built()
+    before = heat_map(model, IMAGES, target=1)
+    np.testing.assert_array_equal(heat_map(model, IMAGES, target=1), before)
+    head = model.layers[-1]
+    head.set_weights([np.roll(head.get_weights()[0], 1, axis=1), head.get_weights()[1]])  # class 1 is class 2 now
+    np.testing.assert_allclose(heat_map(model, IMAGES, target=2), before, rtol=1e-5, atol=1e-6)
+    assert len(traced) == 1
+    gone = weakref.ref(model)
+    del model, head
+    gc.collect()
+    assert gone() is None
 
 
 def test_one_class_and_another_are_opposites():

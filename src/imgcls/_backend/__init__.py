@@ -26,7 +26,7 @@ from imgcls._backend._engines import (
     quiet,
     traced,
 )
-from imgcls._backend._gradients import gradient_function
+from imgcls._backend._gradients import Gradients, gradient_function
 from imgcls._backend._strategy import Placement, placement
 from imgcls._backend._tensorflow import (
     OutOfMemory,
@@ -44,6 +44,7 @@ __all__ = [
     "ENGINES",
     "Definition",
     "Engine",
+    "Gradients",
     "OutOfMemory",
     "Placement",
     "TrainingStep",

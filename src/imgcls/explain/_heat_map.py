@@ -5,6 +5,7 @@ A raw map is large where a place speaks for a class, and below zero where it spe
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ Classes = int | Sequence[int] | NDArray[np.integer[Any]]
 Codes = NDArray[np.int32]
 Images = NDArray[np.uint8]
 Maps = NDArray[np.float32]
+_GRADIENTS: WeakKeyDictionary[Any, _backend.Gradients] = WeakKeyDictionary()  # by model: to trace one takes a second
 
 
 def heat_map(
@@ -92,11 +94,7 @@ def stretched(heat: Maps, height: int, width: int) -> Maps:
 
 def _grad_cam(model: Any, images: Images, targets: Codes, others: Codes) -> Maps:
     """Return raw maps of the size of the model's last feature map."""
-    try:
-        run = _backend.gradient_function(architectures.last_feature_map(model))
-    except ConfigurationError as error:
-        message = f"method='grad_cam': {error} Use method='occlusion', which needs none."
-        raise ConfigurationError(message) from error
+    run = _gradients_of(model)
 
     def weighted(images: Images) -> Maps:
         maps = []
@@ -110,6 +108,17 @@ def _grad_cam(model: Any, images: Images, targets: Codes, others: Codes) -> Maps
     if all(layer.name != architectures.BOTH_WAYS for layer in model.layers):
         return found
     return found + weighted(images[:, :, ::-1])[:, :, ::-1]  # the model decides on the mirror image too
+
+
+def _gradients_of(model: Any) -> _backend.Gradients:
+    """Return the gradients of a model's scores in its last feature map; as long as the model lives, the same."""
+    if model not in _GRADIENTS:
+        try:
+            _GRADIENTS[model] = _backend.gradient_function(architectures.last_feature_map(model))
+        except ConfigurationError as error:
+            message = f"method='grad_cam': {error} Use method='occlusion', which needs none."
+            raise ConfigurationError(message) from error
+    return _GRADIENTS[model]
 
 
 _METHODS: dict[str, Callable[[Any, Images, Codes, Codes], Maps]] = {"grad_cam": _grad_cam, "occlusion": occlusion}
