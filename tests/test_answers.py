@@ -26,12 +26,12 @@ def refusal(name):
 
 def written(path):
     """Read ids, labels and probabilities of cats back by libraries of others."""
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         import pandas as pd
 
         rows = pd.read_parquet(path).to_dict("records")
         return [(row["id"], row["label"], row["cat"]) for row in rows if not isinstance(row["error"], str)]
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         with path.open(newline="", errors="surrogateescape") as file:
             return [(row["id"], row["label"], float(row["cat"])) for row in csv.DictReader(file) if not row["error"]]
     rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -41,7 +41,7 @@ def written(path):
 NAMES = ["a.jpg", "folder/b, with comma.jpg", "line\nbreak.jpg", 'quote".jpg', "c.jpg"]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", [*SUFFIXES, "CSV", "Parquet"])
 def test_a_rerun_goes_on_and_ends_the_same(tmp_path, suffix):
     whole, halves = tmp_path / f"whole.{suffix}", tmp_path / f"halves.{suffix}"
     rows = [prediction(name, index / 8) for index, name in enumerate(NAMES)]

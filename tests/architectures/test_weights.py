@@ -148,6 +148,14 @@ def test_names_in_parts_as_of_long_lists(tmp_path):
     assert_same_arrays(load(tmp_path / "parts.h5"), model.get_weights())
 
 
+@pytest.mark.parametrize("name", ["weights.H5", "weights.Safetensors"])
+def test_an_ending_in_capitals_is_one(name, tmp_path):
+    model = published(NAME)
+    save(model, tmp_path / name.lower())
+    (tmp_path / name.lower()).rename(tmp_path / name)
+    assert_same_arrays(load(tmp_path / name), model.get_weights())
+
+
 def test_float16_is_enough_for_a_file(tmp_path):
     model = published(NAME)
     arrays = {weight.path: np.asarray(weight).astype("float16") for weight in model.weights}

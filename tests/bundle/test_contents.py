@@ -96,6 +96,8 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tiny, here, monkeypatch,
 @pytest.mark.parametrize(
     ("path", "change", "words"),
     [
+        ("", {}, "'.' is a folder. Name a file, such as 'model.imgcls'."),
+        ("..", {}, "'..' is a folder. Name a file, such as 'model.imgcls'."),
         ("no/a.imgcls", {}, "folder 'no' does not exist. Make it, or save somewhere else."),
         ("b.imgcls", {"license": float("nan")}, "the classifier cannot be saved: Out of range float values are not JSON compliant"),
         ("b.imgcls", {"license": {1, 2}}, "the classifier cannot be saved: Object of type set is not JSON serializable."),

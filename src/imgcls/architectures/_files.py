@@ -47,7 +47,7 @@ class Match(NamedTuple):
 @contextmanager
 def matches(path: Path, model: Any) -> Iterator[Iterator[list[Match]]]:
     """Open a file, and give every way in which its arrays can be meant for the layers of a model, likeliest first."""
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         import safetensors
 
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -55,7 +55,7 @@ def matches(path: Path, model: Any) -> Iterator[Iterator[list[Match]]]:
         return
     import h5py
 
-    source = io.BytesIO(_member(path, model)) if path.suffix == ".keras" else path
+    source = io.BytesIO(_member(path, model)) if path.suffix.lower() == ".keras" else path
     with h5py.File(source, "r") as file:
         if "layer_names" in file.attrs or "layer_names0" in file.attrs:
             yield _by_layer(file, model)

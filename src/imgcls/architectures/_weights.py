@@ -58,7 +58,7 @@ def load_pretrained(backbone: Any, row: Architecture, weights: str | Path) -> No
     """
     if str(weights) != "imagenet":
         path = Path(weights)
-        if not path.name.endswith(SUFFIXES):
+        if not path.name.lower().endswith(SUFFIXES):
             message = (
                 f"weights={str(weights)!r} is not accepted. Accepted: 'imagenet', None, or the path of a file that "
                 f"ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}."

@@ -92,6 +92,9 @@ def save(
         imgcls.errors.BundleError: the classifier cannot be saved: multi_label is "yes"; accepted: true or false.
     """
     path = Path(path)
+    if path.is_dir():
+        message = f"{str(path)!r} is a folder. Name a file, such as 'model.imgcls'."
+        raise BundleError(message)
     if not path.parent.is_dir():
         message = f"folder {str(path.parent)!r} does not exist. Make it, or save somewhere else."
         raise BundleError(message)

@@ -99,7 +99,7 @@ def _is_bundle(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return path.suffix == ".imgcls" or b"manifest.json" in file.read(64)
+        return path.suffix.lower() == ".imgcls" or b"manifest.json" in file.read(64)
 
 
 def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":

@@ -105,7 +105,7 @@ def _from_disk(name: str, path: Path) -> tuple[_Half, _Half]:
         message = f"{str(path)!r} does not exist. Check the path and the working directory."
         raise DataError(message)
     try:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz":
             return _from_npz(path)
         return _from_cifar(name, path) if name.startswith("cifar") else _from_idx(path)
     except DataError:
@@ -141,7 +141,7 @@ def _idx(folder: Path, stem: str) -> NDArray[np.uint8]:
             f"{str(folder)!r} has no {files[0].name}. Accepted: a folder with the four IDX files, or an .npz file."
         )
         raise DataError(message)
-    data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    data = gzip.decompress(file.read_bytes()) if file.suffix.lower() == ".gz" else file.read_bytes()
     zeros, kind, axes = struct.unpack(">HBB", data[:4])
     if zeros or kind != 8:
         message = f"{str(file)!r} is not an IDX file of unsigned bytes."

@@ -56,8 +56,8 @@ class Answers:
         self.ids: set[str] = set()
         self.refused = 0
         check_path(self.path, classes)
-        self._is_csv = self.path.suffix == ".csv"
-        self._is_parquet = self.path.suffix == ".parquet"
+        self._is_csv = self.path.suffix.lower() == ".csv"
+        self._is_parquet = self.path.suffix.lower() == ".parquet"
         self._journal = self.path.with_name(f".{self.path.name}.jsonl") if self._is_parquet else self.path
         self._file: IO[bytes] = self._opened()
 
@@ -243,17 +243,17 @@ def _begins(row: Sequence[str], columns: Sequence[str], *, whole: bool) -> bool:
 
 def check_path(path: Path, classes: Sequence[Any]) -> None:
     """Refuse a file that cannot be written, before there is work for it."""
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         message = f"{str(path)!r} has no ending of a table. Accepted: {', '.join(SUFFIXES)}."
         raise ConfigurationError(message)
     if not path.parent.is_dir():
         message = f"folder {str(path.parent)!r} does not exist. Make it, or write somewhere else."
         raise ConfigurationError(message)
     twice = {*map(str, classes)} & {"id", "label", "answer", "probability", "error", "model"}
-    if path.suffix == ".parquet" and twice:
+    if path.suffix.lower() == ".parquet" and twice:
         message = f"class {min(twice)!r} has the name of another column of a .parquet file. Write .csv or .jsonl."
         raise ConfigurationError(message)
-    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+    if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         message = 'a .parquet file needs pyarrow. Install it: pip install "imgcls[parquet]". Or write .csv or .jsonl.'
         raise ConfigurationError(message)
 
