@@ -46,6 +46,15 @@ def test_every_labelled_source_gives_the_same_dataset(photos, cats):
         np.testing.assert_array_equal(dataset[11].image, truth[11].image)
 
 
+def test_lists_of_one_name_each_are_several_labels_where_one_says_so(cats):
+    for data in (ARRAY, list(ARRAY), cats[:2], list(map(str, cats[:2])), "cat/[01].jpg"):
+        several = as_dataset(data, [["cat"], ["dog"]], multi_label=True)
+        assert (several.classes, several.labels.tolist()) == (("cat", "dog"), [[1, 0], [0, 1]])
+        one_hot = as_dataset(data, [[1, 0], [0, 1]], multi_label=True)
+        assert one_hot.labels.tolist() == [[1, 0], [0, 1]]
+        assert not as_dataset(data, [["cat"], ["dog"]]).multi_label
+
+
 def test_without_labels_a_folder_may_hold_images_directly(photos, cats):
     count = {"cat": 8, photos: 16, "cat/0.jpg": 1, "cat/*.jpg": 8, "**/*.png": 8}
     for data, number in count.items():

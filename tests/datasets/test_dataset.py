@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imgcls.datasets import Dataset, Sample
+from imgcls.datasets import Dataset, Sample, as_dataset, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 IMAGES = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones((4, 5), np.uint8)
@@ -105,6 +105,30 @@ def test_align_keeps_every_label(data):
     assert [sample.label for sample in positions] == ["z", "x", "z"]
 
 
+def test_align_takes_a_number_and_its_text_for_one_label(tmp_path, monkeypatch):
+    """As pandas reads a column that from_csv reads as text, whose order is that of text: 0, 1, 10, 11, 2."""
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"image": [f"{number}.png" for number in range(12)], "label": range(12)})
+    for name in frame["image"]:
+        write_png(np.zeros((4, 4, 1), np.uint8), name)
+    frame.to_csv("labels.csv", index=False)
+    text, numbers = Dataset.from_csv("labels.csv"), as_dataset(pd.read_csv("labels.csv"))
+    assert (text.classes[:4], numbers.classes[:4]) == (("0", "1", "10", "11"), (0, 1, 2, 3))
+    for index in (slice(None), [2], [0, 1], [10, 2]):
+        assert [one.label for one in numbers[index].align(text.classes)] == [one.label for one in text[index]]
+        assert [one.label for one in text[index].align(numbers.classes)] == [one.label for one in numbers[index]]
+    one_based = Dataset.from_arrays(IMAGES[:2], [1, 2]).align(("1", "2", "3"))
+    assert [sample.label for sample in one_based] == ["1", "2"]
+    with pytest.raises(DataError) as caught:
+        Dataset.from_arrays(IMAGES[:3], [0, 1, 2]).align(("1", "2", "3"))  # positions? one does not know
+    assert str(caught.value) == (
+        "label 1 is ambiguous: there is a class '1', and at position 1 there is '2'. Give labels as text: str(label) "
+        "where they are names, classes[label] where they are positions."
+    )
+    mixed = Dataset.from_arrays(IMAGES[:3], [0, 1, 2]).align(("0", "1", "other"))
+    assert [sample.label for sample in mixed] == ["0", "1", "other"]
+
+
 def test_align_refuses_a_label_that_is_not_there(data):
     with pytest.raises(DataError) as caught:
         data.align(["a", "bb", "c"])
@@ -115,6 +139,35 @@ def test_align_refuses_a_label_that_is_not_there(data):
     with pytest.raises(DataError) as caught:
         several.align(["red", "green"])
     assert str(caught.value) == "the classes are 'red', 'blue' and not 'red', 'green'. Give the same columns."
+
+
+@pytest.mark.parametrize(
+    ("groups", "names"),
+    [
+        ([0, 1, 0, 2, 1, 2], [0, 1, 0, 2, 1, 2]),
+        ([0.0, 1.0, 0.0, 2.0, 1.0, 2.0], [0, 1, 0, 2, 1, 2]),
+        (np.array([0, 1, 0, 2, 1, 2], np.float32), [0, 1, 0, 2, 1, 2]),
+        ([0, 1.0, 0, 2.5, 1, 2.5], ["0", "1", "0", "2.5", "1", "2.5"]),
+        ([0.0, 1.0, 0.0, 2.0, np.nan, None], ["0", "1", "0", "2", "no group: 4", "no group: 5"]),
+        (pd.array([0, 1, 0, 2, 1, None], dtype="Int64"), ["0", "1", "0", "2", "1", "no group: 5"]),
+        ([None, 0, 2, 3, 0, 5], ["no group: 0", "0", "2", "3", "0", "5"]),
+        ([0.0, float("inf"), 1e15, 0.0, 0.0, 0.0], ["0", "inf", "1000000000000000", "0", "0", "0"]),
+        (list("xxyyzz"), list("xxyyzz")),
+    ],
+)
+def test_a_group_is_called_the_same_whatever_kind_of_number_it_is(groups, names):
+    assert Dataset.from_arrays(IMAGES, groups=groups).groups.tolist() == names
+
+
+@pytest.mark.parametrize("groups", [["a"] * 7, [1.5] * 7, [None] * 7, [1.0, None]])
+def test_another_number_of_groups_is_refused_in_words(groups):
+    for make in (
+        lambda: Dataset.from_arrays(IMAGES, groups=groups),
+        lambda: Dataset(IMAGES).split((0.5, 0.5), groups=groups),
+    ):
+        with pytest.raises(DataError) as caught:
+            make()
+        assert str(caught.value) == f"there are 6 images and {len(groups)} groups. Give one for each image."
 
 
 @pytest.mark.parametrize("name", ["ids", "groups"])

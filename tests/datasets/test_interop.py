@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls.datasets import Dataset, read
-from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+from imgcls.datasets import Dataset, leave_out_unreadable, read
+from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError, UnreadableImageError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
 LABELS = np.array([0, 1, 2, 2, 1, 0])
@@ -58,6 +58,58 @@ def test_a_tf_dataset_brings_its_class_names(photos):
     assert data.classes == ("cat", "dog")
     assert data.counts() == {"cat": 8, "dog": 8}
     assert data[0].image.shape == (16, 16, 3)
+
+
+class Named:
+    """A tf.data.Dataset with `class_names`, as `image_dataset_from_directory` makes it."""
+
+    def __init__(self, labels, names):
+        import tensorflow as tf
+
+        self.made = tf.data.Dataset.from_tensor_slices((IMAGES, labels)).batch(4)
+        self.class_names = names
+
+    def __getattr__(self, name):
+        return getattr(self.made, name)
+
+
+SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 1], [1, 1, 1]])
+
+
+@pytest.mark.parametrize("labels", [LABELS, LABELS.astype(np.float32)[:, None], np.eye(3)[LABELS], SEVERAL])
+def test_classes_order_the_class_names_of_a_tf_dataset(labels):
+    names = ["1", "10", "2"]
+    truth = [tuple(np.array(names)[row == 1]) for row in SEVERAL] if labels is SEVERAL else [names[k] for k in LABELS]
+    for classes in (None, ["2", "1", "10"], ["owl", "10", "2", "1"]):
+        if labels is SEVERAL and classes is not None:
+            truth = [tuple(sorted(row, key=classes.index)) for row in truth]
+        data = Dataset.from_tf(Named(labels, names), classes=classes)
+        assert data.classes == tuple(classes or names)
+        assert [sample.label for sample in data] == truth
+    with pytest.raises(DataError, match="label '10' is not one of the 3 classes"):
+        Dataset.from_tf(Named(labels, names), classes=["a", "2", "1"])
+
+
+def test_a_code_without_a_class_name_is_refused_in_words():
+    with pytest.raises(DataError) as caught:
+        Dataset.from_tf(Named(LABELS, ["cat", "dog"]))
+    assert str(caught.value) == (
+        "2 of 6 labels are no position in the 2 class names 'cat', 'dog', first 2. Accepted: whole numbers from 0 to 1. "
+        "Mend these labels or leave them out."
+    )
+
+
+@pytest.mark.parametrize("where", [0, 1, 5])
+def test_an_image_of_a_tf_dataset_with_nan_is_refused_in_words(where):
+    import tensorflow as tf
+
+    images = IMAGES.astype(np.float32)
+    images[where, 2, 2] = np.nan
+    with pytest.raises(DataError) as caught:
+        Dataset.from_tf(tf.data.Dataset.from_tensor_slices((images, LABELS)))
+    assert str(caught.value) == (
+        "images of the tf.data.Dataset have values that are NaN. Accepted: 0 to 255. Mend these images or leave them out."
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,6 +196,47 @@ def test_hugging_face_splits_become_parts(hub):
     data = Dataset.from_huggingface(datasets.DatasetDict(train=made.select(range(10)), test=made.select(range(10, 16))))
     assert data.parts.tolist() == ["train"] * 10 + ["test"] * 6
     assert np.array_equal(data.read(12), read(files[12]))
+
+
+def test_each_hugging_face_split_has_codes_of_its_own(hub):
+    import datasets
+
+    made, files = hub
+    other = made.cast_column("label", datasets.Value("string"))
+    names = {"1": "dog", "0": "cat"}
+    other = other.map(lambda row: {"label": names.get(row["label"], row["label"])})
+    other = other.cast_column("label", datasets.ClassLabel(names=["owl", "dog", "cat"]))
+    truth = [path.parent.name for path in files]
+    assert other["label"] == [2 if name == "cat" else 1 for name in truth]  # else the test could not fail
+    data = Dataset.from_huggingface({"train": made, "test": other})
+    assert data.classes == ("cat", "dog", "owl")
+    assert [sample.label for sample in data] == truth * 2
+
+
+def test_classes_order_those_of_a_hugging_face_dataset(hub):
+    made, files = hub
+    data = Dataset.from_huggingface(made, classes=["dog", "cat"])
+    assert data.classes == ("dog", "cat")
+    assert [sample.label for sample in data] == [path.parent.name for path in files]
+    with pytest.raises(DataError) as caught:
+        Dataset.from_huggingface(made, classes=["Katze", "dog"])
+    assert str(caught.value) == "label 'cat' is not one of the 2 classes. The classes are 'Katze', 'dog'."
+
+
+def test_a_row_of_a_hugging_face_dataset_without_an_image_is_unreadable(photos):
+    datasets = pytest.importorskip("datasets", reason="needs the package datasets, which CI has")
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])})
+    rows = {
+        "image": [str(photos / "cat" / "0.jpg"), None, str(photos / "dog" / "0.png")],
+        "label": ["cat", "cat", "dog"],
+    }
+    data = Dataset.from_huggingface(datasets.Dataset.from_dict(rows, features=features))
+    with pytest.raises(UnreadableImageError, match=r"^image '1' is a NoneType\. Accepted: a path, "):
+        data[1]
+    assert data.check(verbose=0).ids("IMG001") == ("1",)
+    kept, quarantined = leave_out_unreadable(data)
+    assert kept.ids == ("0", "2")
+    assert list(quarantined) == ["1"]
 
 
 def test_hugging_face_splits_may_be_spelt_as_people_do(hub):

@@ -38,6 +38,8 @@ def test_classes_give_the_order_and_integers_are_positions():
     assert dataset(["cat", "dog"], classes=["dog", "cat", "owl"]).labels.tolist() == [1, 0]
     assert dataset([1, 0], classes=["dog", "cat"]).labels.tolist() == [1, 0]
     assert dataset([30, 10], classes=[30, 20, 10]).labels.tolist() == [0, 2]
+    digits = [str(digit) for digit in range(10)]  # name and position agree
+    assert dataset(np.arange(10)[::-1], classes=digits).labels.tolist() == list(range(10))[::-1]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,16 @@ MISSING = "Accepted: names or whole numbers. Label these images or leave them ou
             [0, 2],
             {"classes": ["cat", "dog"]},
             "label 2 is not one of the classes 'cat', 'dog' nor a position from 0 to 1.",
+        ),
+        (
+            [0, 2],
+            {"classes": ["1", "2", "3"]},
+            "label 2 is ambiguous: there is a class '2', and at position 2 there is '3'. Give labels as text: str(label) where they are names, classes[label] where they are positions.",
+        ),
+        (
+            [3],
+            {"classes": ["1", "2", "3"]},
+            "label 3 is ambiguous: there is a class '3', and at position 3 there is none. Give labels as text: str(label) where they are names, classes[label] where they are positions.",
         ),
         (
             ["a", "b"],
@@ -141,3 +153,13 @@ def test_names_for_each_image_become_an_indicator():
         Dataset.from_arrays(images, [["a", "d"], [], []], classes=["a", "b"])
     with pytest.raises(DataError, match=r"there are 3 images and 2 labels\. Give one collection of names an image"):
         Dataset.from_arrays(images, [["a", "d"], []])
+
+
+@pytest.mark.parametrize("labels", [[["cat"], ["dog"]], [("cat",), ("dog",)], [{"cat"}, {"dog"}]])
+def test_one_name_each_is_several_labels_where_one_says_so(labels):
+    data = dataset(labels, multi_label=True)
+    assert data.classes == ("cat", "dog")
+    assert data.labels.tolist() == [[1, 0], [0, 1]]
+    assert [sample.label for sample in data] == [("cat",), ("dog",)]
+    column = dataset([["cat"], ["dog"]])  # nobody said so: it is a column
+    assert (column.multi_label, column.labels.tolist()) == (False, [0, 1])

@@ -1,6 +1,7 @@
 """Facts of each image, and the cache that keeps them."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -130,6 +131,26 @@ def test_second_scan_decodes_only_what_changed(photos, decoded):
     again = _scan.scan(Dataset.from_folder(photos)).facts
     assert len(decoded) == 1
     assert (again["height"][0], again["width"][0]) == (60, 50)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_is_replaced_with_its_times_kept_is_looked_at_again(tmp_path, in_place):
+    """As by cp -p, rsync -t or tar: the path, the size and the time of modification stay."""
+    for name, seed in (("a", 0), ("b", 1), ("c", 2)):
+        picture(seed).save(tmp_path / f"{name}.ppm")
+        os.utime(tmp_path / f"{name}.ppm", (1e9, 1e9))
+    data = Dataset.from_files([tmp_path / f"{name}.ppm" for name in "abc"])
+    assert data.check(verbose=0).ids("IMG010") == ()
+    size = (tmp_path / "b.ppm").stat().st_size
+    if in_place:
+        (tmp_path / "b.ppm").write_bytes((tmp_path / "a.ppm").read_bytes())
+        os.utime(tmp_path / "b.ppm", (1e9, 1e9))
+    else:
+        shutil.copy2(tmp_path / "a.ppm", tmp_path / "other.ppm")
+        (tmp_path / "other.ppm").replace(tmp_path / "b.ppm")
+    state = (tmp_path / "b.ppm").stat()
+    assert (state.st_size, state.st_mtime) == (size, 1e9)  # else the test could not fail
+    assert data.check(verbose=0).ids("IMG010") == data.ids[:2]
 
 
 def test_what_cannot_be_read_is_tried_again(tmp_path, decoded):

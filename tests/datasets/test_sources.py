@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imgcls import images
-from imgcls.datasets import Dataset, write_png
+from imgcls.datasets import Dataset, as_dataset, is_one_image, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -89,6 +89,124 @@ def test_a_divided_folder(here, names, parts):
     with pytest.raises(ConfigurationError) as caught:
         data.subset("tset")
     assert str(caught.value) == f"there is no part 'tset'. Accepted: {', '.join(sorted(parts))}."
+
+
+DIVIDED = [f"d/{part}/{label}/1.png" for part in ("train", "val", "test") for label in ("cat", "dog")]
+
+
+def test_a_divided_folder_beside_others_without_images(here):
+    plant(here, *DIVIDED)
+    Path("d/annotations").mkdir()
+    Path("d/annotations/x.json").write_text("{}")
+    data = Dataset.from_folder("d")
+    assert data.divided
+    assert data.counts() == {"cat": 3, "dog": 3}
+    assert dict(data.ignored) == {
+        "annotations": "a folder without images",
+        "annotations/x.json": "not an image file",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["d/dev/cat/1.png", "d/dev/dog/1.png"], "'dev'"),
+        (["d/chest/train/cat/1.png", "d/chest/test/cat/1.png"], "'chest'"),  # nested in itself, as from Kaggle
+        (["d/extra/1.png", "d/more/deep/1.png"], "'extra', 'more'"),
+    ],
+)
+def test_a_divided_folder_beside_others_with_images_is_refused_in_words(here, more, named):
+    plant(here, *DIVIDED, *more)
+    with pytest.raises(DataError) as caught:
+        Dataset.from_folder("d")
+    assert str(caught.value) == (
+        f"'d' is divided into 'test', 'train', 'val', and beside these there are images in {named}. Accepted: train, training, val, valid, validation, test, testing. Move or rename what is none of them, or name the classes in Python: Dataset.from_folder(..., classes=[...])."
+    )
+    data = Dataset.from_folder("d", classes=["dog", "cat"])
+    assert data.counts() == {"dog": 3, "cat": 3}
+    assert data.divided
+    assert set(data.ignored.values()) == {"a folder beside the parts"}
+    names = ["train", "test", more[0].split("/")[1]]
+    undivided = Dataset.from_folder("d", classes=names)
+    assert undivided.classes == tuple(names)
+    assert not undivided.divided
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/1.png", "test/1.png", "bus/1.png"),
+        ("train/old/1.png", "train/1.png", "bus/1.png"),  # one alone that holds folders
+        ("train/1.png",),
+    ],
+)
+def test_classes_may_be_called_as_parts_are(here, names):
+    plant(here, *(f"d/{name}" for name in names))
+    Path("d/notes").mkdir()
+    data = Dataset.from_folder("d")
+    assert not data.divided
+    assert data.classes == tuple(sorted({name.split("/")[0] for name in names}))
+
+
+def test_links_to_folders_are_followed_everywhere(here):
+    plant(here, *(f"away/{label}/{i}.png" for label in ("c", "d") for i in range(3)), "d/fish/1.png")
+    Path("d/cat").symlink_to(here / "away/c", target_is_directory=True)
+    Path("d/dog").symlink_to("../away/d", target_is_directory=True)
+    names = ("cat/0.png", "cat/1.png", "cat/2.png", "dog/0.png", "dog/1.png", "dog/2.png", "fish/1.png")
+    assert Dataset.from_folder("d").ids == names
+    assert Dataset.from_folder("d").counts() == {"cat": 3, "dog": 3, "fish": 1}
+    assert Dataset.from_files("d").ids == names
+    unlabelled = as_dataset("d", labelled=False)
+    assert unlabelled.ids == tuple(f"d/{name}" for name in names)
+    assert not unlabelled.ignored
+    assert (unlabelled[0].image == PIXELS).all()
+    Path("link").symlink_to("d", target_is_directory=True)  # the folder itself may be one
+    assert Dataset.from_folder("link").ids == names
+
+
+def test_no_image_is_read_twice_and_no_walk_is_endless(here):
+    plant(here, "d/cat/1.png", "d/dog/2.png", "away/deep/3.png", "away/4.png", "d/.store/x/5.png")
+    for link, target in {
+        "d/cat/up": here / "d",
+        "d/cat/same": here / "d/cat",
+        "d/cat/over": here,
+        "d/a_dog": here / "d/dog",  # before the folder itself
+        "d/dog/out": here / "away",
+        "away/back": here / "d/cat",
+        "away/deep/round": here / "away",
+        "d/fish": here / "away/deep",  # walked already, as dog/out/deep
+        "d/kept": here / "d/.store/x",  # what is hidden is not read by itself
+        "d/cat/circle": "circle",
+    }.items():
+        Path(link).symlink_to(target)
+    up, again = "a link that leads back up", "a folder that is read under another name"
+    ignored = {
+        "a_dog": again,
+        "cat/up": up,
+        "cat/same": up,
+        "cat/over": up,
+        "cat/circle": "not an image file",
+        "dog/out/back": again,
+        "dog/out/deep/round": up,
+        "fish": again,
+        ".store": "hidden",
+    }
+    for data in (Dataset.from_folder("d"), Dataset.from_files("d")):
+        assert data.ids == ("cat/1.png", "dog/2.png", "dog/out/4.png", "dog/out/deep/3.png", "kept/5.png")
+        assert dict(data.ignored) == ignored
+
+
+def test_a_part_may_be_a_link(here):
+    plant(here, "d/train/cat/1.png", "d/train/dog/2.png", "away/cat/3.png", "away/dog/4.png")
+    Path("d/test").symlink_to(here / "away", target_is_directory=True)
+    data = Dataset.from_folder("d")
+    assert data.subset("test").ids == ("test/cat/3.png", "test/dog/4.png")
+    Path("d/val").symlink_to(here / "d/test", target_is_directory=True)  # the same images once more
+    again = Dataset.from_folder("d")
+    assert again.ids == data.ids
+    assert dict(again.ignored) == {
+        f"val/{label}": "a folder that is read under another name" for label in ("cat", "dog")
+    }
 
 
 def test_classes_choose_folders_and_their_order(photos):
@@ -222,6 +340,43 @@ def test_wrong_files_are_refused_in_words(here, paths, kind, words):
     assert str(caught.value) == words
 
 
+@pytest.mark.parametrize("strange", [None, float("nan"), pd.NA, 7, b"cat/1.png"])
+def test_a_path_that_is_none_is_refused_with_its_position(here, strange):
+    plant(here, "1.png")
+    with pytest.raises(DataError) as caught:
+        Dataset.from_files(["1.png", Path("1.png"), strange, strange], ["a", "b", "a", "b"])
+    assert str(caught.value) == (
+        f"2 of 4 paths name no file, first at position 2: {strange!r}. Accepted: text or pathlib.Path. Fill in the path or leave it out; Dataset.from_arrays takes images in memory."
+    )
+
+
+URI = "data:image/png;base64," + "iVBORw0KGgo" * 900
+
+
+@pytest.mark.parametrize("text", [URI, URI[:200], URI + "*", "x" * 5000])
+@pytest.mark.parametrize(
+    "take",
+    [
+        as_dataset,
+        lambda text: as_dataset(text, labelled=False),
+        lambda text: as_dataset([text], labelled=False),
+        is_one_image,
+        Dataset.from_files,
+        lambda text: Dataset.from_files(["1.png", text]),
+        Dataset.from_folder,
+        Dataset.from_csv,
+    ],
+)
+def test_a_text_that_is_no_path_is_refused_in_short(here, take, text):
+    plant(here, "1.png")
+    with pytest.raises(DataError) as caught:
+        take(text)
+    assert str(caught.value) == (
+        f"{text[:59]!r}"[:-1]
+        + f"..., {len(text):,} letters, is no path. Accepted: the path of a file or folder, or a pattern. Give an image itself as bytes, such as base64.b64decode(text.partition(',')[2])."
+    )
+
+
 def test_a_frame_with_groups_and_a_root(here):
     plant(here, "r/1.png", "r/2.png")
     frame = pd.DataFrame({"file": ["1.png", "2.png"], "kind": [7, 3], "patient": ["p", "q"]}, index=[5, 5])
@@ -242,7 +397,12 @@ def test_an_image_without_a_group_is_a_group_of_its_own(here):
             "patient": ["p", None, empty, "p"],
         }
         frame = pd.DataFrame(columns, dtype=object)
-        assert Dataset.from_frame(frame, group="patient").groups.tolist() == ["p", "2.png", "3.png", "p"]
+        assert Dataset.from_frame(frame, group="patient").groups.tolist() == [
+            "p",
+            "no group: 2.png",
+            "no group: 3.png",
+            "p",
+        ]
         frame["label"] = pd.Series(["red|round", empty, "red", "round"], dtype=object)
         assert Dataset.from_frame(frame, delimiter="|").labels.tolist() == [[1, 1], [0, 0], [1, 0], [0, 1]]
 
@@ -254,6 +414,42 @@ def test_a_frame_of_several_labels(here):
     assert data.multi_label
     assert data.classes == ("red", "blue")
     assert data[1].label == ("blue",)
+
+
+def test_classes_order_columns_of_labels(here):
+    plant(here, "1.png", "2.png")
+    frame = pd.DataFrame({"image": ["1.png", "2.png"], "red": [1, 0], "blue": [1, 1]})
+    frame.to_csv("labels.csv", index=False)
+    for classes in (["blue", "red"], np.array(["blue", "red"])):
+        for data in (
+            Dataset.from_frame(frame, label=["red", "blue"], classes=classes),
+            Dataset.from_csv("labels.csv", label=["red", "blue"], classes=classes),
+        ):
+            assert data.classes == ("blue", "red")
+            assert [sample.label for sample in data] == [("blue", "red"), ("blue",)]
+    for classes in (["blue", "green"], ["blue"], ["blue", "red", "green"]):
+        with pytest.raises(ConfigurationError) as caught:
+            Dataset.from_frame(frame, label=["red", "blue"], classes=classes)
+        named = ", ".join(map(repr, classes))
+        assert str(caught.value) == (
+            f"classes= names {named}, and the columns of labels are 'red', 'blue'. Accepted: the same names in the order "
+            "that you want, or None for the order of the columns."
+        )
+
+
+def test_a_cell_of_one_name_each_is_several_labels_too(here):
+    plant(here, "1.png", "2.png", "3.png")
+    frame = pd.DataFrame({"image": ["1.png", "2.png", "3.png"], "label": ["odd", "prime", "odd"]})
+    data = Dataset.from_frame(frame, delimiter="|")
+    assert (data.classes, data.labels.tolist()) == (("odd", "prime"), [[1, 0], [0, 1], [1, 0]])
+
+
+def test_folders_called_by_numbers_keep_their_names(here):
+    for number in range(12):
+        plant(here, f"numbers/{number}/{number}.png")
+    for classes in (None, [str(number) for number in range(12)]):
+        data = Dataset.from_folder("numbers", classes=classes)
+        assert all(sample.id == f"{sample.label}/{sample.label}.png" for sample in data)
 
 
 def test_a_table_with_parts_and_several_labels_in_a_cell(here):

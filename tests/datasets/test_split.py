@@ -1,5 +1,6 @@
 """Splits: stratified, decided by names, and groups never straddle."""
 
+import io
 import os
 import shutil
 
@@ -72,6 +73,34 @@ def test_files_that_are_added_move_none_of_the_old_ones(kind):
     old = assignment(data[:1000].split((0.7, 0.15, 0.15), duplicates=None))
     new = assignment(data.split((0.7, 0.15, 0.15), duplicates=None))
     assert all(new[name] == part for name, part in old.items())
+
+
+def test_a_group_moves_no_image_when_a_row_without_one_is_added():
+    """One empty cell makes floats of pandas' column of whole numbers."""
+    table = "patient,label\n" + "".join(f"{index // 2},{'ab'[index % 2]}\n" for index in range(60))
+    before, after = pd.read_csv(io.StringIO(table)), pd.read_csv(io.StringIO(f"{table},a\n"))
+    assert (before["patient"].dtype, after["patient"].dtype) == (np.int64, np.float64)  # else the test could not fail
+    for kind in (list, np.array, pd.Series):
+        old = dataset(before["label"], groups=kind(before["patient"])).split((0.7, 0.3), duplicates=None)
+        new = dataset(after["label"], groups=kind(after["patient"])).split((0.7, 0.3), duplicates=None)
+        assert {name: part for name, part in assignment(new).items() if name != "60"} == assignment(old)
+        given = dataset(after["label"]).split((0.7, 0.3), duplicates=None, groups=kind(after["patient"]))
+        assert assignment(given) == assignment(new)
+    floats = dataset(before["label"], groups=before["patient"].astype(float)).split((0.7, 0.3), duplicates=None)
+    assert assignment(floats) == assignment(old)
+
+
+def test_an_image_without_a_group_joins_no_group_that_is_called_like_its_id():
+    groups = [0, 0, None] * 40  # image "2" has no group, and there are groups "2", "5" ...
+    groups = [index if group == 0 else None for index, group in enumerate(groups)]
+    groups[0] = groups[1] = 2
+    data = dataset(["a", "b"] * 60, groups=groups)
+    apart = 0
+    for seed in range(20):
+        where = assignment(data.split((0.5, 0.5), seed=seed, duplicates=None))
+        assert where["0"] == where["1"]
+        apart += where["2"] != where["0"]
+    assert 2 <= apart <= 18  # 20 throws of a coin
 
 
 def test_groups_never_straddle():
@@ -353,6 +382,34 @@ def test_a_file_that_is_no_split_is_refused_in_words(uneven, tmp_path, text, wor
         uneven.split((0.8, 0.2), duplicates=None, file=file)
     assert str(caught.value) == f"{str(file)!r} {words}"
     assert file.read_text() == text
+
+
+def test_a_split_that_fails_leaves_no_file_behind(tmp_path):
+    data, file = dataset(["a", "b"] * 15), tmp_path / "split.csv"
+    with pytest.raises(EmptyDatasetError):
+        data.split((0.6, 0.2, 0.2), groups=[index % 2 for index in range(30)], duplicates=None, file=file)
+    assert not list(tmp_path.iterdir())
+    parts = data.split((0.6, 0.2, 0.2), groups=range(30), duplicates=None, file=file)
+    assert assignment(parts) == assignment(data.split((0.6, 0.2, 0.2), groups=range(30), duplicates=None))
+
+
+def test_a_file_that_leaves_a_part_empty_is_named_and_kept(tmp_path):
+    data, file = dataset(["a", "b"] * 2), tmp_path / "split.csv"
+    file.write_text(text := "id,part\n0,train\n1,train\n2,test\n3,test\n")
+    with pytest.raises(EmptyDatasetError) as caught:
+        data.split((0.6, 0.2, 0.2), duplicates=None, file=file)
+    assert str(caught.value) == (
+        "4 images do not fill 3 parts. Give fewer parts or more images; copies of one image and images of one group "
+        f"stay together. {str(file)!r} says where some of them go: mend it or name another file."
+    )
+    assert file.read_text() == text
+
+
+def test_a_file_that_excel_saved_is_read(uneven, tmp_path):
+    file = tmp_path / "split.csv"
+    first = assignment(uneven.split((0.8, 0.2), duplicates=None, file=file))
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
+    assert assignment(uneven.split((0.8, 0.2), seed=5, duplicates=None, file=file)) == first
 
 
 def test_a_file_of_other_images_is_refused_in_words(uneven, tmp_path):

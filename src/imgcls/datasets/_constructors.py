@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
+from imgcls._checks import some
 from imgcls.datasets import _builtin, _interop, _labels, _parts, _sources
+from imgcls.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ class Constructors:
         files = _sources.Files(folder, found.ids)
         return cls(
             files,
-            np.array(found.codes),
+            _labels.named(found.codes, found.classes),  # a folder may be called "10", which is no position
             classes=found.classes,
             ids=found.ids,
             groups=_sources.from_names("group", groups, found.ids, files),
@@ -67,6 +67,7 @@ class Constructors:
         *,
         classes: Sequence[Any] | None = None,
         groups: Any = None,
+        multi_label: bool | None = None,
     ) -> Self:
         r"""Read image files whose labels stand in a list, in their names, or follow from a function.
 
@@ -77,6 +78,7 @@ class Constructors:
             classes: Class names in order; None for the labels found, sorted.
             groups: What must not straddle a split, such as patients: N names, a regular expression (group `group` or
                 the first), or a function.
+            multi_label: As in `from_arrays`.
 
         Raises:
             DataError: A file does not exist, the expression does not match, or labels and files differ in number.
@@ -98,6 +100,7 @@ class Constructors:
             ids=names,
             groups=_sources.from_names("group", groups, names, files),
             ignored=ignored,
+            multi_label=multi_label,
         )
 
     @classmethod
@@ -120,13 +123,13 @@ class Constructors:
             image: The column of image paths.
             label: The column of labels; or several columns of zeros and ones, one for each class.
             root: The folder that the paths are relative to; None for the working directory.
-            classes: Class names in order; None for the labels found, sorted.
+            classes: Class names in order; None for the labels found, sorted, or for the order of several columns.
             group: The column of group names.
             part: The column that says "train", "validation" or "test" (or "val", "training" and the like).
             delimiter: What separates several labels in one cell, such as "|"; an empty cell means none of them.
 
         Raises:
-            ConfigurationError: A column does not exist.
+            ConfigurationError: A column does not exist, or `classes` are not the columns of labels.
             DataError: A file does not exist or a label is missing.
 
         Examples:
@@ -140,8 +143,10 @@ class Constructors:
             Dataset(1 image, 2 classes: 'odd', 'prime', several labels an image)
         """
         several = not isinstance(label, str)
-        columns = list(label) if several else [label]
+        columns: list[str] = [label] if isinstance(label, str) else list(label)
         _sources.check_columns(frame, [image, *columns], group=group, part=part)
+        if several and classes is not None:
+            columns = _in_order(columns, classes)
         names = _sources.file_names(frame[image])
         files = _sources.existing(names, root=root)
         labels: Any = frame[columns].to_numpy() if several else frame[label].to_numpy()
@@ -211,7 +216,8 @@ class Constructors:
             classes: Class names in order; labels are then names among them or integers into them.
             ids: N names; None for positions.
             groups: N group names.
-            multi_label: Whether (N, K) labels mean several labels an image; None decides from the rows.
+            multi_label: Whether (N, K) labels, or lists of one name each, mean several labels an image; None decides
+                from the rows.
 
         Raises:
             DataError: Wrong dtype, range or shape, NaN labels, images and labels of different length.
@@ -258,11 +264,11 @@ class Constructors:
                 not, but batches of images alone have an axis of channels. Images 0-255, `uint8` or floating-point
                 (rounded); labels integers, names or one-hot rows.
             classes: Class names in order; None for its `class_names`, which `image_dataset_from_directory` sets, or
-                the labels found.
+                the labels found. Integer labels are positions in `class_names` where it has those, else in `classes`.
 
         Raises:
             ConfigurationError: It is no `tf.data.Dataset`, or it never ends.
-            DataError: The images are not 0-255.
+            DataError: The images are not 0-255, or a label is none of `classes`.
         """
         images, labels, names = _interop.from_tf(dataset)
         return cls.from_arrays(images, labels, classes=names if classes is None else classes)
@@ -278,11 +284,24 @@ class Constructors:
                 `parts`.
             image: The column of images; None for the only one.
             label: The column of labels; None for the only `ClassLabel` column, or one called "label".
-            classes: Class names in order; None for those of the column.
+            classes: Class names in order; None for those of the column, as the first split that has them orders them.
 
         Raises:
             ConfigurationError: It is no such dataset, or a column must be named.
-            DataError: A split is called neither train, validation nor test, or an image has no label.
+            DataError: A split is called neither train, validation nor test, or an image has no label, or one that is
+                none of `classes`.
         """
         found = _interop.from_huggingface(dataset, image, label)
         return cls(found.images, found.labels, classes=found.classes if classes is None else classes, parts=found.parts)
+
+
+def _in_order(columns: Sequence[str], classes: Sequence[Any]) -> list[str]:
+    """Return columns, one for each class, in the order of `classes`."""
+    wanted = [str(name) for name in classes]
+    if sorted(wanted) != sorted(columns):
+        message = (
+            f"classes= names {some(wanted)}, and the columns of labels are {some(columns)}. Accepted: the same names "
+            "in the order that you want, or None for the order of the columns."
+        )
+        raise ConfigurationError(message)
+    return wanted

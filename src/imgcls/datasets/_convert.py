@@ -11,7 +11,7 @@ from imgcls.datasets._dataset import Dataset
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 
-def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Dataset:
+def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True, multi_label: bool | None = None) -> Dataset:
     """Turn anything with images in it into a Dataset.
 
     Args:
@@ -20,6 +20,7 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Datas
         labels: N labels, where `data` does not carry its own.
         labelled: Whether labels are needed. Without, a folder may hold images directly, and a table needs no column
             `label`.
+        multi_label: As in `Dataset.from_arrays`, for `labels`.
 
     Raises:
         ConfigurationError: `data` is nothing that holds images.
@@ -31,11 +32,21 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True) -> Datas
         >>> as_dataset(np.zeros((2, 28, 28), np.uint8), ["cat", "dog"])
         Dataset(2 images, 2 classes: 'cat', 'dog')
     """
-    dataset = _convert(data, labels, labelled)
+    dataset = _convert(data, labels, labelled, multi_label)
     if labelled and dataset.labels is None:
         message = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
         raise DataError(message)
     return dataset
+
+
+def unlabelled(path: str | Path, *, image: str = "image", root: str | Path | None = None) -> Dataset:
+    """Read the images of a .csv file, as `Dataset.from_csv` does, without labels.
+
+    Raises:
+        ConfigurationError: There is no column `image`.
+        DataError: A file does not exist.
+    """
+    return _images_of(_sources.read_csv(Path(path)), image, Path(path).parent if root is None else root)
 
 
 def is_one_image(data: Any, *, channels: int = 3) -> bool:
@@ -58,18 +69,18 @@ def is_one_image(data: Any, *, channels: int = 3) -> bool:
     return isinstance(data, bytes | bytearray | memoryview) or images.is_pil(data)
 
 
-def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
+def _convert(data: Any, labels: Any, labelled: bool, multi_label: bool | None) -> Dataset:
     _refuse_labels_twice(data, labels)
     if isinstance(data, Dataset):
         return data
     if isinstance(data, str | Path):
-        return _from_path(data, labels, labelled)
+        return _from_path(data, labels, labelled, multi_label)
     if isinstance(data, bytes | bytearray) or images.is_pil(data):
-        return Dataset([data], labels)
+        return Dataset([data], labels, multi_label=multi_label)
     if hasattr(data, "columns"):
         return _from_frame(data, labelled)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
-        return Dataset.from_arrays(data, labels)
+        return Dataset.from_arrays(data, labels, multi_label=multi_label)
     try:
         items = list(data)
     except TypeError:
@@ -82,8 +93,8 @@ def _convert(data: Any, labels: Any, labelled: bool) -> Dataset:
         message = "the list of images is empty. Give at least one image."
         raise EmptyDatasetError(message)
     if all(isinstance(item, str | Path) for item in items):
-        return Dataset.from_files(items, labels)
-    return Dataset.from_arrays(items, labels)
+        return Dataset.from_files(items, labels, multi_label=multi_label)
+    return Dataset.from_arrays(items, labels, multi_label=multi_label)
 
 
 def _refuse_labels_twice(data: Any, labels: Any) -> None:
@@ -96,14 +107,18 @@ def _refuse_labels_twice(data: Any, labels: Any) -> None:
 def _from_frame(frame: Any, labelled: bool, root: Path | None = None) -> Dataset:
     if labelled or "label" in frame.columns:
         return Dataset.from_frame(frame, root=root)
-    _sources.check_columns(frame, ["image"])
-    names = _sources.file_names(frame["image"])
+    return _images_of(frame, "image", root)
+
+
+def _images_of(frame: Any, image: str, root: str | Path | None) -> Dataset:
+    _sources.check_columns(frame, [image])
+    names = _sources.file_names(frame[image])
     return Dataset(_sources.existing(names, root=root), ids=names)
 
 
-def _from_path(path: str | Path, labels: Any, labelled: bool) -> Dataset:
+def _from_path(path: str | Path, labels: Any, labelled: bool, multi_label: bool | None) -> Dataset:
     if _sources.is_glob(path):
-        return Dataset.from_files(path, labels)
+        return Dataset.from_files(path, labels, multi_label=multi_label)
     if Path(path).suffix.lower() == ".csv":
         return _from_frame(_sources.read_csv(Path(path)), labelled, root=Path(path).parent)
     if labelled:

@@ -103,12 +103,10 @@ class Dataset(Constructors):
         if labels is not None:
             self.labels, self.classes = _labels.encode(labels, count=count, classes=classes, multi_label=multi_label)
             _freeze(self.labels)
+        _check_number("ids", self.ids, count)
         self.groups = None if groups is None else _freeze(_own_where_missing(groups, self.ids))
         self.parts = None if parts is None else _freeze(np.array(_parts.part_names(parts, "parts=")))
-        for name, given in (("ids", self.ids), ("groups", self.groups), ("parts", self.parts)):
-            if given is not None and len(given) != count:
-                message = f"there are {count:,} images and {len(given):,} {name}. Give one for each image."
-                raise DataError(message)
+        _check_number("parts", self.parts, count)
         self._ignored = dict(ignored or {})
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -321,6 +319,7 @@ class Dataset(Constructors):
                 )
                 raise DataError(message)
             part = _split.with_listed(part, unit, np.array([known.get(name, -1) for name in self.ids]))
+            self._check_filled(part, len(shares), Path(file) if known else None)
             _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
         self._check_filled(part, len(shares))
         return tuple(self._take(np.flatnonzero(part == number), divided=False) for number in range(len(shares)))
@@ -361,9 +360,6 @@ class Dataset(Constructors):
                 unknown_name("duplicates", duplicates, ("near", "exact", None)),
             ]
         )
-        if groups is not None and len(groups) != len(self):
-            message = f"there are {len(self):,} images and {len(groups):,} groups. Give one for each image."
-            raise DataError(message)
         groups = self.groups if groups is None else _own_where_missing(groups, self.ids)
         if duplicates is None:
             places = {name: place for place, name in enumerate(self.ids)}
@@ -374,13 +370,15 @@ class Dataset(Constructors):
             unit, names = _split.units(copies.keys, groups, copies.cluster, copies.size)
         return _split.stratified(self.labels, unit, names, shares, seed=seed)[unit], unit
 
-    def _check_filled(self, part: NDArray[np.int64], count: int) -> None:
-        """Refuse parts without images."""
+    def _check_filled(self, part: NDArray[np.int64], count: int, file: Path | None = None) -> None:
+        """Refuse parts without images; `file` has decided where some of them go."""
         if len(np.unique(part)) < count:
             message = (
                 f"{len(self):,} images do not fill {count} parts. Give fewer parts or more images; copies of one "
                 "image and images of one group stay together."
             )
+            if file is not None:
+                message += f" {str(file)!r} says where some of them go: mend it or name another file."
             raise EmptyDatasetError(message)
 
     def subset(self, part: str) -> "Dataset":
@@ -399,10 +397,11 @@ class Dataset(Constructors):
     def align(self, classes: Sequence[Any]) -> "Dataset":
         """Return the same images with labels coded in the order of `classes`.
 
-        Integer labels that are not classes themselves are read as positions in `classes`.
+        A number and its text are the same label where that makes all of them classes: tables are read as either.
+        Otherwise integers are positions in `classes`: 2 is the class "2", or the third of "cat", "dog", "owl".
 
         Raises:
-            DataError: A label is not one of `classes`.
+            DataError: A label is not one of `classes`, or may be two of them.
 
         Examples:
             >>> import numpy as np
@@ -418,7 +417,9 @@ class Dataset(Constructors):
                 raise DataError(message)
             labels: Any = self.labels[:, [self.classes.index(name) for name in classes]]
         else:
-            labels = np.array(self.classes, dtype=object)[self.labels]
+            held, codes = np.unique(self.labels, return_inverse=True)
+            found = _labels.called_alike([self.classes[code] for code in held], classes)
+            labels = np.array(found, dtype=object)[codes]
         aligned = self._take(np.arange(len(self)))
         aligned.labels, aligned.classes = _labels.encode(
             labels, count=len(self), classes=classes, multi_label=self.multi_label
@@ -528,18 +529,37 @@ class Dataset(Constructors):
         return tuple(self.classes[code] for code in np.flatnonzero(label)) if self.multi_label else self.classes[label]
 
 
+_NO_GROUP = "no group: "  # and an id, which alone may be the name of a group
+
+
 def _freeze(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
 
 
+def _check_number(what: str, given: Sequence[Any] | NDArray[Any] | None, count: int) -> None:
+    if given is not None and len(given) != count:
+        message = f"there are {count:,} images and {len(given):,} {what}. Give one for each image."
+        raise DataError(message)
+
+
 def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any]:
-    """Put an image without a group (None, NaN, pandas' NA) into one of its own, called by its id."""
+    """Put an image without a group (None, NaN, pandas' NA) into one of its own, called after its id.
+
+    A name does not change with the kind of number, which a table changes where one cell is empty: 1.0 is called 1.
+    """
+    _check_number("groups", groups, len(ids))
     missing = [_labels.is_missing(group) for group in groups]
-    if not any(missing):
-        return np.array(groups)
-    named = zip(groups, ids, missing, strict=False)
-    return np.array([name if lacks else str(group) for group, name, lacks in named])
+    named = [int(group) if _is_whole(group) else group for group in groups]
+    whole = np.array(named) if not any(missing) else None
+    if whole is not None and whole.dtype.kind != "f":
+        return whole
+    both = zip(named, ids, missing, strict=True)
+    return np.array([f"{_NO_GROUP}{name}" if lacks else str(group) for group, name, lacks in both])
+
+
+def _is_whole(group: Any) -> bool:
+    return isinstance(group, float | np.floating) and float(group).is_integer()
 
 
 def _joined(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[Any] | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls.datasets import _labels
 from imgcls.datasets._parts import part_names
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
@@ -17,7 +18,10 @@ _INFINITE = -1  # what tf.data calls the number of elements of a dataset that re
 
 
 def from_tf(dataset: Any) -> tuple[list[NDArray[np.uint8]], Any, Sequence[Any] | None]:
-    """Return the images, labels (or None) and class names (or None) of a `tf.data.Dataset`."""
+    """Return the images, labels (or None) and class names (or None) of a `tf.data.Dataset`.
+
+    Where there are class names, labels are those and no codes.
+    """
     if not hasattr(dataset, "as_numpy_iterator"):
         message = f"dataset is a {type(dataset).__name__}. Accepted: a tf.data.Dataset of (image, label)."
         raise ConfigurationError(message)
@@ -38,7 +42,9 @@ def from_tf(dataset: Any) -> tuple[list[NDArray[np.uint8]], Any, Sequence[Any] |
         message = "the tf.data.Dataset holds no images. Give at least one."
         raise EmptyDatasetError(message)
     plain = [label.decode() if isinstance(label, bytes) else label for label in labels]
-    return _whole(images), np.stack(plain) if plain else None, getattr(dataset, "class_names", None)
+    names = getattr(dataset, "class_names", None)
+    found = np.stack(plain) if plain else None
+    return _whole(images), found if found is None or names is None else _named(found, names), names
 
 
 def to_tf(dataset: "Dataset", batch_size: int, *, image_size: tuple[int, int], channels: int, seed: int | None) -> Any:
@@ -104,6 +110,8 @@ class _Column:
         which = int(np.searchsorted(self._ends, index, side="right"))
         split = self._splits[which]
         cell = split[int(index) - int(self._ends[which]) + len(split)][self._image]
+        if cell is None:  # a row without an image: the decoder refuses it in words
+            return None
         return cell["bytes"] if cell["bytes"] is not None else cell["path"]
 
 
@@ -122,13 +130,23 @@ def from_huggingface(dataset: Any, image: str | None, label: str | None) -> From
     features = splits[0].features
     image = _column("image", image, features, "Image", ("image", "img"))
     label = _column("label", label, features, "ClassLabel", ("label", "labels"))
-    labels = [one for split in splits for one in split[label]]
-    classes = getattr(features[label], "names", None)
-    if classes is not None and any(code is None or code < 0 for code in labels):  # the hub's sign for "no label"
-        message = f"column {label!r} has images without a label (-1). Filter them out, or name another split."
-        raise DataError(message)
+    labels = [one for split in splits for one in _labels_of(split, label)]
+    known = [getattr(split.features[label], "names", None) for split in splits]
+    classes = None if None in known else list(dict.fromkeys(name for one in known if one for name in one))
     parts = None if names is None else [name for name, one in zip(names, splits, strict=True) for _ in range(len(one))]
     return FromHub(_Column(splits, image), labels, classes, parts)
+
+
+def _labels_of(split: Any, label: str) -> Sequence[Any]:
+    """Return the labels of a split, as names where it has some: the code of a class may differ between splits."""
+    column: Sequence[Any] = split[label]
+    names = getattr(split.features[label], "names", None)
+    if names is None:
+        return column
+    if any(code is None or code < 0 for code in column):  # the hub's sign for "no label"
+        message = f"column {label!r} has images without a label (-1). Filter them out, or name another split."
+        raise DataError(message)
+    return _labels.named(column, names)
 
 
 def _column(argument: str, given: str | None, features: Any, kind: str, usual: tuple[str, ...]) -> str:
@@ -160,11 +178,29 @@ def _is_batch(image: NDArray[Any], label: Any) -> bool:
     return label is not None and image.shape[2] not in {1, 3, 4} and np.shape(label)[:1] == image.shape[:1]
 
 
+def _named(labels: NDArray[Any], names: Sequence[Any]) -> list[Any]:
+    """Return the names of labels: of codes (N,) or (N, 1), of one-hot rows, of rows that have several."""
+    if labels.dtype.kind not in "biuf":  # names already
+        return list(labels)
+    if labels.ndim != 2 or labels.shape[1] == 1:
+        return _labels.named(labels.reshape(-1), names)
+    codes, _ = _labels.encode(labels, count=len(labels), classes=names)
+    if codes.ndim == 1:
+        return _labels.named(codes, names)
+    return [_labels.named(np.flatnonzero(row), names) for row in codes]
+
+
 def _whole(images: list[NDArray[Any]]) -> list[NDArray[np.uint8]]:
     """Round floating-point images 0-255, which tf.image.resize makes, to `uint8`."""
     if all(image.dtype == np.uint8 for image in images):
         return images
-    low, high = min(float(image.min()) for image in images), max(float(image.max()) for image in images)
+    low, high = np.min([image.min() for image in images]), np.max([image.max() for image in images])
+    if np.isnan(low):  # Python's min and max pass over it
+        message = (
+            "images of the tf.data.Dataset have values that are NaN. Accepted: 0 to 255. Mend these images or leave "
+            "them out."
+        )
+        raise DataError(message)
     if not (low >= 0 and 1 < high <= 255):
         message = (
             f"images of the tf.data.Dataset have values from {low:.4g} to {high:.4g}. Accepted: 0 to 255. Leave out "

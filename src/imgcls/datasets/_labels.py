@@ -4,7 +4,7 @@ Codes are `int64 (N,)` into `classes` for one label an image, or a `uint8 (N, K)
 back as it went in: names stay names, integers stay integers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ def encode(
             `multi_label` is True.
         count: How many images there are.
         classes: Class names in order; labels are then names among them or integers into them.
-        multi_label: Whether a (N, K) array means several labels an image; None decides from the rows.
+        multi_label: Whether a (N, K) array, or lists of one name each, mean several labels an image; None decides from
+            the rows.
 
     Returns:
         Codes `int64 (N,)` or an indicator `uint8 (N, K)`, and the classes.
@@ -39,7 +40,7 @@ def encode(
         message = "classes names none. Accepted: at least one, or None for those that the labels name."
         raise DataError(message)
     labels = labels if hasattr(labels, "__len__") else list(labels)
-    if multi_label is not False and _is_names_each(labels):
+    if multi_label is not False and _is_names_each(labels, multi_label):
         return _encode_names(labels, count, classes)
     array = labels if isinstance(labels, np.ndarray) else np.asarray(_listed(labels), dtype=object)
     if len(array) != count:
@@ -70,6 +71,44 @@ def check_classes(classes: Sequence[Any]) -> Classes:
     raise DataError(message)
 
 
+def called_alike(labels: Sequence[Any], classes: Sequence[Any]) -> list[Any]:
+    """Return the classes that labels are called like in text, where all are: a table may have made a number of "2".
+
+    Examples:
+        >>> from imgcls.datasets._labels import called_alike
+        >>> called_alike([1, 2], ["1", "10", "2"]), called_alike(["1", "2"], [1, 2, 10])
+        (['1', '2'], [1, 2])
+        >>> called_alike([0, 1], ["cat", "dog"])
+        [0, 1]
+    """
+    named = {str(name): name for name in classes}
+    return [named.get(str(label), label) for label in labels] if named.keys() >= set(map(str, labels)) else list(labels)
+
+
+def named(codes: Iterable[Any], names: Sequence[Any]) -> list[Any]:
+    """Return the name of each code, a whole number from 0 into `names`.
+
+    Raises:
+        DataError: A number is no code.
+
+    Examples:
+        >>> from imgcls.datasets._labels import named
+        >>> named([1, 0, 1], ["cat", "dog"])
+        ['dog', 'cat', 'dog']
+    """
+    given = _listed(codes)
+    name_of = dict(enumerate(names))  # 1.0 and True are found as 1
+    wrong = [code for code in given if code not in name_of]
+    if wrong:
+        message = (
+            f"{len(wrong):,} of {len(given):,} labels are no position in the {len(names)} class names {some(names)}, "
+            f"first {wrong[0]!r}. Accepted: whole numbers from 0 to {len(names) - 1}. Mend these labels or leave them "
+            "out."
+        )
+        raise DataError(message)
+    return [name_of[code] for code in given]
+
+
 def divided(cells: Any, delimiter: str) -> list[list[str]]:
     """Divide cells such as "cat|dog" into names; an empty or missing cell holds none."""
     texts = ["" if is_missing(cell) else str(cell) for cell in cells]
@@ -81,13 +120,15 @@ def is_missing(cell: Any) -> bool:
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)  # noqa: PLR0124 - NaN alone differs
 
 
-def _is_names_each(labels: Any) -> bool:
+def _is_names_each(labels: Any, multi_label: bool | None) -> bool:
     """Say whether labels are a collection of names for each image: sets, or lists with text in them."""
     if isinstance(labels, np.ndarray):
         return False
     rows = [row for row in labels if isinstance(row, list | tuple | set | frozenset)]
-    ragged = any(isinstance(row, set | frozenset) or len(row) != 1 for row in rows)  # [["a"], ["b"]] is a column
-    return len(rows) == len(labels) > 0 and ragged and all(isinstance(name, str) for row in rows for name in row)
+    several = multi_label or any(isinstance(row, set | frozenset) or len(row) != 1 for row in rows)
+    if len(rows) != len(labels) or not rows or not several:  # [["a"], ["b"]] is a column, if nobody says otherwise
+        return False
+    return all(isinstance(name, str) for row in rows for name in row)
 
 
 def _encode_names(labels: Any, count: int, classes: Sequence[Any] | None) -> tuple[NDArray[Any], Classes]:
@@ -147,8 +188,10 @@ def _encode_single(array: NDArray[Any], classes: Sequence[Any] | None) -> tuple[
 def _find(value: Any, classes: Classes) -> int:
     if value in classes:
         return classes.index(value)
-    if isinstance(value, int) and isinstance(classes[0], str) and 0 <= value < len(classes):
-        return value
+    if isinstance(value, int) and isinstance(classes[0], str):
+        _refuse_ambiguous(value, classes)
+        if 0 <= value < len(classes):
+            return value
     if isinstance(value, str):
         hint = did_you_mean(value, [str(name) for name in classes])
         message = f"label {value!r} is not one of the {len(classes)} classes.{hint} The classes are {some(classes)}."
@@ -157,6 +200,18 @@ def _find(value: Any, classes: Classes) -> int:
             f"label {value!r} is not one of the classes {some(classes)} nor a position from 0 to {len(classes) - 1}."
         )
     raise DataError(message)
+
+
+def _refuse_ambiguous(value: int, classes: Classes) -> None:
+    """Refuse a number that names one class in text and is the position of another one."""
+    name = str(value)
+    if name in classes and classes.index(name) != value:
+        there = repr(classes[value]) if 0 <= value < len(classes) else "none"
+        message = (
+            f"label {value!r} is ambiguous: there is a class {name!r}, and at position {value} there is {there}. Give "
+            "labels as text: str(label) where they are names, classes[label] where they are positions."
+        )
+        raise DataError(message)
 
 
 def _encode_indicator(

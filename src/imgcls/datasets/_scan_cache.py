@@ -1,7 +1,8 @@
 """Facts about image files, kept from one scan to the next in one SQLite file under the cache folder.
 
-A row belongs to (path, size, time of change, version): a file that changes gets a new row, and none is ever read that
-another version of imgcls or of the decoder wrote. SQLite sees to two processes at once and to one that is killed.
+A row belongs to (path, size, times of change, inode, version): a file that changes gets a new row, and none is ever
+read that another version of imgcls or of the decoder wrote. `cp -p`, `rsync -t` and `tar` give a file an old time of
+modification; its st_ctime is set by the system alone. SQLite sees to two processes at once and to one that is killed.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from typing import Self, final
 from imgcls import images
 from imgcls.datasets import _cache
 
-_VERSION = 3  # raise it when a fact is computed in another way
+_VERSION = 4  # raise it when a fact is computed in another way
 _LARGEST = 2 * 2**30  # bytes, about two million images; beyond this the cache starts anew
 _AT_ONCE = 500  # SQLite refuses more than 999 question marks in older versions
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (key BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID"
@@ -108,7 +109,8 @@ def key(path: str | Path) -> bytes | None:
         state = os.stat(path)  # noqa: PTH116 - a path may be text
     except (OSError, ValueError):
         return None
-    words = (os.path.abspath(path), state.st_size, state.st_mtime_ns, _VERSION, images.DECODER_VERSION)  # noqa: PTH100 - the same
+    changed = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+    words = (os.path.abspath(path), *changed, _VERSION, images.DECODER_VERSION)  # noqa: PTH100 - the same
     return hashlib.blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 

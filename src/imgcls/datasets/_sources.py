@@ -1,5 +1,6 @@
 """Folders, file lists, tables and arrays: what is there, and refusals in words."""
 
+import errno
 import glob
 import os
 import re
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LOOSE = "an image outside the class folders"
+_EMPTY = "a folder without images"
+_BESIDE = "a folder beside the parts"
+_AGAIN = "a folder that is read under another name"
+_SHOWN = 60  # letters of what is no path
 _UNREAD = frozenset({".heic", ".heif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
 
@@ -54,12 +59,14 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
     check_folder(folder)
     found = Found()
     counts: dict[str, int] = {}
-    children = _visible_folders(folder, "", found.ignored)
-    divided = _is_divided(folder, children)
-    if divided:
+    tree = _Tree(folder, found.ignored)
+    children = tree.folders("")
+    parts = _parts_among(folder, children, classes)
+    if parts:
         found.parts = []
-    for top in children if divided else [""]:
-        for path in _visible_folders(folder, top, found.ignored) if divided else children:
+        _note_beside(folder, children, parts, found.ignored)
+    for top in parts or [""]:
+        for path in tree.folders(top) if parts else children:
             name = path.rpartition("/")[2]
             images = 0
             counts.setdefault(name, 0)
@@ -67,13 +74,13 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
                 found.ignored[path] = "not one of the classes asked for"
                 continue
             code = list(counts).index(name)
-            for image in image_files(folder, path, found.ignored):
+            for image in tree.images(path):
                 found.ids.append(image)
                 found.codes.append(code)
                 images += 1
             counts[name] += images
             if not images:
-                found.ignored[path] = "a folder without images"
+                found.ignored.setdefault(path, _EMPTY)
             if found.parts is not None:
                 found.parts += [SPELLINGS[top.lower()]] * images
     if not found.ids and classes is None:
@@ -89,36 +96,104 @@ def walk(folder: Path, classes: Sequence[str] | None) -> Found:
     return found
 
 
-def _is_divided(folder: Path, children: list[str]) -> bool:
-    """Say whether the folders are parts: all are named so. One alone may be a class, unless it holds folders."""
-    if not children or any(child.lower() not in SPELLINGS for child in children):
-        return False
-    return len(children) > 1 or any(path.is_dir() for path in Path(folder, children[0]).iterdir())
+def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | None) -> list[str]:
+    """Return those of the folders `children` that are parts, or none where the folders are classes.
 
-
-def image_files(root: Path, below: str, ignored: dict[str, str]) -> Iterator[str]:
-    """Yield the images below the folder `below` of `root` in sorted order, as names relative to `root`.
-
-    Everything else is noted in `ignored`.
+    They are parts if all that hold images are named so. One alone may be a class, unless it holds folders. Where two
+    that hold folders stand beside a folder of another name, nobody can say; `classes` do.
     """
-    for name, entry in _entries(root, below):
-        if _is_hidden(entry.name):
-            ignored[name] = "hidden"
-        elif entry.is_dir():
-            if entry.is_symlink():  # it may lead back up
-                ignored[name] = "a link to a folder"
+    named = [child for child in children if child.lower() in SPELLINGS]
+    divided = {SPELLINGS[child.lower()] for child in named if _Tree(folder, {}).folders(child)}
+    if len(named) == len(children):
+        return named if divided or len(named) > 1 else []
+    if not divided or any(name in children for name in classes or ()):
+        return []
+    beside = [child for child in children if child not in named and any(_Tree(folder, {}).images(child))]
+    if not beside:
+        return named
+    if len(divided) < 2:
+        return []
+    if classes is None:
+        message = (
+            f"{str(folder)!r} is divided into {some(named)}, and beside these there are images in {some(beside)}. "
+            f"Accepted: {', '.join(SPELLINGS)}. Move or rename what is none of them, or name the classes in Python: "
+            "Dataset.from_folder(..., classes=[...])."
+        )
+        raise DataError(message)
+    return named
+
+
+def _note_beside(folder: Path, children: list[str], parts: list[str], ignored: dict[str, str]) -> None:
+    for child in children:
+        if child not in parts:
+            ignored[child] = _BESIDE if any(_Tree(folder, ignored).images(child)) else _EMPTY
+
+
+class _Tree:
+    """What lies below a folder, each folder once.
+
+    A link to a folder is followed, unless it leads back up, or to a folder that is walked under another name. What is
+    left out is noted in `ignored`. Names are relative to `root`, with "/" between.
+    """
+
+    def __init__(self, root: Path, ignored: dict[str, str]) -> None:
+        self._root, self._ignored = root, ignored
+        self._top = os.path.realpath(root)
+        self._walked: set[str] = set()
+
+    def folders(self, below: str) -> list[str]:
+        """Return the folders in the folder `below`, sorted."""
+        folders = []
+        for name, entry in _entries(self._root, below):
+            if _is_hidden(entry.name):
+                self._ignored[name] = "hidden"
+            elif _is_folder(entry):
+                folders.append(name)
             else:
-                yield from image_files(root, name, ignored)
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a million times
-            yield name
-        else:
-            ignored[name] = _why_ignored(entry.name)
+                is_image = Path(entry.name).suffix.lower() in SUFFIXES
+                self._ignored[name] = _LOOSE if is_image else _why_ignored(entry.name)
+        return folders
+
+    def images(self, below: str, place: str = "") -> Iterator[str]:
+        """Yield the images anywhere below the folder `below`, sorted; `place` is its real path, where that is known."""
+        place = place or os.path.realpath(self._root / below)
+        if reason := self._why_not_walked(below, place):
+            self._ignored[below] = reason
+            return
+        self._walked.add(place)
+        for name, entry in _entries(self._root, below):
+            if _is_hidden(entry.name):
+                self._ignored[name] = "hidden"
+            elif _is_folder(entry):
+                inner = "" if entry.is_symlink() else os.path.join(place, entry.name)  # noqa: PTH118 - as often as folders
+                yield from self.images(name, inner)
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a million times
+                yield name
+            else:
+                self._ignored[name] = _why_ignored(entry.name)
+
+    def _why_not_walked(self, below: str, place: str) -> str:
+        path = os.path.normpath(os.path.join(self._top, below))  # noqa: PTH118 - the same
+        if place == path:  # no link on the way
+            return ""
+        real, top = Path(place), Path(self._top)
+        if top.is_relative_to(real) or Path(path).parent.resolve().is_relative_to(real):
+            return "a link that leads back up"
+        own = real.is_relative_to(top) and not any(_is_hidden(part) for part in real.relative_to(top).parts)
+        return _AGAIN if own or place in self._walked else ""
 
 
 def _entries(root: Path, below: str) -> list[tuple[str, "os.DirEntry[str]"]]:
     """List what is in the folder `below` of `root`, sorted, with names relative to `root`."""
     with os.scandir(root / below) as entries:
         return sorted((f"{below}/{entry.name}" if below else entry.name, entry) for entry in entries)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_hidden(name: str) -> bool:
@@ -130,8 +205,31 @@ def _why_ignored(name: str) -> str:
     return "an image format that imgcls does not read: convert it to JPEG or PNG" if foreign else "not an image file"
 
 
+def check_path(path: str | Path) -> None:
+    """Refuse text that no file can be called, such as an image written as base64, and show only its beginning."""
+    text = str(path)
+    try:
+        os.stat(path)  # noqa: PTH116 - what it says of the text is wanted, which Path hides or not by its version
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG and not text.startswith("data:"):
+            return
+        message = (
+            f"{_shortened(text)}, {len(text):,} letters, is no path. Accepted: the path of a file or folder, or a "
+            "pattern. Give an image itself as bytes, such as base64.b64decode(text.partition(',')[2])."
+        )
+        raise DataError(message) from None
+    except ValueError:  # a null character: a path of nothing, as others are
+        return
+
+
+def _shortened(item: Any) -> str:
+    words = repr(item)
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}..."
+
+
 def check_exists(path: Path, what: str) -> None:
     """Refuse a path that does not exist, with the nearest name beside it."""
+    check_path(path)
     if not path.exists():
         near = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, near)
@@ -149,6 +247,7 @@ def check_folder(folder: Path) -> None:
 
 def is_glob(path: str | Path) -> bool:
     """Say whether `path` is a pattern such as "new/*.jpg" and not the name of something that exists."""
+    check_path(path)
     return glob.has_magic(str(path)) and not Path(path).exists()
 
 
@@ -164,7 +263,7 @@ def matching(pattern: str | Path) -> list[str]:
 def below(folder: Path) -> tuple[list[str], dict[str, str]]:
     """Return the images anywhere below `folder`, relative to it, and what was ignored with the reason."""
     ignored: dict[str, str] = {}
-    names = list(image_files(folder, "", ignored))
+    names = list(_Tree(folder, ignored).images(""))
     if not names:
         message = f"there is no image in {str(folder)!r}. Accepted: {', '.join(sorted(SUFFIXES))}."
         raise EmptyDatasetError(message)
@@ -173,6 +272,8 @@ def below(folder: Path) -> tuple[list[str], dict[str, str]]:
 
 def files_of(paths: Any) -> tuple[Sequence[Path], list[str], dict[str, str]]:
     """Return the files of a folder, of a pattern or of a list, their names, and what was ignored."""
+    if isinstance(paths, str | Path):
+        check_path(paths)
     if isinstance(paths, str | Path) and Path(paths).is_dir():
         names, ignored = below(Path(paths))
         return Files(paths, names), names, ignored
@@ -225,12 +326,23 @@ def existing(paths: Any, *, root: str | Path | None = None) -> list[Path]:
             f"paths={str(paths)!r} is one path. Accepted: a list of paths, a folder, or a pattern such as 'new/*.jpg'."
         )
         raise ConfigurationError(message)
-    files = [Path(path) if root is None else Path(root, path) for path in paths]
+    given = list(paths)
+    strange = [position for position, path in enumerate(given) if not isinstance(path, str | os.PathLike)]
+    if strange:
+        message = (
+            f"{len(strange):,} of {len(given):,} paths name no file, first at position {strange[0]}: "
+            f"{_shortened(given[strange[0]])}. Accepted: text or pathlib.Path. Fill in the path or leave it out; "
+            "Dataset.from_arrays takes images in memory."
+        )
+        raise DataError(message)
+    files = [Path(path) if root is None else Path(root, path) for path in given]
     if not files:
         message = "the list of files is empty. Give at least one image file."
         raise EmptyDatasetError(message)
-    missing = [str(path) for path in files if not path.is_file()]
+    missing = [str(path) for path in files if not os.path.isfile(path)]  # noqa: PTH113 - no text is too long for it
     if missing:
+        for path in missing:
+            check_path(path)
         place = "the working directory" if root is None else repr(str(root))
         message = f"{len(missing):,} of {len(files):,} files do not exist in {place}: {some(missing)}. Check the paths."
         raise DataError(message)
@@ -276,6 +388,7 @@ def read_csv(path: Path) -> "pd.DataFrame":
     """Read a CSV file as text, so that a class "007" stays one; only an empty cell is missing."""
     import pandas as pd
 
+    check_path(path)
     if not path.is_file():
         message = f"CSV file {str(path)!r} does not exist. Check the path and the working directory."
         raise DataError(message)
@@ -319,19 +432,6 @@ def _as_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     if whole:  # nothing is lost
         return images.astype(np.uint8)
     raise DataError(wrong_dtype(images, "the array of images"))
-
-
-def _visible_folders(root: Path, below: str, ignored: dict[str, str]) -> list[str]:
-    folders = []
-    for name, entry in _entries(root, below):
-        if _is_hidden(entry.name):
-            ignored[name] = "hidden"
-        elif entry.is_dir():
-            folders.append(name)
-        else:
-            is_image = Path(entry.name).suffix.lower() in SUFFIXES
-            ignored[name] = _LOOSE if is_image else _why_ignored(entry.name)
-    return folders
 
 
 def _refuse_empty(folder: Path, children: list[str], found: Found) -> None:

@@ -165,7 +165,7 @@ def read_saved(path: Path, count: int) -> dict[str, int]:
         return {}
     names = part_names(count)
     try:
-        with path.open(encoding="utf-8", errors=_NAMES, newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=_NAMES, newline="") as file:  # as Excel saves it too
             rows = {row["id"]: row["part"] for row in csv.DictReader(file)}
     except (KeyError, csv.Error, OSError) as error:
         message = f"{str(path)!r} cannot be read as a split: {error}. Accepted: a CSV file with the columns id, part."

@@ -10,6 +10,7 @@ Rules, so that no two images of one dataset are read differently:
 - transparency: composited on white;
 - palette, CMYK, YCCK, YCbCr, LAB, HSV: converted to RGB by Pillow;
 - 1-bit: 0 and 255; 16-bit grayscale: divided by 257, so that 65535 becomes 255; 16-bit colour: the high byte;
+- 12-bit grayscale: 4095 becomes 255; TIFF where white is zero: inverted;
 - 32-bit integers: as 16-bit grayscale, refused outside 0-65535; floating point: see `_geotiff`;
 - animations, multi-page and multi-picture files: the first frame;
 - grayscale from colour: ITU-R 601-2 luma, L = 0.299 R + 0.587 G + 0.114 B;
@@ -53,10 +54,13 @@ from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.images import _accepted, _dicom, _geotiff, _refusals
 
 THREADS = min(16, max(4, os.cpu_count() or 1))  # that read images: Pillow releases the interpreter lock meanwhile
-DECODER_VERSION = f"1-pillow{PIL.__version__}"  # raise the 1 where the same bytes come to give other pixels
+DECODER_VERSION = f"2-pillow{PIL.__version__}"  # raise the 2 where the same bytes come to give other pixels
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})
+_PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}  # colours that are multiplied by alpha, and what Pillow makes of them
 _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLES = 0x0112, 322, 323, 277
+_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR = 258, 259, 262, 284
+_SEPARATE, _UNCOMPRESSED, _WHITE_IS_ZERO = 2, 1, 0  # values of these
 _MADE_WITH = {"make": 271, "model": 272, "software": 305}  # EXIF tags
 _EXIF_WITHIN = 4096  # bytes; the standard puts it first, JFIF and a thumbnail may come before it
 _OFFSETS = (273, 324)  # of strips and of tiles
@@ -313,7 +317,7 @@ def _decode(
     head = file.read(132)
     if is_dicom or head[128:] == b"DICM":
         file.seek(0)
-        return _whole(_fit_bands(_dicom.read(file, max_pixels), channels), size)
+        return _whole(_fit_bands(_dicom.read(file, max_pixels), channels, ""), size)
     is_tiff = head[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
     try:
         image = _open(file, head)
@@ -323,7 +327,8 @@ def _decode(
         image = None
     if image is None or (isinstance(image, TiffImagePlugin.TiffImageFile) and _needs_tifffile(image)):
         file.seek(0)
-        return _whole(_fit_bands(_geotiff.read(file, max_pixels), channels), size)
+        pixels, alpha = _geotiff.read(file, max_pixels)
+        return _whole(_fit_bands(pixels, channels, alpha), size)
     with image:
         _accepted.check_pixels(image.width, image.height, max_pixels)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
@@ -352,8 +357,18 @@ def _open(file: IO[bytes], head: bytes) -> ImageFile.ImageFile:
 
 
 def _needs_tifffile(image: TiffImagePlugin.TiffImageFile) -> bool:
-    """Say whether Pillow would drop bands, or clip floating-point numbers."""
-    return image.mode in {"F", "RGBX"} or image.tag_v2.get(_SAMPLES, 1) != len(image.getbands())
+    """Say whether Pillow would drop bands, clip floating-point numbers, or mix up bands that lie one after another."""
+    tags, bands = image.tag_v2, image.getbands()
+    if image.mode in {"F", "RGBX"} or tags.get(_SAMPLES, 1) != len(bands):
+        return True
+    if tags.get(_PLANAR) != _SEPARATE or len(bands) == 1:
+        return False
+    if len(bands) == 2:
+        return True
+    if tags.get(_COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:  # libtiff sorts them
+        return False
+    planes = {tile.args[0] for tile in image.tile if isinstance(tile.args, tuple)}  # "R", or "a" of colours times alpha
+    return bool(tags[_BITS][0] != 8 or not planes.issubset(bands))
 
 
 def _check_tiles(image: TiffImagePlugin.TiffImageFile, file: IO[bytes], max_pixels: int) -> None:
@@ -384,25 +399,23 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright(image: Image.Image, size: tuple[int, int] | None, channels: int | None) -> UInt8:
     image.load()
+    highest, white_is_zero = _depth(image)
     method = _UPRIGHT.get(_orientation(image))
     if method is not None:
         image = image.transpose(method)
-    if channels == 4 and image.mode == "RGBA":
+    if image.mode in _PREMULTIPLIED:
+        image = image.convert(_PREMULTIPLIED[image.mode])
+    if (channels, image.mode) in {(4, "RGBA"), (2, "LA")}:
         return _sized(np.asarray(image), size)
     if channels not in {None, 1, 3}:
         found = len(image.getbands())
         raise UnreadableImageError(f"it has {found} channels where {channels} were asked for")
     if channels is None:
-        channels = 1 if image.mode in _GRAY_MODES or image.mode in {"LA", "La"} else 3
-    if image.mode == "F":  # Pillow would clip it to 0-255, which makes 0.0-1.0 black
-        raise UnreadableImageError("its pixels are floating-point numbers of unknown range")
-    if image.mode.startswith("I"):
-        image = _narrow(image)
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        gray = image.mode in {"LA", "La", "L", "1"}
-        image = Image.alpha_composite(white, rgba).convert("L" if gray else "RGB")
+        channels = 1 if image.mode in _GRAY_MODES or image.mode == "LA" else 3
+    if image.mode.startswith(("I", "F")):
+        image = _narrow(image, highest, white_is_zero=white_is_zero)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = _on_white(image)
     mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)
@@ -411,18 +424,42 @@ def _upright(image: Image.Image, size: tuple[int, int] | None, channels: int | N
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def _narrow(image: Image.Image) -> Image.Image:
-    """Bring 16-bit grayscale to 8 bits; Pillow's own convert() would clip it."""
+def _on_white(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, rgba).convert("L" if image.mode in {"LA", "L", "1"} else "RGB")
+
+
+def _depth(image: Image.Image) -> tuple[int, bool]:
+    """Return the largest number that wide grayscale can hold, and whether it stands for black."""
+    if not (isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16")):
+        return 65535, False
+    return 2 ** image.tag_v2.get(_BITS, (16,))[0] - 1, image.tag_v2.get(_PHOTOMETRIC, 0) == _WHITE_IS_ZERO
+
+
+def _narrow(image: Image.Image, highest: int, *, white_is_zero: bool) -> Image.Image:
+    """Bring grayscale of 9 to 16 bits to 8; Pillow's own convert() would clip it."""
+    if image.mode == "F":  # the same would make 0.0-1.0 black
+        raise UnreadableImageError("its pixels are floating-point numbers of unknown range")
     wide = np.asarray(image)
     low, high = int(wide.min()), int(wide.max())
     if low < 0 or high > 65535:
         raise UnreadableImageError(f"its pixels are 32-bit integers from {low} to {high}, and 0 to 65535 are read")
     if isinstance(level := image.info.get("transparency"), int):
         wide = np.where(wide == level, 65535, wide)
-    return Image.fromarray((wide // 257).astype(np.uint8))
+    if white_is_zero:
+        wide = highest - wide
+    narrow = wide // 257 if highest == 65535 else wide.astype(np.uint32) * 255 // highest
+    return Image.fromarray(narrow.astype(np.uint8))
 
 
-def _fit_bands(pixels: UInt8, channels: int | None) -> UInt8:
+def _fit_bands(pixels: UInt8, channels: int | None, alpha: str) -> UInt8:
+    if alpha:
+        image = _as_pil(pixels)
+        if alpha == "a":
+            mode = "La" if image.mode == "LA" else "RGBa"
+            image = Image.frombytes(mode, image.size, image.tobytes())
+        return _upright(image, None, channels)
     found = pixels.shape[2]
     if channels in {None, found}:
         return pixels

@@ -1,10 +1,11 @@
 """TIFF files of several bands, wide integers or floating point, read by tifffile: `pip install "imgcls[tiff]"`.
 
-Pillow drops bands, clips numbers, or gives up on these. The rules:
+Pillow drops bands, mixes them up, clips numbers, or gives up on these. The rules:
 
-- the first page; all its bands, channels last, however they are stored;
-- uint8: as it is; uint16: divided by 257, so that 65535 becomes 255;
+- the first page, upright; all its bands, channels last, however they are stored;
+- uint8: as it is; uint16: divided by 257, so that 65535 becomes 255; other depths: the largest number becomes 255;
 - floating point: 0.0-1.0 becomes 0-255, rounded; refused if a value lies outside 0-1 or is NaN;
+- gray where white is zero: inverted;
 - everything else: refused, because no one scale is right;
 - compressed by LZW, deflate, PackBits, LZMA or Zstandard: decoded by imagecodecs, which is told how long the result may
   be. Without it tifffile unfolds deflate and LZMA without a limit: 1.5 MB that claim 64 x 64 pixels took 3 GB. Other
@@ -14,6 +15,7 @@ A refusal holds the cause alone; the decoder that called adds the name of the fi
 """
 
 import logging
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import IO, Any
 
@@ -22,6 +24,17 @@ from numpy.typing import NDArray
 
 from imgcls.errors import UnreadableImageError
 
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # PhotometricInterpretation
+_ORIENTATION = 0x0112
+_UPRIGHT: dict[Any, Callable[[NDArray[Any]], NDArray[Any]]] = {  # of `(H, W, C)`
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
 _COMPRESSIONS = {
     1: "none",
     5: "LZW",
@@ -33,8 +46,10 @@ _COMPRESSIONS = {
 }
 
 
-def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
-    """Return the first page as `uint8 (H, W, C)`, any C.
+def read(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
+    """Return the first page as `uint8 (H, W, C)`, any C, and what its last band is.
+
+    That is "A" for the alpha of one gray band or three of colour, "a" if these are multiplied by it, and else "".
 
     Args:
         file: An open TIFF file.
@@ -53,19 +68,31 @@ def read(file: IO[bytes], max_pixels: int) -> NDArray[np.uint8]:
         _check(page, max_pixels)
         _check_compression(page)
         pixels = page.asarray(maxworkers=1)  # threads are the caller's
-        axes = page.axes
+        axes, bits, white_is_zero = page.axes, page.bitspersample, page.photometric == _WHITE_IS_ZERO
+        upright = _UPRIGHT.get(page.tags.valueof(_ORIENTATION, 1))
+        alpha = _alpha(page)
     if axes == "SYX":
         pixels = np.moveaxis(pixels, 0, -1)
     elif axes == "YX":
         pixels = pixels[..., None]
-    return np.ascontiguousarray(_to_bytes(pixels))
+    pixels = _to_bytes(pixels, bits, white_is_zero=white_is_zero)
+    return np.ascontiguousarray(pixels if upright is None else upright(pixels)), alpha
+
+
+def _alpha(page: Any) -> str:
+    colours = page.samplesperpixel - len(page.extrasamples)
+    if len(page.extrasamples) != 1 or colours != (3 if page.photometric == _RGB else 1):
+        return ""
+    return {1: "a", 2: "A"}.get(int(page.extrasamples[0]), "")
 
 
 def _check(page: Any, max_pixels: int) -> None:
     if page.axes not in {"YX", "YXS", "SYX"}:
         raise UnreadableImageError(f"its axes are {page.axes}. Read are height and width, with or without bands")
-    if page.photometric is not None and page.photometric.name not in {"MINISBLACK", "RGB"}:
-        raise UnreadableImageError(f"its bands are {page.photometric.name}, which only Pillow reads")
+    negative = page.photometric == _WHITE_IS_ZERO and page.samplesperpixel == 1
+    if page.photometric not in {_BLACK_IS_ZERO, _RGB} and not negative:
+        found = getattr(page.photometric, "name", page.photometric)
+        raise UnreadableImageError(f"its colours are {found}, in a form that is not read. Save it as RGB or gray")
     tile = page.tilewidth * page.tilelength * page.samplesperpixel
     numbers = page.imagewidth * page.imagelength * page.samplesperpixel
     if page.imagewidth * page.imagelength > max_pixels or max(numbers, tile) > 3 * max_pixels:
@@ -81,17 +108,20 @@ def _check_compression(page: Any) -> None:
         found = getattr(page.compression, "name", int(page.compression))
         accepted = ", ".join(dict.fromkeys(_COMPRESSIONS.values()))
         raise UnreadableImageError(f"its compression is {found}. Read are {accepted}")
-    if name != "none" and find_spec("imagecodecs") is None:
-        raise UnreadableImageError(
-            f'its compression, {name}, needs imagecodecs. Install it: pip install "imgcls[tiff]"'
-        )
+    packed = page.bitspersample % 8
+    if (name != "none" or packed) and find_spec("imagecodecs") is None:
+        found = f"its depth, {page.bitspersample} bits," if packed else f"its compression, {name},"
+        raise UnreadableImageError(f'{found} needs imagecodecs. Install it: pip install "imgcls[tiff]"')
 
 
-def _to_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, np.uint8)
-    if pixels.dtype == np.uint16:
-        return np.asarray(pixels // 257, np.uint8)
+def _to_bytes(pixels: NDArray[Any], bits: int, *, white_is_zero: bool) -> NDArray[np.uint8]:
+    if pixels.dtype.kind == "u" and bits <= 16:
+        highest = 2**bits - 1
+        if white_is_zero:
+            pixels = highest - pixels
+        if bits not in {8, 16}:
+            return np.asarray(pixels.astype(np.uint32) * 255 // highest, np.uint8)
+        return np.asarray(pixels if bits == 8 else pixels // 257, np.uint8)
     if pixels.dtype.kind != "f":
         raise UnreadableImageError(
             f"its pixels are {pixels.dtype}. Read are uint8, uint16, and floating point from 0 to 1"
@@ -101,4 +131,4 @@ def _to_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
         raise UnreadableImageError(
             f"its pixels are floating-point numbers from {low:.4g} to {high:.4g}. Read are 0 to 1: scale them first"
         )
-    return np.asarray(np.rint(pixels * 255), np.uint8)
+    return np.asarray(np.rint((1 - pixels if white_is_zero else pixels) * 255), np.uint8)

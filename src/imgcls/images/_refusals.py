@@ -13,11 +13,13 @@ ARRAY = "uint8 array (H, W) or (H, W, C)"
 
 _TRUNCATED = "it is truncated"
 _LONGEST = 200  # letters of another library's words
+_LONGEST_NAME = 4096  # bytes of a path, in Linux; elsewhere fewer
 
 
 def cause(error: BaseException) -> str:
-    """Return the words of an error on one line, without their full stop."""
-    words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    """Return the words of an error on one line, without their full stop, and without the file that it names."""
+    said = error.strerror if isinstance(error, OSError) and error.filename is not None else str(error)
+    words = " ".join(str(said).split()).rstrip(".") or type(error).__name__
     return words if len(words) <= _LONGEST else words[:_LONGEST] + " ..."
 
 
@@ -38,6 +40,7 @@ def why(file: IO[bytes], error: Exception) -> str:
 
 def refusal(name: str, cause: str) -> str:
     """Word the refusal of a file: its name, the cause, what is accepted, what to do."""
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:60]}..."  # an image written as text, and no name
     shown = name if name.startswith("image ") else repr(name)  # an id is quoted already
     return f"{shown} cannot be read as an image: {cause}. Accepted: {', '.join(FORMATS)}. Repair or remove it."
 
@@ -77,7 +80,7 @@ def _is_cut_short(file: IO[bytes], head: bytes, error: Exception) -> bool:
     file.seek(max(0, length - 64))
     tail = file.read()
     return (
-        any(word in str(error).lower() for word in ("truncated", "less than expected"))
+        any(word in str(error).lower() for word in ("truncated", "less than expected", "failed to read"))
         or (head[:2] == b"\xff\xd8" and b"\xff\xd9" not in tail)
         or (head[:8] == b"\x89PNG\r\n\x1a\n" and b"IEND" not in tail)
         or (head[:4] == b"GIF8" and not tail.rstrip(b"\0").endswith(b";"))
