@@ -51,8 +51,15 @@ def test_a_rerun_goes_on_and_ends_the_same(tmp_path, suffix):
         answers.add(rows[:2])
     with Answers(halves, CLASSES, model="3f") as answers:
         assert answers.ids == set(NAMES[:2])
+        assert (answers.refused, answers.unreadable) == (0, 0)
         answers.add([*rows[2:], refusal("bad.jpg")])
-        assert answers.refused == 1
+        assert (answers.refused, answers.unreadable) == (1, 1)
+    with Answers(halves, CLASSES, model="3f") as answers:
+        assert (answers.refused, answers.unreadable) == (0, 1)
+        answers.add([refusal("worse.jpg")])
+        assert (answers.refused, answers.unreadable) == (1, 2)
+    with Answers(whole, CLASSES, model="3f") as answers:
+        answers.add([refusal("worse.jpg")])
     assert written(halves) == written(whole) == [(row.id, row.label, row.probabilities["cat"]) for row in rows]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, halves.name])
 

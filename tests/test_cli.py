@@ -121,6 +121,12 @@ def test_columns_and_root_of_a_csv(photos, tmp_path):
     out = tmp_path / "m.imgcls"
     run("train", *columns, "-o", out, "--epochs", 1, "--image-size", 8, "--verbose", 0)
     assert json.loads(run("evaluate", out, *columns, "--json").stdout)["images"] == 60
+    assert "- images measured: 60\n" in run("card", out, *columns).stdout
+    asked = (*columns[:3], "--root", photos, "--format", "csv")
+    answered = list(csv.DictReader(run("predict", out, *asked).stdout.splitlines()))
+    assert sorted(row["id"] for row in answered) == sorted(str(photos / row.rsplit(",", 1)[1]) for row in rows)
+    image = next(photos.glob("3/*.png"))  # beside a table, what is none is read as ever
+    assert len(run("predict", out, *asked, image).stdout.splitlines()) == 1 + 60 + 1
 
 
 @pytest.mark.parametrize(
@@ -241,6 +247,13 @@ def test_predict_writes_a_table_that_a_rerun_continues(judged, photos, tmp_path)
     named = [*map(str, first.iterdir()), *map(str, second.iterdir()), str(tmp_path / "broken.png")]
     assert sorted(row["id"] for row in rows) == sorted(named)
     assert [row["id"] for row in rows if row["error"]] == [str(tmp_path / "broken.png")]
+    written = table.read_text()
+    for images in ([first, second, tmp_path], [first]):  # nothing new, and the table holds the error as before
+        again = RUN.invoke(cli.app, ["predict", str(judged), *map(str, images), "-o", str(table), "--json"])
+        assert again.exit_code == 1
+        assert json.loads(again.stdout)["refused"] == 1
+        assert "1 cannot be read; the column 'error' says why" in again.stderr
+        assert table.read_text() == written
 
 
 def test_predict_says_as_json_what_it_wrote(judged, photos, tmp_path):

@@ -74,6 +74,18 @@ def test_csv_with_columns_of_other_names(photos, tmp_path):
     assert "Did you mean 'species'?" in str(refused)
 
 
+def test_other_images_in_a_table_are_read_with_the_same_columns(photos, tmp_path):
+    """The second table needs no labels; a folder beside a table with columns of its own is read as a folder."""
+    (tmp_path / "a.csv").write_text("file,kind\n" + "".join(f"dog/{i}.png,{'ab'[i % 2]}\n" for i in range(4)))
+    (tmp_path / "b.csv").write_text("file\ndog/3.png\ndog/5.png\n")
+    columns = ("--image", "file", "--label", "kind", "--root", photos, "--json", "--verbose", 0)
+    for other, ids in ((tmp_path / "b.csv", ["dog/3.png"]), (photos / "dog", [f"dog/{i}.png" for i in range(4)])):
+        result = run(tmp_path / "a.csv", *columns, "--against", other)
+        assert result.exit_code == 3, result.output
+        (leak,) = [one for one in json.loads(result.stdout)["findings"] if one["code"] == "IMG013"]
+        assert leak["ids"] == ids
+
+
 @pytest.mark.parametrize("verb", ["check", "train", "evaluate"])
 def test_columns_of_what_has_none_are_refused(verb, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("imgcls.cli._use.check_model", lambda path: None)
@@ -82,7 +94,7 @@ def test_columns_of_what_has_none_are_refused(verb, photos, tmp_path, monkeypatc
     refused = CliRunner().invoke(cli.app, given).exception
     assert isinstance(refused, ConfigurationError)
     assert str(refused) == (
-        f"--label, --root: these say how a .csv file is read, and DATA is {str(photos)!r}. Leave them out, or give a .csv file."
+        f"--label, --root: these say how a .csv file is read, and {str(photos)!r} is none. Leave them out, or give a .csv file."
     )
 
 

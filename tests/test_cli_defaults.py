@@ -75,6 +75,25 @@ def test_defaults_hold_and_the_command_line_wins(wrote):
     assert json.loads(typed.stdout) == ["x", "64", 9, 2.0, True, "xml", ["c"]]
 
 
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ("coverage = 0.8", []),
+        ('set_method = "raps"', ["--abstain", "unknown"]),
+        ('format = "jsonl"', ["-o", "a.csv"]),
+        ('format = "csv"', ["--json"]),
+    ],
+)
+def test_a_default_may_lie_idle_and_what_is_typed_may_not(wrote, line, typed):
+    key, _, value = line.partition(" = ")
+    flag = [f"--{key.replace('_', '-')}", value.strip('"')]
+    refused = refusal("predict", "m.imgcls", "x.png", *typed, *flag)
+    assert refused.startswith(flag[0])
+    wrote(f"[predict]\n{line}\n")
+    error = RUN.invoke(cli.app, ["predict", "m.imgcls", "x.png", *typed]).exception
+    assert str(error).startswith("bundle 'm.imgcls' does not exist")
+
+
 def test_a_verb_without_a_table_keeps_its_own_defaults(wrote):
     wrote("[other]\n")
     told = RUN.invoke(small_app(), ["show", "x"], catch_exceptions=False)

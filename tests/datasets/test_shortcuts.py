@@ -361,20 +361,6 @@ def test_unknown_values_are_a_bin_of_their_own():
     assert _blind.judge(features, labels, np.repeat([0, 1], 40)).accuracy == 1.0
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 9), (7, 9), (9, 9), (55, 100)])
-def test_the_interval_of_one_share_is_wilsons(hits, count):
-    interval = stats.binomtest(hits, count).proportion_ci(method="wilson")
-    expected = (hits / count, interval.low, interval.high)
-    assert _blind._mean_share(np.array([hits]), np.array([count])) == pytest.approx(expected, abs=1e-9)
-
-
-def test_the_interval_of_a_mean_of_shares_covers_it():
-    random = np.random.default_rng(0)
-    shares, counts = np.array([0.95, 0.6, 0.8]), np.array([20, 40, 15])
-    ends = np.array([_blind._mean_share(random.binomial(counts, shares), counts)[1:] for _ in range(4_000)])
-    assert 0.94 <= ((ends[:, 0] <= shares.mean()) & (shares.mean() <= ends[:, 1])).mean() <= 0.97
-
-
 def test_the_most_telling_column_is_mann_and_whitneys():
     random = np.random.default_rng(0)
     values, own = random.integers(0, 9, 80).astype(float), random.random(80) < 0.3

@@ -140,6 +140,15 @@ def test_several_label_figures_are_scikit_learns():
     )
 
 
+def test_a_report_of_one_label_is_of_the_label_and_not_of_its_absence():
+    y_true, probabilities = np.array([[1], [0], [1], [1]]), np.array([[0.9], [0.2], [0.7], [0.1]])
+    evaluation = Evaluation(y_true, probabilities, classes=["defect"])
+    row = next(line.split() for line in evaluation.report().splitlines() if "defect" in line)
+    figures = metrics.precision_recall_fscore_support([1, 0, 1, 1], [1, 0, 1, 0], average="binary")[:3]
+    assert row == ["defect", *(f"{figure:.3f}" for figure in figures), "3"]
+    assert list(evaluation.per_class["defect"].values())[:4] == pytest.approx([*figures, 3])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
 def test_zeros_and_ones_are_probabilities_too(dtype):
     random = np.random.default_rng(0)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from imgcls._intervals import mean_of_shares
 from imgcls.metrics import Evaluation, reliability, wilson
-from imgcls.metrics._figures import calibration, outcome
-from imgcls.metrics._intervals import Blocks, bootstrap_counts, logit_interval, percentiles, studentized
+from imgcls.metrics._figures import areas, calibration, confusion, macro, outcome, rankings
+from imgcls.metrics._intervals import Blocks, logit_interval, percentiles, studentized
 
 ANSWERS = np.array([[0.6, 0.25, 0.15], [0.1, 0.75, 0.15], [0.05, 0.05, 0.9]])  # what is predicted, for each true class
 
@@ -15,6 +16,21 @@ ANSWERS = np.array([[0.6, 0.25, 0.15], [0.1, 0.75, 0.15], [0.05, 0.05, 0.9]])  #
 def test_wilson_is_scipys(hits, count):
     expected = binomtest(hits, count).proportion_ci(method="wilson")
     np.testing.assert_allclose(wilson(hits, count), [expected.low, expected.high], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 9), (7, 9), (9, 9), (55, 100)])
+def test_the_interval_of_a_mean_of_one_share_is_wilsons(hits, count):
+    interval = binomtest(hits, count).proportion_ci(method="wilson")
+    found = mean_of_shares(np.array([hits / count]), np.array([count], float), 1)
+    assert found == pytest.approx((hits / count, interval.low, interval.high), abs=1e-9)
+
+
+def test_the_interval_of_a_mean_of_shares_covers_it():
+    random = np.random.default_rng(0)
+    shares, counts = np.array([0.95, 0.6, 0.8]), np.array([20.0, 40.0, 15.0])
+    drawn = random.binomial(counts.astype(int), shares, (4_000, 3)) / counts
+    ends = np.array([mean_of_shares(one, counts, 3)[1:] for one in drawn])
+    assert 0.94 <= ((ends[:, 0] <= shares.mean()) & (shares.mean() <= ends[:, 1])).mean() <= 0.97
 
 
 def test_wilson_of_nothing_is_anything():
@@ -30,45 +46,69 @@ def test_a_sure_figure_has_no_interval_and_an_unsure_one_stays_within_0_and_1():
     assert (upper > [0.5, 0.99]).all()
 
 
-def test_drawing_cells_is_drawing_images():
-    random = np.random.default_rng(1)
-    y_true, y_pred = random.integers(0, 3, 90), random.integers(0, 3, 90)
-    counts = np.bincount(y_true * 3 + y_pred, minlength=9).reshape(3, 3)
-
-    def balanced(tables):
-        return (np.diagonal(tables, axis1=1, axis2=2) / tables.sum(axis=2)).mean(axis=1, keepdims=True)
-
-    by_cells = bootstrap_counts(counts, balanced)[:, 0]
-    one_by_one = []
-    for _ in range(1000):
-        chosen = random.integers(0, 90, 90)
-        table = np.bincount(y_true[chosen] * 3 + y_pred[chosen], minlength=9).reshape(1, 3, 3)
-        one_by_one.append(balanced(table)[0, 0])
-    assert by_cells.mean() == pytest.approx(np.mean(one_by_one), abs=4 * np.std(one_by_one) / 1000**0.5)
-    assert by_cells.std() == pytest.approx(np.std(one_by_one), rel=0.1)
+def test_one_class_has_wilsons_interval_and_so_have_classes_of_the_same_images():
+    random = np.random.default_rng(0)
+    y_true, said = random.integers(0, 2, (40, 1)), random.random((40, 1))
+    for times in (1, 3):
+        found = Evaluation(y_true.repeat(times, axis=1), said.repeat(times, axis=1), classes=range(times))
+        for name, figure in (("macro_recall", "recall"), ("macro_precision", "precision"), ("roc_auc", "roc_auc")):
+            assert found.intervals[name][:2] == pytest.approx(found.per_class_intervals[0][figure], abs=1e-9)
 
 
 def test_a_perfect_score_on_few_images_is_no_proof():
-    """Of 30 images of each of two classes all are right: no figure may say that it is sure."""
+    """Of 30 images of each of two classes all are right: no figure may say that it is sure, nor more than of 60."""
     y_true = np.repeat([0, 1], 30)
     found = Evaluation(y_true, 0.1 + 0.8 * np.eye(2)[y_true], classes="ab")
-    alone = binomtest(30, 30).proportion_ci(method="wilson").low
+    together = binomtest(60, 60).proportion_ci(method="wilson").low
     for name in ("balanced_accuracy", "macro_f1", "macro_precision", "macro_recall"):
         lower, upper, method = found.intervals[name]
-        assert (upper, method) == (1, "Wilson of each class, combined")
-        assert lower == pytest.approx(1 - (1 - alone) / 2**0.5)
+        assert (upper, method) == (1, "adjusted shares")
+        assert together - 0.02 < lower < together
     for name in ("roc_auc", "average_precision"):
         lower, upper, _ = found.intervals[name]
-        assert 0.85 < lower < 0.99
+        assert 0.84 < lower < 0.99
         assert upper == 1
+    several = Evaluation(np.eye(2)[y_true].astype(int), 0.1 + 0.8 * np.eye(2)[y_true], classes="ab")
+    assert several.intervals["macro_recall"] == found.intervals["macro_recall"]
+
+
+def test_a_class_of_which_nothing_is_found_is_no_proof_either():
+    wrong = Evaluation(np.ones(3, int), np.tile([0.96, 0.04], (3, 1)), classes="ab")
+    assert wrong.macro_f1 == 0
+    assert wrong.intervals["macro_f1"].upper > 0.5
+    always = Evaluation(np.repeat([0, 1], [195, 5]), np.tile([0.9, 0.1], (200, 1)), classes=["ok", "rare"])
+    for name, figure in (("macro_f1", "f1"), ("macro_recall", "recall"), ("macro_precision", "precision")):
+        alone = always.per_class_intervals["rare"][figure][1]
+        assert always.intervals[name].upper - always[name] >= alone / 2 * 0.95
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_mean_over_classes_is_as_sure_as_drawing_images_again_finds_it(several):
+    """Of many images, half the interval is 1.96 standard deviations of the figure of images drawn again."""
+    random, count = np.random.default_rng(0), 1_500
+    if several:
+        y_true, hard = random.integers(0, 2, (count, 5)), random.random((count, 1)) < 0.3
+        probabilities = np.clip(
+            0.5 + np.where(hard, 0, 0.3) * (y_true - 0.5) + 0.2 * random.normal(size=(count, 5)), 0, 1
+        )
+    else:
+        y_true, probabilities = simulated(random, count)
+    names = ("balanced_accuracy", "macro_precision", "macro_f1", "roc_auc", "average_precision")
+    found, drawn = Evaluation(y_true, probabilities, classes=range(probabilities.shape[1])), []
+    for _ in range(400):
+        chosen = random.integers(0, count, count)
+        again = figures(y_true[chosen], probabilities[chosen])
+        drawn.append([again[name][0] for name in names])
+    halves = [(found.intervals[name].upper - found.intervals[name].lower) / 2 for name in names]
+    np.testing.assert_allclose(halves, 1.96 * np.std(drawn, axis=0), rtol=0.12)
 
 
 def test_ends_are_possible_and_hold_their_figure():
     """Few images, classes without images, one answer to everything, one image."""
     always = Evaluation(np.repeat([0, 1], 5), np.tile([0.9, 0.1], (10, 1)), classes="ab")
     lower, upper, _ = always.intervals["balanced_accuracy"]
-    assert lower < 0.5 - 0.2
-    assert upper > 0.5 + 0.2
+    assert lower < 0.5 - 0.18
+    assert upper > 0.5 + 0.18
     sparse = np.repeat([0, 3], [5, 4])
     few = Evaluation(sparse, 0.05 + 0.5 * np.eye(10)[sparse], classes=range(10))
     one = Evaluation(np.array([1]), np.array([[0.1, 0.9]]), classes="ab")
@@ -135,6 +175,34 @@ def test_the_calibration_error_is_held_too(name, count):
     assert 0.93 <= held / times <= 0.99
 
 
+@pytest.mark.parametrize(
+    ("said", "right", "most"),
+    [([0.9] * 10, [1] * 9 + [0], 0.3), ([0.96] * 3, [0] * 3, 1.0), ([0.99] * 20, [1] * 20, 0.1), ([0.9], [0], 1.0)],
+)
+def test_few_predictions_do_not_prove_a_calibration(said, right, most):
+    """The upper end reaches as far as the share of right ones may, by Wilson, and no further than 1."""
+    said, right = np.array(said), np.array(right)
+    found = calibration(outcome(1 - right, np.stack([said, 1 - said], axis=1), np.zeros(len(said), int)))
+    for value, (lower, upper, _) in found.values():
+        ends = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+        assert lower <= value <= upper <= 1
+        assert upper >= min(0.85 * max(abs(ends.low - said[0]), abs(ends.high - said[0])), most)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accuracy", [0.93, 0.965, 0.99])
+def test_the_calibration_error_of_sure_answers_is_held(accuracy):
+    """200 simulations of 300 answers, all surer than 0.96, that fall into one bin of equal width, or fifteen of 20."""
+    random, held = np.random.default_rng(0), np.zeros(2)
+    places = np.linspace(0.96, 0.999, 2_000_001)
+    truths = abs(places.mean() - accuracy), np.abs(places - accuracy).mean()  # of one bin, and about that of fifteen
+    for _ in range(200):
+        said, right = random.uniform(0.96, 0.999, 300), random.random(300) < accuracy
+        found = calibration(outcome((~right).astype(int), np.stack([said, 1 - said], axis=1), np.zeros(300, int)))
+        held += [lower <= truth <= upper for (_, (lower, upper, _)), truth in zip(found.values(), truths, strict=True)]
+    assert (held / 200 >= [0.93, 0.9]).all()
+
+
 @pytest.mark.parametrize("count", [500, 7_001])
 def test_blocks_have_the_mean_and_the_error_of_images(count):
     values = np.random.default_rng(0).exponential(size=count)
@@ -164,6 +232,68 @@ def simulated(random, count):
     scores = np.log(ANSWERS[y_true]) + random.normal(size=(count, 3))
     probabilities = np.exp(scores)
     return y_true, probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def hard_images(share, steep):
+    """Eight labels, all of them in doubt for the same share of images."""
+
+    def drawn(random, count):
+        y_true = (random.random((count, 8)) < 0.4).astype(np.uint8)
+        hard = random.random((count, 1)) < share
+        scores = np.where(hard, 0, steep * (2.0 * y_true - 1)) + random.normal(size=(count, 8))
+        return y_true, 1 / (1 + np.exp(-scores))
+
+    return drawn
+
+
+def rare_class(random, count):
+    """Two of a hundred images are of a class of which three in ten are found."""
+    y_true = (random.random(count) < 0.02).astype(int)
+    said = random.random(count) < np.where(y_true == 1, 0.3, 0.002)
+    scores = 0.5 * random.random(count) + 0.5 * said
+    return y_true, np.stack([1 - scores, scores], axis=1)
+
+
+def many_classes(random, count):
+    """Twenty classes, nine of ten images right."""
+    y_true = random.integers(0, 20, count)
+    scores = random.normal(size=(count, 20)) + 3.5 * np.eye(20)[y_true]
+    return y_true, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+
+def figures(y_true, probabilities):
+    several = y_true.ndim == 2
+    seen = outcome(
+        y_true, probabilities, (probabilities >= 0.5).astype(np.uint8) if several else probabilities.argmax(1)
+    )
+    found = macro(seen, confusion(seen, probabilities.shape[1]))
+    return found | areas(y_true, probabilities, rankings(y_true, probabilities))
+
+
+MEANS = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("drawn", "count", "names"),
+    [
+        (hard_images(0.3, 3.0), 300, (*MEANS, "roc_auc", "average_precision")),
+        (hard_images(0.05, 3.0), 300, MEANS),
+        (rare_class, 200, ("macro_precision", "macro_f1")),
+        (many_classes, 600, MEANS),
+    ],
+    ids=["hard for all labels", "a few hard for all labels", "a rare class", "twenty classes"],
+)
+def test_means_over_classes_hold_the_truth_where_classes_share_images_or_have_few(drawn, count, names):
+    """600 simulations: a standard error of 0.9 points."""
+    expected, random = figures(*drawn(np.random.default_rng(99), 400_000)), np.random.default_rng(0)
+    held = dict.fromkeys(names, 0)
+    for _ in range(600):
+        found = figures(*drawn(random, count))
+        for name in names:
+            lower, upper, _ = found[name][1]
+            held[name] += lower <= expected[name][0] <= upper
+    assert all(0.92 <= times / 600 <= 0.98 for times in held.values()), held
 
 
 def coverage(names, count, times):

@@ -119,8 +119,57 @@ def test_precision_and_recall_are_steps_with_what_guessing_reaches(ax):
 def test_a_million_points_are_thinned_and_their_area_is_not():
     rate = np.linspace(0, 1, 1_000_001)
     ax = roc_curves({"a": (rate, np.sqrt(rate))})
-    assert len(ax.lines[0].get_xdata()) == 2_000
+    x, y = ax.lines[0].get_xdata(), ax.lines[0].get_ydata()
+    assert 1_900 < len(x) <= 2_000
+    assert max(np.diff(x).max(), np.diff(y).max()) < 0.0011  # both axes have their share of the points
     assert legend_of(ax)[0] == "a, 0.667"
+
+
+def rare(count=300_000, positives=100):
+    """A class that is rare and well told apart: its curve lies in the first hundred of all ranks."""
+    random = np.random.default_rng(0)
+    truth = np.arange(count) < positives
+    return truth, 1 / (1 + np.exp(4 - random.normal(6 * truth, 1)))
+
+
+def test_the_curves_of_a_rare_class_are_drawn_where_they_lie():
+    truth, scores = rare()
+    found = Evaluation(truth, np.stack([1 - scores, scores], axis=1), classes=["no", "yes"])
+    line = found.plot("precision_recall").lines[1]
+    x, y = line.get_xdata(), line.get_ydata()
+    assert len(x) <= 2_000
+    drawn = (np.diff(x, prepend=0) * y).sum()
+    assert drawn == pytest.approx(average_precision_score(truth, scores), abs=5e-4)
+    precision, recall, _ = precision_recall_curve(truth, scores)
+    for wanted in (0.2, 0.5, 0.8, 0.95):  # what stands at that place of the axis
+        expected = precision[np.flatnonzero(recall >= wanted)[-1]]
+        assert y[np.searchsorted(x, wanted)] == pytest.approx(expected, abs=2e-3)
+    line = found.plot("roc").lines[1]
+    rate, hits, _ = roc_curve(truth, scores, drop_intermediate=False)
+    drawn = np.interp([1e-3, 1e-2, 0.1], line.get_xdata(), line.get_ydata())
+    np.testing.assert_allclose(drawn, np.interp([1e-3, 1e-2, 0.1], rate, hits), atol=2e-3)
+    curve = found.curve("yes")
+    ax = threshold_curve(curve.thresholds, curve.precision, curve.recall)
+    for line, column in zip(ax.lines, (curve.precision, curve.recall), strict=True):
+        drawn, true = (
+            np.interp(np.linspace(0.05, 0.9, 50), *(part[::way] for part in parts))
+            for way, parts in ((1, line.get_data()), (-1, (curve.thresholds, column)))
+        )
+        np.testing.assert_allclose(drawn, true, atol=0.02)
+
+
+def test_a_curve_that_begins_late_is_drawn_from_its_beginning():
+    """By hand: of the three of class b, 0.7 is the highest probability, and has one image of a among them."""
+    probabilities = np.array([[0.3, 0.7], [0.8, 0.2], [0.3, 0.7], [0.3, 0.7], [0.3, 0.7]])
+    found = Evaluation(np.array([0, 0, 1, 1, 1]), probabilities, classes=["a", "b"])
+    _, drawn, _ = found.plot("roc").lines
+    np.testing.assert_array_equal(drawn.get_xydata(), [[0, 0], [0.5, 1], [1, 1]])
+    assert np.trapezoid(*drawn.get_xydata().T[::-1]) == found.per_class["b"]["roc_auc"] == 0.75
+    drawn = found.plot("precision_recall").lines[1]
+    np.testing.assert_array_equal(drawn.get_xydata(), [[0, 0.75], [1, 0.75], [1, 0.6]])
+    assert found.per_class["b"]["average_precision"] == 0.75
+    begun = precision_recall_curves({"a": ([1, 0.5], [0.5, 0.8])}).lines[0]
+    np.testing.assert_array_equal(begun.get_xydata(), [[0, 0.8], [0.5, 0.8], [1, 0.5]])
 
 
 @pytest.mark.parametrize(
@@ -170,6 +219,17 @@ def test_a_threshold_is_marked_with_what_it_gives(way, ax):
     np.testing.assert_allclose(ax.lines[3].get_ydata(), expected)
     assert legend_of(ax)[2] == f"chosen: 0.55 (precision {expected[0]:.2f}, recall {expected[1]:.2f})"
     assert ax.get_xlabel() == "threshold (probability)"
+    ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_above_the_highest_threshold_there_is_nothing_to_be_precise_about(way, ax):
+    given = ([0.2, 0.5, 0.8], [0.5, 0.7, 1], [1, 0.9, 0.4])
+    threshold_curve(*(column[::way] for column in given), chosen=0.9, ax=ax)
+    assert legend_of(ax)[2] == "chosen: 0.9 (recall 0, no precision)"
+    assert len(ax.lines) == 3  # no dots
+    threshold_curve(*given, chosen=0.8, ax=ax)
+    assert legend_of(ax)[-1] == "chosen: 0.8 (precision 1.00, recall 0.40)"
     ax.figure.canvas.draw()
 
 

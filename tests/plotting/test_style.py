@@ -113,12 +113,33 @@ def test_names_shrink_and_then_thin_out(space, expected):
 
 
 def test_long_curves_are_thinned_and_keep_their_ends():
-    np.testing.assert_array_equal(thinned(3), [0, 1, 2])
-    np.testing.assert_array_equal(thinned(1), [0])
-    million = thinned(1_000_000)
+    np.testing.assert_array_equal(thinned(np.zeros(3)), [0, 1, 2])
+    np.testing.assert_array_equal(thinned(np.zeros(1)), [0])
+    million = thinned(np.linspace(0, 1, 1_000_000))
     assert len(million) == 2_000
     assert (million[0], million[-1]) == (0, 999_999)
     assert np.diff(million).max() <= 501
+
+
+def test_a_thinned_curve_goes_the_whole_way():
+    """A wild curve: steps of all sizes, most of them tiny; nothing of it is farther than a pixel from what is kept."""
+    random = np.random.default_rng(0)
+    x = np.cumsum(random.pareto(1.1, 100_000))
+    x, y = x / x[-1], np.cumsum(random.normal(size=100_000) / np.arange(1, 100_001)) / 5
+    found = thinned(x, y)
+    assert 100 < len(found) <= 2_000
+    way = np.append(0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))
+    nearest = np.abs(
+        way[:, None] - way[found][np.searchsorted(way[found], way)[:, None].clip(1, len(found) - 1) - [0, 1]]
+    )
+    assert nearest.min(axis=1).max() <= way[-1] / 1_999
+
+
+def test_what_is_no_number_does_not_stop_the_thinning():
+    column = np.append([np.inf, np.nan], np.linspace(1, 0, 5_000))  # such as scikit-learn's first threshold
+    found = thinned(column)
+    assert len(found) > 1_900
+    assert found[-1] == len(column) - 1
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,46 @@ def test_several_labels_have_a_table_of_counts():
     assert "Every label right on 50.0 % of 40 images" in page.text
     assert "true: cat, dog" in page.text
     assert "cat" in one.to_card()
+    for told in (page.text, one.to_card()):
+        assert "Each label by itself, called from a probability of 0.5 on." in told
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({"dog": 0.85}, "its own probability on: dog 0.85, all others 0.5."),
+        ({"cat": 0.3, "dog": 0.85}, "its own probability on: cat 0.3, dog 0.85."),
+        ({}, "a probability of 0.5 on."),
+    ],
+)
+def test_of_several_labels_the_page_and_the_card_say_from_where_on_each_is_called(thresholds, words):
+    y_true = np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 10, np.uint8)
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.4], [0.6, 0.9]] * 10)
+    one = Evaluation(y_true, probabilities, classes=["cat", "dog"], thresholds=thresholds)
+    page = Page(one.to_html(quick=True))
+    for told in (page.text, one.to_card(quick=True)):
+        assert f"Each label by itself, called from {words}" in told
+        assert told.count("probability of 0.5 on") == (not thresholds)
+    least = {"cat": 0.5, "dog": 0.5} | thresholds
+    for code, name in enumerate(("cat", "dog")):  # the table is of what the words say
+        called, there = probabilities[:, code] >= least[name], y_true[:, code] == 1
+        counts = [called & there, ~called & there, called & ~there, ~called & ~there]
+        assert [name, *(str(one.sum()) for one in counts)] in [[cell.strip() for cell in row] for row in page.rows]
+
+
+def test_of_two_classes_the_page_and_the_card_say_from_where_on_one_is_said():
+    y_true = np.repeat([0, 1], 20)
+    probabilities = np.stack([np.linspace(1, 0, 40), np.linspace(0, 1, 40)], axis=1)
+    words = f"From a probability of 0.3 on, {HOSTILE[0]} is said, and *well* otherwise."
+    names = ("*well*", HOSTILE[0])
+    plain = Evaluation(y_true, probabilities, classes=names)
+    assert "From a probability of" not in Page(plain.to_html(quick=True)).text + plain.to_card(quick=True)
+    about = {"architecture": "small_cnn", "thresholds": {HOSTILE[0]: 0.3}}  # as a classifier tells of itself
+    one = Evaluation(y_true, probabilities, classes=names, thresholds=about["thresholds"], about=about)
+    page, card = Page(one.to_html(quick=True)), one.to_card(quick=True)
+    assert words in page.text
+    assert "From a probability of 0.3 on, &lt;img src=x onerror=alert(1)&gt; is said, and \\*well\\* otherwise." in card
+    assert "thresholds" not in page.text + card  # told once, and in words
 
 
 @pytest.mark.parametrize(("classes", "cells"), [(2, "matrix upright"), (12, "matrix upright"), (200, "grid-matrix")])

@@ -69,6 +69,12 @@ def in_flags(message: str) -> str:
     return _ARGUMENT.sub(typed, message)
 
 
+def was_typed(context: typer.Context, name: str) -> bool:
+    """Say whether a flag stands on the command line; else it has its default, or that of `imgcls.toml`."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def none(text: str) -> str | None:
     return None if text.lower() == "none" else text
 

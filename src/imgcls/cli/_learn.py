@@ -8,7 +8,7 @@ import typer
 from imgcls import report
 from imgcls._checks import not_positive, refuse
 from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole, word
-from imgcls.cli._open import read_dataset, tensorflow_started
+from imgcls.cli._open import is_table, read_dataset, tensorflow_started
 from imgcls.cli._print import print_document, print_json, print_text, summary
 
 
@@ -17,7 +17,8 @@ def check(
     data: Data,
     *,
     against: Annotated[
-        Path | None, typer.Option(help="Other images, such as a test set, that must hold none of these.")
+        Path | None,
+        typer.Option(help="Other images, such as a test set, that must hold none of these; a .csv file, read alike."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the report too: .html, .json or .csv.")
@@ -38,7 +39,10 @@ def check(
 
     if output is not None:
         check_path(output)
-    report = read_dataset(data, image=image, label=label, root=root).check(verbose=level_of(verbose), against=against)
+    dataset = read_dataset(data, image=image, label=label, root=root)
+    columns = {"image": image, "root": root} if against is not None and is_table(against) else {}
+    other = None if against is None else read_dataset(against, labelled=False, **columns)
+    report = dataset.check(verbose=level_of(verbose), against=other)
     print_document(report.to_json()) if json_ else print_text(str(report))
     if output is not None:
         report.save(output)

@@ -102,21 +102,40 @@ def _is_bundle(path: Path) -> bool:
         return path.suffix.lower() == ".imgcls" or b"manifest.json" in file.read(64)
 
 
+def is_table(path: Path | str) -> bool:
+    """Say whether a path is of a .csv file, for which there are the flags --image, --label and --root."""
+    return Path(path).suffix.lower() == ".csv"
+
+
+def read_if_given(path: Path | None, **columns: Any) -> "Dataset | None":
+    """Make a Dataset as `read_dataset` does, of a flag or an argument that may be left out."""
+    given = {name: value for name, value in columns.items() if value is not None}
+    if path is None and given:
+        raise _for_tables(given, "none is given")
+    return None if path is None else read_dataset(path, **columns)
+
+
 def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":
-    """Make a Dataset of DATA. `columns` are the flags that say how a .csv file is read, None where not given."""
+    """Make a Dataset of a path. `columns` are the flags that say how a .csv file is read, None where not given."""
     from imgcls.datasets import Dataset, as_dataset
+    from imgcls.datasets._convert import unlabelled
 
     given = {name: value for name, value in columns.items() if value is not None}
-    if given and Path(path).suffix.lower() != ".csv":
-        flags = ", ".join(f"--{name}" for name in given)
-        message = (
-            f"{flags}: these say how a .csv file is read, and DATA is {str(path)!r}. "
-            "Leave them out, or give a .csv file."
-        )
-        raise ConfigurationError(message)
-    dataset = Dataset.from_csv(path, **given) if given else as_dataset(path, labelled=labelled)
+    if given and not is_table(path):
+        raise _for_tables(given, f"{str(path)!r} is none")
+    if given:
+        dataset = Dataset.from_csv(path, **given) if labelled else unlabelled(path, **given)
+    else:
+        dataset = as_dataset(path, labelled=labelled)
     if dataset.ignored:
         first, reason = next(iter(dataset.ignored.items()))
         more = f" and {len(dataset.ignored) - 1:,} more" * (len(dataset.ignored) > 1)
         typer.echo(f"ignored {first} ({reason}){more}", err=True)
     return dataset
+
+
+def _for_tables(given: dict[str, Any], but: str) -> ConfigurationError:
+    flags = ", ".join(f"--{name}" for name in given)
+    return ConfigurationError(
+        f"{flags}: these say how a .csv file is read, and {but}. Leave them out, or give a .csv file."
+    )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from imgcls.cli._app import AnyModel, Image, Json, Label, Model, Root, Trust, app
-from imgcls.cli._open import check_model, check_openable, opened, read_dataset
+from imgcls.cli._open import check_model, check_openable, opened, read_if_given
 from imgcls.cli._print import print_json, print_text
 
 
@@ -43,7 +43,7 @@ def export(
     Example: imgcls export photos.imgcls -o photos.tflite --quantize int8 --data photos/
     """
     check_model(model)
-    dataset = None if data is None else read_dataset(data, image=image, label=label, root=root)
+    dataset = read_if_given(data, image=image, label=label, root=root)
     classifier = opened(model, trust=trust)
     certificate = classifier.export(output, form, data=dataset, quantize=quantize, any_size=any_size, force=force)
     typer.echo(certificate.to_json()) if json_ else print_text(str(certificate))

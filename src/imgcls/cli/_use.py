@@ -8,7 +8,7 @@ import typer
 
 from imgcls import report
 from imgcls.cli._app import Data, Image, Json, Label, Model, OnError, Root, Trust, app
-from imgcls.cli._open import check_model, opened, read_dataset
+from imgcls.cli._open import check_model, opened, read_dataset, read_if_given
 from imgcls.cli._print import print_facts, print_json, print_text, summary
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ def card(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The .md file to write; else stdout.")] = None,
     *,
     trust: Trust = False,
+    image: Image = None,
+    label: Label = None,
+    root: Root = None,
     json_: Json = False,
 ) -> None:
     """Write a model card in Markdown: what the model is, how good it is, and where it is not.
@@ -110,7 +113,7 @@ def card(
     check_model(model)
     if output is not None:
         report.check_path(output, (".md",), example="card.md")
-    dataset = None if data is None else read_dataset(data)
+    dataset = read_if_given(data, image=image, label=label, root=root)
     text = opened(model, trust=trust).card(dataset)
     if output is not None:
         report.write(output, text)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._intervals import of_sum, wilson
+from imgcls._intervals import mean_of_shares
 
 DEALS = 1_000  # times that labels are dealt anew
 _BINS = 8
@@ -106,7 +106,10 @@ def judge(
     counted = (found, own) if single else (np.concatenate([found, others - taken]), np.concatenate([own, others]))
     together = min(1.0, np.e * float(np.sqrt(np.prod(p_together))))
     both = np.minimum(1.0, np.e * np.sqrt(p_values[0] * p_values[1]))
-    return Hits(*_mean_share(*counted), found / own, taken / others, both, together)
+    hits, counts = counted
+    return Hits(
+        *mean_of_shares(hits / counts, counts.astype(float), len(counts)), found / own, taken / others, both, together
+    )
 
 
 def predict(features: Floats, labels: NDArray[np.integer], asked: Flags) -> Codes:
@@ -167,11 +170,3 @@ def _p_of_deals(deals: NDArray[np.int32], guess: Flags, truth: Flags) -> float:
     reached = worth[truth[np.arange(len(called)), called]].sum()
     dealt = np.einsum("dn,n->d", deals == called, worth)  # `@` would start BLAS's own threads
     return float((1 + (dealt >= reached * (1 - 1e-5)).sum()) / (1 + len(deals)))
-
-
-def _mean_share(hits: Codes, counts: Codes) -> tuple[float, float, float]:
-    """Return the mean of shares, and the ends of its 95 % interval."""
-    shares = hits / counts
-    below, above = of_sum(shares, wilson(hits, counts))
-    mean = float(shares.mean())
-    return mean, max(0.0, mean - below / len(shares)), min(1.0, mean + above / len(shares))

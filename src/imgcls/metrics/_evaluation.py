@@ -295,11 +295,12 @@ class Evaluation(Measured):
         """Return scikit-learn's `classification_report` as text."""
         from sklearn.metrics import classification_report
 
+        alone = self.multi_label and len(self.classes) == 1  # one column says yes or no: the report is of the yes
         return str(
             classification_report(
-                self.y_true,
-                self.y_pred,
-                labels=range(len(self.classes)),
+                self.y_true.ravel() if alone else self.y_true,
+                self.y_pred.ravel() if alone else self.y_pred,
+                labels=[1] if alone else range(len(self.classes)),
                 target_names=[str(name) for name in self.classes],
                 digits=digits,
                 zero_division=0,

@@ -6,24 +6,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._intervals import of_sum, wilson
+from imgcls._intervals import mean_of_shares, wilson
 from imgcls.metrics import _calibration, _ranking
-from imgcls.metrics._intervals import (
-    Blocks,
-    Interval,
-    bootstrap_counts,
-    logit_interval,
-    percentiles,
-    studentized,
-    sum_of_distances,
-)
+from imgcls.metrics._intervals import Blocks, Interval, Shared, logit_interval, looked_at, studentized, sum_of_distances
 
 Floats = NDArray[np.float64]
 _SMALLEST = 1e-7  # a probability of 0 for the true class costs -ln(1e-7) = 16.1, not infinity
 _ROWS = 65_536  # looked at together
-_COMBINED = "Wilson of each class, combined"
-_WILSON, _TABLES, _IMAGES = "Wilson", "bootstrap of the confusion matrix", "bootstrap of images"
-_STUDENTIZED, _INVERTED, _DELONG, _BOYD = "bootstrap-t", "test inversion", "DeLong, logit", "Boyd, logit"
+_WILSON, _ADJUSTED = "Wilson", "adjusted shares"
+_STUDENTIZED, _INVERTED = "bootstrap-t", "test inversion"
+_DELONG, _LINEARISED = "DeLong, adjusted", "linearised, logit"
 
 
 class Outcome(NamedTuple):
@@ -113,6 +105,21 @@ class Counts(NamedTuple):
         """The harmonic mean of both."""
         return 2 * self.hits / np.maximum(self.true + self.predicted, 1)
 
+    @property
+    def f1_images(self) -> Floats:
+        """Of how many images a share would be as sure as F1 is.
+
+        F1 is 2J / (1 + J) of the share J that hits are of all images that are or are called of the class (Goutte and
+        Gaussier, A Probabilistic Interpretation of Precision, Recall and F-Score, ECIR 2005), and so is its error.
+        """
+        return (self.true + self.predicted) / (2 - self.f1)
+
+    @property
+    def f1_ends(self) -> tuple[Floats, Floats]:
+        """The ends of its intervals: those of J."""
+        lower, upper = wilson(self.hits, self.true + self.predicted - self.hits)
+        return 2 * lower / (1 + lower), 2 * upper / (1 + upper)
+
 
 def top_hits(y_true: NDArray[Any], probabilities: NDArray[Any], k: int) -> int:
     """Count the images whose true class is among the `k` likeliest; of equal ones, the first classes are likelier."""
@@ -146,48 +153,62 @@ def shares(hits: int, count: int) -> tuple[float, Interval]:
 def macro(seen: Outcome, table: NDArray[np.int64]) -> dict[str, tuple[float, Interval]]:
     """Return the means over classes of a confusion matrix.
 
-    Classes have different images, so that the errors of their recalls, and of their precisions, are independent.
+    With one label an image, classes have different images, so that the errors of their recalls, and of their
+    precisions, are independent; those of F1 are not, and with several labels none are.
+
+    A class that has no images adds 0 for sure. One that has some, and is never predicted, may have any precision.
     """
-    counts = Counts.of(table, multi_label=seen.y_true.ndim == 2)
-    classes, present = len(counts.true), max(int((counts.true > 0).sum()), 1)
-    found = {
-        "balanced_accuracy": _mean_of_shares(counts.hits, counts.true, present),
-        "macro_precision": _mean_of_shares(counts.hits, counts.predicted, classes),
-        "macro_recall": _mean_of_shares(counts.hits, counts.true, classes),
-        "macro_f1": _macro_f1(seen, table, counts),
-    }
+    multi_label = seen.y_true.ndim == 2
+    counts = Counts.of(table, multi_label=multi_label)
+    of_recall, of_precision, of_f1 = (
+        _shared_images(seen) if multi_label else (1.0, 1.0, _shared_mistakes(table, counts))
+    )
+    classes, there = len(counts.true), counts.true > 0
+    never = int((there & (counts.predicted == 0)).sum())
     return {
-        name: (value, Interval(max(value - below, 0.0), min(value + above, 1.0), method))
-        for name, (value, below, above, method) in found.items()
+        "balanced_accuracy": _mean(counts.recall, counts.true, max(int(there.sum()), 1), of_recall),
+        "macro_precision": _mean(counts.precision, counts.predicted, classes, of_precision, unknown=never),
+        "macro_recall": _mean(counts.recall, counts.true, classes, of_recall),
+        "macro_f1": _mean(counts.f1, counts.f1_images, classes, of_f1),
     }
 
 
-Around = tuple[float, float, float, str]  # a figure, how far it may lie below and above, and the method
+def _mean(
+    shares: Floats, images: Floats, classes: int, shared: float, method: str = _ADJUSTED, *, unknown: int = 0
+) -> tuple[float, Interval]:
+    mean, lower, upper = mean_of_shares(shares, images, classes, shared=shared, unknown=unknown)
+    return mean, Interval(lower, upper, method)
 
 
-def _mean_of_shares(hits: Floats, counts: Floats, classes: int) -> Around:
-    """Return the mean over so many classes; those that count nothing add 0."""
-    known = counts > 0
-    shares = hits[known] / counts[known]
-    below, above = of_sum(shares, wilson(hits[known], counts[known]))
-    return float(shares.sum()) / classes, below / classes, above / classes, _COMBINED
+def _shared_images(seen: Outcome) -> tuple[float, float, float]:
+    """Return by how much recall, precision and F1 of several labels err together: all are of the same images."""
+    chosen = looked_at(len(seen.y_true))
+    y_true, y_pred = seen.y_true[chosen], seen.y_pred[chosen]
+    found = []
+    for of_true, of_predicted in ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5)):
+        shared = Shared(len(y_true))
+        for true, predicted in zip(y_true.T, y_pred.T, strict=True):
+            counted = of_true * true + of_predicted * predicted  # each of the three is hits / sum of this
+            hits, whole = true * predicted, max(float(counted.sum()), 1.0)
+            mistake = -counted * (hits.sum() / whole) / whole
+            shared.add(hits / whole + mistake, mistake)
+        found.append(shared.factor)
+    return found[0], found[1], found[2]
 
 
-def _macro_f1(seen: Outcome, table: NDArray[np.int64], counts: Counts) -> Around:
-    """Return the same of macro F1: a mistake is one of two classes, so that their errors are not independent."""
-    value, multi_label = float(counts.f1.mean()), seen.y_true.ndim == 2
-    if (counts.hits == counts.true).all() and (counts.hits == counts.predicted).all():  # nothing to draw a mistake from
-        return _mean_of_shares(counts.hits, counts.true, len(table))
-    if multi_label:
-        blocks, classes = Blocks(len(seen.y_true)), len(table)
-        columns = [*(seen.y_true & seen.y_pred).T, *seen.y_true.T, *seen.y_pred.T]
-        drawn = blocks.draw(blocks.means(columns))[0] * len(seen.y_true)
-        draws, method = Counts(*np.split(drawn, [classes, 2 * classes], axis=1)).f1.mean(axis=-1), _IMAGES
-    else:
-        draws = bootstrap_counts(table, lambda tables: Counts.of(tables, multi_label=False).f1.mean(-1))
-        method = _TABLES
-    lower, upper = percentiles(draws)
-    return value, max(value - float(lower), 0.0), max(float(upper) - value, 0.0), method
+def _shared_mistakes(table: NDArray[np.int64], counts: Counts) -> float:
+    """Return by how much the F1 of classes err together: a mistake costs the class that it is of, and the one named.
+
+    As in `Shared`, there is one more mistake than was seen: of any class, for any other.
+    """
+    classes = len(table)
+    lost = counts.f1 / np.maximum(counts.true + counts.predicted, 1)  # by each mistake of it, or for it
+    won = 2 * (1 - counts.f1) / np.maximum(counts.true + counts.predicted, 1)  # by each hit
+    mistakes = np.where(np.eye(classes) == 1, 0, table + 1 / max(classes * (classes - 1), 1))
+    of_hits = float((counts.hits * won**2).sum())
+    alone = of_hits + float((mistakes * (lost[:, None] ** 2 + lost**2)).sum())
+    together = of_hits + float((mistakes * (lost[:, None] + lost) ** 2).sum())
+    return float(np.sqrt(together / alone)) if alone else 1.0
 
 
 def losses(seen: Outcome) -> dict[str, tuple[float, Interval]]:
@@ -222,8 +243,8 @@ def calibration(seen: Outcome) -> dict[str, tuple[float, Interval]]:
         in_bins = blocks.means_in_bins(gap, bins, _calibration.BINS)
         errors = in_bins.std(axis=0) / np.sqrt(len(in_bins))
         shares = np.bincount(bins, minlength=_calibration.BINS) / len(bins)
-        ends = sum_of_distances(in_bins.mean(axis=0), errors, shares)
-        found[name] = (value, Interval(*(ends if len(seen.losses) > 1 else (0.0, 1.0)), _INVERTED))
+        lower, upper = sum_of_distances(in_bins.mean(axis=0), errors, shares, len(gap))
+        found[name] = (value, Interval(min(lower, value), min(max(upper, value), 1.0), _INVERTED))
     return found
 
 
@@ -234,12 +255,11 @@ def areas(
     known = [one for one in each if not np.isnan(one.roc_auc)]
     if not known:
         return {}
-    independent = np.sqrt(sum(one.average_precision_error**2 for one in known)) / len(known)
-    found = {}
-    for name, values, error, method in (
-        ("roc_auc", [one.roc_auc for one in known], _ranking.error_of_mean_area(y_true, probabilities), _DELONG),
-        ("average_precision", [one.average_precision for one in known], independent, _BOYD),
-    ):
-        lower, upper = logit_interval(np.mean(values), error)
-        found[name] = (float(np.mean(values)), Interval(float(lower), float(upper), method))
-    return found
+    areas, as_areas, precisions, errors = np.array(known).T
+    of_areas, of_precisions = _ranking.shared(y_true, probabilities)
+    average = float(precisions.mean())
+    lower, upper = logit_interval(average, of_precisions * np.sqrt(np.square(errors).sum()) / len(known))
+    return {
+        "roc_auc": _mean(areas, as_areas, len(known), of_areas, _DELONG),
+        "average_precision": (average, Interval(float(lower), float(upper), _LINEARISED)),
+    }

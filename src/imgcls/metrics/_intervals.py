@@ -3,7 +3,7 @@
 The contract: images are independent draws from where later images come from. Nothing here knows labels or classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -13,8 +13,10 @@ from imgcls._intervals import Z
 
 LEVEL = 0.95
 DRAWS = 1_000
-_TIMES, _NOISES = np.linspace(0, 2.5, 126), 500  # what a sum of distances is multiplied by, and draws of noise
-_RARE_FROM_ZERO = 0.035  # see `sum_of_distances`
+_SUMS, _NOISES = 126, 500  # true sums of distances that are tried, and draws of noise
+_MORE = 2  # predictions that are wrong and not seen, see `sum_of_distances`
+_RARE_FROM_ZERO = 0.04  # see `sum_of_distances`
+_LOOKED_AT = 50_000  # images in which it is sought what classes share, at most
 _BLOCKS = 2_000  # sums of images that are drawn instead of images, where there are more
 
 Floats = NDArray[np.float64]
@@ -67,31 +69,50 @@ def logit_interval(value: Any, error: Any) -> tuple[Floats, Floats]:
     return np.minimum(lower, value), np.maximum(upper, value)
 
 
-def bootstrap_counts(counts: NDArray[np.int64], figure: Callable[[Floats], Floats], *, seed: int = 0) -> Floats:
-    """Return figures of tables of counts, drawn as if images were drawn again with replacement.
+def looked_at(count: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """Return the positions of at most 50,000 images, drawn at random: enough to see what classes share."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:_LOOKED_AT])
 
-    Drawing N images is drawing from the cells of the table, once for each image: a multinomial of the cells.
+
+@final
+class Shared:
+    """By how much the error of a sum of figures exceeds that of independent ones, as all are of the same images.
+
+    The square root of what Kish calls the design effect (Survey Sampling, 1965): an image that is hard for one class is
+    often hard for others, and each image's influence is summed over the figures first. To those seen, one mistake is
+    added, as if every image made an N-th of it: where nothing is wrong yet, figures of the same images would still go
+    wrong together.
 
     Args:
-        counts: `int (...)`: how many images lie in each cell.
-        figure: From tables to figures, both with an axis of draws first.
-        seed: Of the draws.
+        count: N, how many images.
 
     Examples:
         >>> import numpy as np
-        >>> draws = bootstrap_counts(np.array([80, 20]), lambda tables: tables[:, :1] / 100)
-        >>> draws.shape, bool(0.03 < draws.std() < 0.05)
-        ((1000, 1), True)
+        >>> shared, wrong = Shared(100), np.arange(100) < 10
+        >>> for _ in range(4):  # four labels that are wrong for the same images: no surer than one
+        ...     shared.add((0.1 - wrong) / 100, np.full(100, -0.9 / 100))
+        >>> shared.factor
+        2.0
     """
-    cells = np.flatnonzero(counts)
-    flat = counts.ravel()[cells]
-    drawn = np.random.default_rng(seed).multinomial(int(flat.sum()), flat / flat.sum(), size=DRAWS)
-    found = []
-    for start in range(0, DRAWS, 100):  # tables of 200 classes, a hundred at a time: 32 MB
-        tables = np.zeros((len(drawn[start : start + 100]), counts.size))
-        tables[:, cells] = drawn[start : start + 100]
-        found.append(figure(tables.reshape(-1, *counts.shape)))
-    return np.concatenate(found)
+
+    def __init__(self, count: int) -> None:
+        self._together, self._alone = np.zeros((2, count)), 0.0
+
+    def add(self, influence: Floats, mistake: Floats) -> None:
+        """Add a figure.
+
+        Args:
+            influence: `float (N,)`: what each image adds to the figure, beside what it is.
+            mistake: `float (N,)`: the same if it were wrong for this figure.
+        """
+        both = np.stack([influence, mistake / np.sqrt(len(mistake))])
+        self._together += both
+        self._alone += float(np.square(both).sum())
+
+    @property
+    def factor(self) -> float:
+        """At least 1: that classes make up for each other's mistakes is not counted on."""
+        return float(np.sqrt(max(np.square(self._together).sum() / self._alone, 1.0))) if self._alone else 1.0
 
 
 def percentiles(draws: Floats) -> tuple[Floats, Floats]:
@@ -167,52 +188,61 @@ def studentized(means: Floats, drawn: Floats, errors: Floats) -> tuple[Floats, F
     return value - high * error, value - low * error
 
 
-def sum_of_distances(values: Floats, errors: Floats, shares: Floats, *, seed: int = 0) -> tuple[float, float]:
+def sum_of_distances(
+    values: Floats, errors: Floats, shares: Floats, count: int, *, seed: int = 0
+) -> tuple[float, float]:
     """Return the interval of a sum of absolute values that are known with errors, such as the calibration error.
 
     Chance adds to a distance and never takes from it, so that a bootstrap lies too high. Here it is asked, for true
-    values that are all some number of times as large, which sums would then be measured; the interval holds those
-    sums under which what was measured is none of the rarest 5 %.
+    values that add up to ever more, which sums would then be measured; the interval holds those sums under which what
+    was measured is none of the rarest 5 %.
 
     How the true values differ among each other is not what was measured either: chance makes some small and others
     large. The lower end supposes that few are off, those beyond two errors, and the rest is chance. The upper end
     supposes that many are, and takes their root mean squares, given what was measured, if they come from one normal
     distribution (empirical Bayes: Efron and Morris, Stein's Estimation Rule and Its Competitors, JASA 68, 1973).
 
-    Where the lower end is 0 it cannot be wrong, and the upper end may be in 3.5 % of cases instead of 2.5: less than
+    Where the lower end is 0 it cannot be wrong, and the upper end may be in 4 % of cases instead of 2.5: less than
     the 5 % that would make up for it, as larger true sums give a lower end of 0 too.
+
+    Where all predictions of a bin are right, its error would be 0, and the next may be wrong. So two more that are
+    wrong are spread over the bins, as many as Wilson's interval adds to a share. And predictions are right or wrong: a
+    distance comes in steps. Half of one is added to what was measured, and taken from it (the continuity correction);
+    where several are added up, the steps of the sum are as many times smaller.
 
     Args:
         values: `float (M,)`, with signs.
         errors: Their standard errors.
         shares: `float (M,)`: what share of all images each value speaks for; that many times a distance is what comes
             from one distribution.
+        count: How many predictions there are.
         seed: Of the noise.
 
     Examples:
         >>> import numpy as np
-        >>> lower, upper = sum_of_distances(np.array([0.01, -0.01]), np.array([0.02, 0.02]), np.array([0.5, 0.5]))
+        >>> values, errors, shares = np.array([0.01, -0.01]), np.array([0.02, 0.02]), np.array([0.5, 0.5])
+        >>> lower, upper = sum_of_distances(values, errors, shares, 500)
         >>> lower, 0.02 < upper < 0.1  # it may all be noise
         (0.0, True)
     """
     filled = shares > 0
     values, errors, shares = values[filled], errors[filled], shares[filled]
-    measured = float(np.abs(values).sum())
-    if not measured:
-        return 0.0, 0.0
+    errors = np.sqrt(errors**2 + _MORE / len(values) / count**2)
+    measured, step = float(np.abs(values).sum()), 0.5 / count / len(values)
     distances, spread = values / shares, (errors / shares) ** 2
     variance = max(float(shares @ (distances**2 - spread)) / float(shares.sum()), 1e-12)
     kept = variance / (variance + spread)
     many = shares * np.sqrt(kept**2 * distances**2 + kept * spread)
-    few = np.maximum(np.abs(values) - 2 * errors, 1e-6 * np.abs(values))
+    few = np.maximum(np.abs(values) - 2 * errors, 1e-6 * (np.abs(values) + errors))
     noise = errors * np.random.default_rng(seed).normal(size=(_NOISES, len(values)))
+    tried = np.linspace(0, measured + 3 * float(np.sqrt(np.square(errors).sum())), _SUMS)
 
-    def end(likely: Floats, rarest: float) -> float:
-        """Return how many times as large the true values are where what is measured then is below in so many cases."""
-        true = np.where(values < 0, -1.0, 1.0) * likely * measured / likely.sum()
-        sums = np.abs(_TIMES[:, None, None] * true + noise).sum(axis=2)
-        return float(np.interp(measured, np.maximum.accumulate(np.quantile(sums, rarest, axis=1)), _TIMES))
+    def end(likely: Floats, rarest: float, found: float) -> float:
+        """Return the true sum under which a sum below the one found is measured in so many cases."""
+        true = np.where(values < 0, -1.0, 1.0) * likely / likely.sum()
+        sums = np.abs(tried[:, None, None] * true + noise).sum(axis=2)
+        return float(np.interp(found, np.maximum.accumulate(np.quantile(sums, rarest, axis=1)), tried))
 
-    first = end(few, (1 + LEVEL) / 2)
-    last = end(many, (1 - LEVEL) / 2 if first > 0 else _RARE_FROM_ZERO)
-    return min(first, 1.0) * measured, max(last, 1.0) * measured
+    lower = end(few, (1 + LEVEL) / 2, measured - step)
+    upper = end(many, (1 - LEVEL) / 2 if lower > 0 else _RARE_FROM_ZERO, measured + step)
+    return min(lower, measured), max(upper, measured)

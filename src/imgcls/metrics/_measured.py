@@ -90,6 +90,11 @@ class Measured(Mapping[str, float]):
         """Whether an image may have several labels."""
         return self.y_true.ndim == 2
 
+    @property
+    def thresholds_(self) -> dict[Any, float] | None:
+        """The thresholds that were given: {class: probability} from which on it is said; None for none."""
+        return self._thresholds.given
+
     @cached_property
     def _seen(self) -> _figures.Outcome:
         return _figures.outcome(self.y_true, self.probabilities, self._thresholds.said(self.probabilities))
@@ -172,19 +177,17 @@ class Measured(Mapping[str, float]):
     def per_class_intervals(self) -> dict[Any, dict[str, tuple[float, float]]]:
         """The 95 % intervals of `per_class`, (lower, upper), but for the support.
 
-        Precision and recall: Wilson. F1 is 2J / (1 + J) of the share J that true positives are of all images that are
-        or are called of the class: Wilson of J (Goutte and Gaussier, ECIR 2005). Areas: DeLong, Boyd, on the logit
-        scale.
+        Precision and recall: Wilson. F1: Wilson of the share that hits are of all images that are or are called of the
+        class. ROC AUC: Wilson of as many images as would be as sure. Average precision: on the logit scale.
         """
         counts = _figures.Counts.of(self.confusion, multi_label=self.multi_label)
-        jaccard = np.stack(wilson(counts.hits, counts.true + counts.predicted - counts.hits))
-        ranked = np.array([tuple(one) for one in self._rankings])
+        areas, as_areas, precisions, errors = np.array(self._rankings).T
         found = {
             "precision": np.stack(wilson(counts.hits, counts.predicted)),
             "recall": np.stack(wilson(counts.hits, counts.true)),
-            "f1": 2 * jaccard / (1 + jaccard),
-            "roc_auc": np.stack(logit_interval(ranked[:, 0], ranked[:, 1])),
-            "average_precision": np.stack(logit_interval(ranked[:, 2], ranked[:, 3])),
+            "f1": np.stack(counts.f1_ends),
+            "roc_auc": np.stack(wilson(areas * as_areas, as_areas)),
+            "average_precision": np.stack(logit_interval(precisions, errors)),
         }
         return {
             name: {figure: (float(ends[0, code]), float(ends[1, code])) for figure, ends in found.items()}

@@ -30,7 +30,7 @@ _COMPACT = 40  # classes; more are a grid without numbers
 _MOST_ORDERED = 400  # classes; to order more takes longer than the page is worth
 _MOST_CELLS = 10_000  # cells of the matrix that are drawn
 _POINTS = 300  # of a curve
-_TOLD_ELSEWHERE = frozenset({"choices", "history", "environment", "measured on"})
+_TOLD_ELSEWHERE = frozenset({"choices", "history", "environment", "measured on", "thresholds"})
 
 
 def facts(
@@ -55,6 +55,7 @@ def facts(
         "images": len(evaluation.y_true),
         "classes": len(evaluation.classes),
         "several": several,
+        "called": _called(evaluation),
         "figures": _figures(evaluation),
         "per_class": _per_class(evaluation),
         "two_by_two": _two_by_two(evaluation) if several else [],
@@ -248,6 +249,21 @@ def _leaked(evaluation: "Evaluation", leaks: Any, thumbnails: Thumbnails) -> lis
 
 
 # --- words -------------------------------------------------------------------------------------------------------
+
+
+def _called(evaluation: "Evaluation") -> str:
+    """Say from which probability on a class is said; nothing where it is the likeliest."""
+    given = evaluation.thresholds_ or {}
+    if evaluation.multi_label:
+        own = [f"{name} {least:.4g}" for name, least in given.items()]
+        others = ["all others 0.5"] if len(given) < len(evaluation.classes) else []
+        words = f"its own probability on: {', '.join(own + others)}" if own else "a probability of 0.5 on"
+        return f"Each label by itself, called from {words}."
+    if not given:
+        return ""
+    ((name, least),) = given.items()
+    (other,) = (one for one in evaluation.classes if one != name)
+    return f"From a probability of {least:.4g} on, {name} is said, and {other} otherwise."
 
 
 def _count(number: int, word: str) -> str:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcls import plotting
+from imgcls.errors import DataError
+from imgcls.metrics._figures import Counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,20 +17,29 @@ PLOTS = ("confusion", "classes", "reliability", "roc", "precision_recall", "risk
 
 
 def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
-    """Draw one of `PLOTS`, but for the confusion matrix."""
+    """Draw one of `PLOTS`, but for the confusion matrix.
+
+    Raises:
+        DataError: The figure is of one label an image, and these have several; or ROC and precision-recall curves have
+            nothing to tell apart.
+    """
     if kind == "reliability":
         return plotting.reliability_diagram(*evaluation.reliability(), ax=ax)
     if kind == "classes":
         ends = np.array([one["f1"] for one in evaluation.per_class_intervals.values()]).T
-        rows = evaluation.per_class.values()
-        values, support = [row["f1"] for row in rows], [int(row["support"]) for row in rows]
         lower, upper = ends
+        counts = Counts.of(evaluation.confusion, multi_label=evaluation.multi_label)
+        seen = counts.true + counts.predicted > 0  # else there is nothing that F1 could speak of
+        values = np.where(seen, [row["f1"] for row in evaluation.per_class.values()], np.nan)
+        support = counts.true
         return plotting.class_bars(values, lower, upper, evaluation.classes, metric="F1", support=support, ax=ax)
     if kind == "risk_coverage":
         curve = evaluation.risk_coverage()
         return plotting.risk_coverage(curve.coverage, curve.risk, lower=curve.lower, upper=curve.upper, ax=ax)
     curves: dict[str, Any] = {label: evaluation.curve(label) for label in evaluation.classes}
     curves = {label: one for label, one in curves.items() if one.positives and one.negatives}
+    if not curves:
+        raise _nothing_to_tell_apart(evaluation)
     figure = "roc_auc" if kind == "roc" else "average_precision"
     areas = {label: evaluation.per_class[label][figure] for label in curves}
     if kind == "roc":
@@ -37,3 +48,16 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
     points = {label: (one.recall, one.precision) for label, one in curves.items()}
     rates = {label: one.positives / (one.positives + one.negatives) for label, one in curves.items()}
     return plotting.precision_recall_curves(points, areas=areas, base_rates=rates, ax=ax)
+
+
+def _nothing_to_tell_apart(evaluation: "Evaluation") -> DataError:
+    if evaluation.multi_label:
+        found, wanted = "each label is on all images or on none", "of which some have a label and others do not"
+    else:
+        found = f"all images are of one class, {evaluation.classes[int(evaluation.y_true[0])]!r}"
+        wanted = "of at least two classes"
+    message = (
+        f"{found}, and ROC and precision-recall curves compare images of a class with others. Evaluate on images "
+        f"{wanted}."
+    )
+    return DataError(message)

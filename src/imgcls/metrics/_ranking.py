@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls.metrics._intervals import Shared, looked_at
+
 Floats = NDArray[np.float64]
+_CHANCE = 0.5  # the area where images are ranked at random
 _HALF = 0.5  # of an image: the continuity correction
-_LOOKED_AT = 50_000  # images from which the variance of a mean of areas is estimated, at most
+_MORE = 4  # images that are added to those of which a variance is known
+_OF_AREAS, _OF_PRECISIONS = 0.5, 1.0  # theirs, as a part of the largest that is possible
 
 
 class Curve(NamedTuple):
@@ -62,10 +66,17 @@ class Curve(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The areas of one class, and their standard errors; NaN where all images are of the class, or none."""
+    """The areas of one class; NaN where all images are of the class, or none.
+
+    Attributes:
+        roc_auc: From 0 to 1.
+        roc_auc_images: Of how many images a share would be as sure.
+        average_precision: From 0 to 1.
+        average_precision_error: Its standard error.
+    """
 
     roc_auc: float
-    roc_auc_error: float
+    roc_auc_images: float
     average_precision: float
     average_precision_error: float
 
@@ -93,8 +104,11 @@ def curve(is_class: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> C
 def ranking(is_class: NDArray[np.bool_], probabilities: NDArray[np.floating]) -> Ranking:
     """Return the area under the ROC curve and the average precision of one class.
 
-    The error of the former is DeLong's (Biometrics 44, 1988); of the latter, that of Boyd, Eng and Page, Area under
-    the Precision-Recall Curve (ECML 2013), section 3, for the logit interval.
+    Both are means of shares. The variance of the area is DeLong's, DeLong's and Clarke-Pearson's (Biometrics 44, 1988):
+    of the shares of negatives that positives outrank, and the reverse. That of the average precision is linearised
+    (Deville, Survey Methodology 25, 1999): each image's influence, squared and added up. The average precision of few
+    images lies too high, and its interval must reach further down: it is made on the logit scale, as Boyd, Eng and Page
+    do (Area under the Precision-Recall Curve, ECML 2013).
 
     Args:
         is_class: `bool (N,)`.
@@ -117,13 +131,60 @@ def ranking(is_class: NDArray[np.bool_], probabilities: NDArray[np.floating]) ->
     others_below, others_up_to = below - mine_below, up_to - mine_up_to
     beaten = (others_below + others_up_to) / 2 / negatives  # the share of others that each positive outranks
     area = float(beaten.mean())
-    spread = _spread_of_others(others_below, others_up_to, mine_below, mine_up_to, negatives, area)
-    error = np.sqrt((beaten.var(ddof=1) / positives if positives > 1 else 0.0) + spread / negatives)
-    error = error or _HALF / min(positives, negatives)  # of few that none outranks, not all later ones need be so
-    hits, predicted = positives - mine_below, len(everything) - below
-    precision = float((hits / predicted).mean())
-    inside = min(precision, 1 - _HALF / positives)
-    return Ranking(area, float(error), precision, float(np.sqrt(inside * (1 - inside) / positives)))
+    of_mine = float(beaten.var(ddof=1)) if positives > 1 else 0.0
+    of_others = _spread_of_others(others_below, others_up_to, mine_below, mine_up_to, negatives, area)
+    predicted = len(everything) - below
+    precisions = (positives - mine_below) / predicted
+    average = float(precisions.mean())
+    of_mine_up_to, of_others_up_to = _of_predicted(precisions, predicted)
+    influences = precisions - average + of_mine_up_to[mine_up_to]
+    others_between = np.diff(np.concatenate([[0], others_below, [negatives]]))
+    squares = float(np.square(influences).sum() + (others_between * np.square(of_others_up_to)).sum())
+    inside = min(average, 1 - _HALF / positives)
+    images = _as_sure_as(average, _OF_PRECISIONS, (squares / positives, positives))
+    return Ranking(
+        area,
+        _as_sure_as(area, _OF_AREAS, (of_mine, positives), (of_others, negatives)),
+        average,
+        float(np.sqrt(inside * (1 - inside) / images)),
+    )
+
+
+def _of_predicted(precisions: Floats, predicted: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return what a positive, and what another image, adds to the precisions at all positives that it outranks.
+
+    Both by how many these are, `float (P + 1,)`; for all P positives together. Where so many are predicted, each image
+    is one of them: a positive adds 1 - precision to the hits, and any other -precision.
+
+    Args:
+        precisions: `float (P,)`, at positives with rising probabilities.
+        predicted: `int (P,)`: how many images have at least these.
+    """
+    both = np.cumsum([(1 - precisions) / predicted, -precisions / predicted], axis=1)
+    return np.append(0.0, both[0]), np.append(0.0, both[1])
+
+
+def _as_sure_as(mean: float, spread: float, *sides: tuple[float, int]) -> float:
+    """Return the number of images, each right or wrong, of which a share would be as sure as this mean of shares.
+
+    The variance of a share of n images is mean * (1 - mean) / n, and tells what n would be. With it the intervals of
+    shares hold for such means too: for few images and near 1, where the normal one fails.
+
+    Of few images the variance is hardly known, and of one not at all. So four are added to it, as Agresti and Coull do
+    (The American Statistician 52, 1998), with a `spread`. For areas it is half of the largest that is possible: what
+    Hanley and McNeil find near 1 (Radiology 143, 1982). Where all shares are 1 nothing is known of their variance, and
+    it is taken for all images.
+
+    Args:
+        mean: From 0 to 1.
+        spread: As a part of mean * (1 - mean), the largest variance that is possible.
+        sides: The variance of the shares and their number; the variance of the mean is the sum over sides.
+    """
+    most, of_mean = mean * (1 - mean), 0.0
+    for variance, count in sides:
+        known = (count - 1) * (variance / most if most else spread)
+        of_mean += (known + _MORE * spread) / (count - 1 + _MORE) / count
+    return 1 / of_mean
 
 
 def _spread_of_others(
@@ -146,32 +207,35 @@ def _spread_of_others(
     return float((counts * (shares - area) ** 2).sum() / max(negatives - 1, 1))
 
 
-def error_of_mean_area(y_true: NDArray[Any], probabilities: NDArray[np.floating], *, seed: int = 0) -> float:
-    """Return the standard error of the mean over classes of the areas under their ROC curves.
-
-    Areas of several classes come from the same images, so that their errors do not add up as independent ones would:
-    each image's influence is summed over classes first (DeLong's components).
+def shared(y_true: NDArray[Any], probabilities: NDArray[np.floating]) -> tuple[float, float]:
+    """Return by how much the areas of all classes, and their average precisions, err together: see `Shared`.
 
     Args:
         y_true: `int (N,)`, or an indicator `(N, K)`; classes that all images or none show are left out.
         probabilities: `float (N, K)`.
-        seed: Of the images that are looked at, where there are more than 50,000.
     """
-    count = len(y_true)
-    if count > _LOOKED_AT:
-        chosen = np.sort(np.random.default_rng(seed).permutation(count)[:_LOOKED_AT])
-        y_true, probabilities = y_true[chosen], probabilities[chosen]
-    influence, classes = np.zeros(len(y_true)), 0
-    for code, scores in enumerate(probabilities.T):
-        mine = y_true[:, code] == 1 if y_true.ndim == 2 else y_true == code
-        own, others = np.sort(scores[mine]), np.sort(scores[~mine])
+    chosen = looked_at(len(y_true))
+    y_true, probabilities = y_true[chosen], probabilities[chosen]
+    of_areas, of_precisions = Shared(len(y_true)), Shared(len(y_true))
+    for code, column in enumerate(probabilities.T):
+        order = np.argsort(column)
+        scores, mine = column[order], (y_true[order, code] == 1 if y_true.ndim == 2 else y_true[order] == code)
+        own, others = scores[mine], scores[~mine]
         if not len(own) or not len(others):
             continue
-        classes += 1
-        for chosen, reference, outranks in ((mine, others, True), (~mine, own, False)):
-            asked = scores[chosen]
-            half = (np.searchsorted(reference, asked, "left") + np.searchsorted(reference, asked, "right")) / 2
-            share = half / len(reference) if outranks else 1 - half / len(reference)
-            influence[chosen] += (share - share.mean()) * len(mine) / len(asked)
-    error = float(np.sqrt(np.var(influence / max(classes, 1)) / count))
-    return error or _HALF / count
+        weights = np.where(mine, 1 / len(own), 1 / len(others))
+        own_below, own_up_to = (np.searchsorted(own, scores, side) for side in ("left", "right"))
+        others_below, others_up_to = (np.searchsorted(others, scores, side) for side in ("left", "right"))
+        outranked, outranking = (others_below + others_up_to) / 2, len(own) - (own_below + own_up_to) / 2
+        shares = np.where(mine, outranked / len(others), outranking / len(own))
+        area = shares[mine].mean()
+        predicted = len(scores) - (own_below + others_below)[mine]
+        precisions = (len(own) - own_below[mine]) / predicted
+        average = precisions.mean()
+        of_mine_up_to, of_others_up_to = _of_predicted(precisions, predicted)
+        influence = np.where(mine, of_mine_up_to[own_up_to] - average, of_others_up_to[own_up_to])
+        influence[mine] += precisions
+        back = np.argsort(order)
+        of_areas.add(((shares - area) * weights)[back], ((_CHANCE - area) * weights)[back])
+        of_precisions.add(influence[back] / len(own), ((mine.mean() - average) * weights)[back])
+    return of_areas.factor, of_precisions.factor

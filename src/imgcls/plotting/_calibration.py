@@ -106,7 +106,7 @@ def risk_coverage(
     )
     _checks.refuse([wrong, *others])
     coverage, risk = np.asarray(coverage, float), np.asarray(risk, float)
-    some = thinned(len(coverage))
+    some = thinned(coverage, risk)
     ends = {name: np.asarray(columns[name], float)[some] for name in ("lower", "upper") if name in columns}
     ax = ax or new_axes()
     if len(ends) == 2:

@@ -36,8 +36,9 @@ def roc_curves(
     """Draw ROC curves, one against the rest. Beyond ten, the five worst are named and the others are thin and gray.
 
     Args:
-        curves: `(false positive rate, true positive rate)` under each name: two `float (T,)`, rising.
-        areas: The area under each curve, under its name; None to add it up from the curve, from (0, 0) on.
+        curves: `(false positive rate, true positive rate)` under each name: two `float (T,)`, rising. One that begins
+            later is drawn from (0, 0) on, where nothing is predicted.
+        areas: The area under each curve, under its name; None to add it up from the curve.
         ax: Where to draw; None for a new figure.
 
     Returns:
@@ -52,11 +53,13 @@ def roc_curves(
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['cat, 0.900', 'chance, 0.500']
     """
-    points = _points(curves, ("false positive rate", "true positive rate"))
+    points = {
+        name: (np.append(0, x), np.append(0, y)) if x[0] > 0 or y[0] > 0 else (x, y)
+        for name, (x, y) in _points(curves, ("false positive rate", "true positive rate")).items()
+    }
     _checks.refuse([nameless("areas", areas, curves)])
     found = {
-        name: float(np.trapezoid(np.append(0, y), np.append(0, x))) if areas is None else float(areas[name])
-        for name, (x, y) in points.items()
+        name: float(np.trapezoid(y, x)) if areas is None else float(areas[name]) for name, (x, y) in points.items()
     }
     ax = ax or new_axes(_size(points))
     named = _draw(ax, points, found, {name: f"{short(name)}, {area:.3f}" for name, area in found.items()})
@@ -79,9 +82,9 @@ def precision_recall_curves(
     show why a straight line would promise too much).
 
     Args:
-        curves: `(recall, precision)` under each name: two `float (T,)`, recall rising or falling.
-        areas: The average precision of each curve, under its name; None to add it up from the curve, from a recall of
-            0 on.
+        curves: `(recall, precision)` under each name: two `float (T,)`, recall rising or falling. One whose lowest
+            recall is above 0 is drawn from 0 on, at the precision of that recall.
+        areas: The average precision of each curve, under its name; None to add it up from the curve.
         base_rates: The share of images that belong to each class, drawn as a thin line: what guessing reaches; or None.
         ax: Where to draw; None for a new figure.
 
@@ -98,10 +101,11 @@ def precision_recall_curves(
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['cat, 0.70 (guessing: 0.30)']
     """
-    points = {
+    rising = {
         name: (x[::-1], y[::-1]) if x[0] > x[-1] else (x, y)
         for name, (x, y) in _points(curves, ("recall", "precision")).items()
     }
+    points = {name: (np.append(0, x), np.append(y[0], y)) if x[0] > 0 else (x, y) for name, (x, y) in rising.items()}
     _checks.refuse([nameless("areas", areas, curves), nameless("base_rates", base_rates, curves)])
     found = {
         name: float((np.diff(x, prepend=0) * y).sum()) if areas is None else float(areas[name])
@@ -130,7 +134,8 @@ def threshold_curve(
         thresholds: `float (T,)`, rising or falling: an image is taken for the class from this probability on.
         precision: `float (T,)`.
         recall: `float (T,)`.
-        chosen: A threshold to mark, with the precision and the recall of the images from it on; or None.
+        chosen: A threshold to mark, with the precision and the recall of the images from it on; or None. Above the
+            highest of `thresholds` there are no images: recall is 0, and there is no precision.
         ax: Where to draw; None for a new figure.
 
     Returns:
@@ -153,15 +158,16 @@ def threshold_curve(
     if thresholds[0] > thresholds[-1]:
         thresholds, precision, recall = thresholds[::-1], precision[::-1], recall[::-1]
     ax = ax or new_axes()
-    some = thinned(len(thresholds))
+    some = thinned(thresholds, precision, recall)
     ax.plot(thresholds[some], precision[some], color=FIRST, drawstyle="steps-pre", label="precision")
     ax.plot(thresholds[some], recall[some], color=SECOND, linestyle="--", drawstyle="steps-pre", label="recall")
     if chosen is not None:
-        at = min(int(np.searchsorted(thresholds, chosen)), len(thresholds) - 1)  # the lowest that is not below it
-        values = (precision[at], recall[at])
-        label = f"chosen: {chosen:.3g} (precision {values[0]:.2f}, recall {values[1]:.2f})"
-        ax.axvline(chosen, color="black", linewidth=1, linestyle=":", label=label)
-        ax.plot([chosen] * 2, values, "o", color="black", markersize=5)
+        at = int(np.searchsorted(thresholds, chosen))  # the lowest that is not below it
+        reached = at < len(thresholds)
+        words = f"precision {precision[at]:.2f}, recall {recall[at]:.2f}" if reached else "recall 0, no precision"
+        ax.axvline(chosen, color="black", linewidth=1, linestyle=":", label=f"chosen: {chosen:.3g} ({words})")
+        if reached:
+            ax.plot([chosen] * 2, (precision[at], recall[at]), "o", color="black", markersize=5)
     ax.set(xlabel="threshold (probability)", ylabel="precision, recall", title="Precision and recall by threshold")
     ax.set_ylim(-0.02, 1.02)
     ax.grid(alpha=0.3)
@@ -199,7 +205,7 @@ def _draw(
         known = [name for name in points if np.isfinite(areas[name])]
         named = sorted(known, key=lambda name: areas[name])[:_WORST]
     others = [name for name in points if name not in set(named)]
-    drawn = {name: (x[some], y[some]) for name, (x, y) in points.items() for some in [thinned(len(x))]}
+    drawn = {name: (x[some], y[some]) for name, (x, y) in points.items() for some in [thinned(x, y)]}
     for index, name in enumerate(others):
         label = f"{len(others):,} others" if index == 0 else None
         ax.plot(*drawn[name], color=FAINT, linewidth=0.5, alpha=0.6, zorder=1.5, label=label, **style)

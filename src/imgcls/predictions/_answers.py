@@ -36,6 +36,7 @@ class Answers:
     Attributes:
         ids: The images that have a row.
         refused: How many of the rows added are of images that cannot be read.
+        unreadable: How many of all rows are, of an earlier run too.
 
     Raises:
         ConfigurationError: The ending is not known, or what writes Parquet is not installed.
@@ -54,7 +55,7 @@ class Answers:
     def __init__(self, path: str | Path, classes: Sequence[Any], *, abstaining: bool = False, model: str = "") -> None:
         self.path, self._rows = Path(path), Rows(list(classes), abstaining, model)
         self.ids: set[str] = set()
-        self.refused = 0
+        self.refused = self.unreadable = 0
         check_path(self.path, classes)
         self._is_csv = self.path.suffix.lower() == ".csv"
         self._is_parquet = self.path.suffix.lower() == ".parquet"
@@ -65,7 +66,8 @@ class Answers:
         """Write rows, and hand them to the operating system."""
         added = list(answers)
         self._write(self._rows.csv(added) if self._is_csv else self._rows.lines(added))
-        self.refused += sum(isinstance(answer, UnreadableImageError) for answer in added)
+        refused = sum(isinstance(answer, UnreadableImageError) for answer in added)
+        self.refused, self.unreadable = self.refused + refused, self.unreadable + refused
         self.ids.update(answer.id for answer in added)
 
     def close(self) -> None:
@@ -129,6 +131,7 @@ class Answers:
     def _read_csv(self, file: IO[bytes]) -> int:
         """Take in the rows of a CSV file, and return where the last whole one ends."""
         end, last, at, whole, width = 0, 0, 0, True, len(self._rows.columns)
+        error = width - 1 - bool(self._rows.model)
 
         def lines() -> Iterator[str]:
             nonlocal at, whole
@@ -145,10 +148,10 @@ class Answers:
                     raise self._another("its columns are others")
                 if whole and len(row) == width:
                     if number:
-                        self._take_in(row[0], row[-1] if self._rows.model else "")
+                        self._take_in(row[0], row[-1] if self._rows.model else "", refused=bool(row[error]))
                     end = at
-        except csv.Error as error:
-            raise self._another(str(error)) from error
+        except csv.Error as trouble:
+            raise self._another(str(trouble)) from trouble
         return end
 
     def _read_lines(self, file: IO[bytes]) -> int:
@@ -167,16 +170,17 @@ class Answers:
                 )
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise self._another(f"a line of it is {line[:40]!r}") from None
-            self._take_in(name, model)
+            self._take_in(name, model, refused="error" in row)
             if not same:
                 raise self._another("its columns are others")
             end += len(line)
         return end
 
-    def _take_in(self, name: str, model: str) -> None:
+    def _take_in(self, name: str, model: str, *, refused: bool) -> None:
         if model != self._rows.model:
             raise self._another(f"its rows are of model {model!r}, and this is {self._rows.model!r}")
         self.ids.add(name)
+        self.unreadable += refused
 
     def _write(self, text: str) -> None:
         try:
