@@ -180,6 +180,32 @@ def test_several_labels_an_image():
     one = classifier.predict(images[1])
     assert one.label == ("red", "white")
     assert classifier.predict(images).labels.shape == (80, 2)
+    single = np.flatnonzero(y.sum(axis=1) == 1)[
+        :10
+    ]  # one label each: nobody takes them for one-hot labels of one class
+    truth = [["red", "white"][row.argmax()] for row in y[single]]
+    assert set(truth) == {"red", "white"}
+    alone = classifier.evaluate(images[single], [[name] for name in truth])
+    assert alone.accuracy == classifier.evaluate(data[single]).accuracy
+    again = small(epochs=1).fit(images, y, validation_data=(images[single], y[single]), verbose=0)
+    assert again.evaluate(images[single], y[single]).y_true.shape == (10, 2)
+
+
+def test_classes_that_are_numbers_in_text_are_found_by_name():
+    """Folders and CSV files sort them as text: 1, 10, 2. A number is the class that is called so, and no position."""
+    images, labels = pictures()
+    text = np.where(labels == "red", "2", "10")
+    classifier = small().fit(images, text, verbose=0)
+    assert classifier.classes_.tolist() == ["10", "2"]
+    assert classifier.score(images, text) > 0.9
+    assert classifier.score(images, text.astype(int)) == classifier.score(images, text)
+    validated = small(epochs=1).fit(images, text, validation_data=(images, text.astype(int)), verbose=0)
+    same = small(epochs=1).fit(images, text, validation_data=(images, text), verbose=0)
+    assert validated.history_["val_loss"] == same.history_["val_loss"]
+    with pytest.raises(
+        DataError, match=r"^label 2 is ambiguous: there is a class '2', and at position 2 there is none\."
+    ):
+        classifier.score(images[:2], [0, 2])
 
 
 def test_color_and_channels_follow_the_images():
@@ -212,6 +238,60 @@ def test_a_keras_model_of_the_user_and_keras_callbacks(tmp_path):
     classifier.fit(*pictures(), callbacks=[log], verbose=0)
     assert classifier.score(*pictures(seed=3)) > 0.9
     assert len(pd.read_csv(tmp_path / "log.csv")) == 4
+
+
+def test_a_model_that_scales_by_its_own_statistics_is_saved_as_it_was_trained(tmp_path):
+    scaling = keras.layers.Normalization()
+    scaling.adapt(pictures()[0].astype("float32"))
+    layers = [keras.layers.Conv2D(8, 3, activation="relu"), keras.layers.GlobalAveragePooling2D()]
+    mine = keras.Sequential([keras.Input((12, 12, 3)), scaling, *layers, keras.layers.Dense(2, "softmax")])
+    classifier = small(architecture=mine, normalization=None).fit(*pictures(), verbose=0)
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "own.imgcls"), architecture=mine)
+    assert loaded.verify()
+    images = pictures(seed=1)[0]
+    np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
+    scaled = classifier.model_.get_layer("backbone").layers[0](images)
+    expected = (images - pictures()[0].mean(axis=(0, 1, 2))) / pictures()[0].std(axis=(0, 1, 2))
+    np.testing.assert_allclose(scaled, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_written_as_a_class_learns_explains_and_is_loaded(tmp_path):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.convolution = keras.layers.Conv2D(8, 3, activation="relu")
+
+        def call(self, images):
+            return self.convolution(images)
+
+    def own(input_shape, num_classes):
+        return Net()
+
+    images, labels = pictures(seed=1)
+    classifier = small(architecture=own, learning_rate=0.01, epochs=8).fit(*pictures(), verbose=0)
+    assert classifier.score(images, labels) > 0.9
+    assert classifier.explain(images[0]).heat.shape == (12, 12)
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "own.imgcls"), architecture=own)
+    np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
+
+
+def test_numbers_of_numpy_are_numbers():
+    given = {
+        "seed": np.int64(3),
+        "micro_batches": np.int64(2),
+        "clip_norm": np.float64(1.0),
+        "mixing": np.str_("mixup"),
+    }
+    given |= {"epochs": np.int32(2), "dropout": np.float32(0.25), "average": np.float64(0.9)}
+    classifier = small(**given, augmentation="light")
+    same = small(**{name: value.item() for name, value in given.items()}, augmentation="light")
+    images, labels = pictures()
+    expected = same.fit(images, labels, verbose=0).predict_proba(images)
+    np.testing.assert_array_equal(classifier.fit(images, labels, verbose=0).predict_proba(images), expected)
+    assert clone(classifier).get_params() == classifier.get_params()
+    assert all(classifier.get_params()[name] is value for name, value in given.items())  # as scikit-learn asks
+    assert len(classifier.lr_find(images, labels, steps=3, verbose=0).rates) == 3
+    assert classifier.forecast(images, labels, seconds=0.1, verbose=0).images == 60
 
 
 @pytest.mark.slow

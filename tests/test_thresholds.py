@@ -194,7 +194,7 @@ def test_heat_is_of_the_class_that_is_said(screening):
 
 
 def test_an_explanation_and_the_server_are_of_the_class_that_is_said(screening):
-    from imgcls.serving._heat import heat_picture
+    from imgcls.serving import _heat
 
     classifier, images, _ = screening
     sick = classifier.classes_.tolist().index("sick")
@@ -207,7 +207,8 @@ def test_an_explanation_and_the_server_are_of_the_class_that_is_said(screening):
     for thresholds, label in ((None, "well"), ({"sick": limit}, "sick"), ({"sick": 1.0}, "well")):
         classifier.set_thresholds(thresholds)
         found = classifier.explain(image, method="occlusion")
-        assert found.label == heat_picture(classifier.explain, file.getvalue())[0] == label
+        pixels = classifier.predictor.read(file.getvalue())
+        assert found.label == _heat.heat(classifier.explain, pixels)[0] == label
         assert classifier.predict(image).label == label
         np.testing.assert_array_equal(found.heat, classifier.explain(image, label, method="occlusion").heat)
     classifier.set_thresholds(None)

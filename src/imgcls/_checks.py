@@ -68,6 +68,18 @@ def not_positive(argument: str, value: Any) -> str | None:
     return f"{argument}={value!r} is not accepted. Accepted: a number above 0."
 
 
+def plain(value: Any) -> Any:
+    """Return Python's own number for one of NumPy, which Keras and TensorFlow do not take; anything else as it is.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls._checks import plain
+        >>> plain(np.int64(3)), plain("auto")
+        (3, 'auto')
+    """
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def refuse(problems: Iterable[str | None]) -> None:
     """Raise one ConfigurationError with every problem, or return when there is none."""
     found = [problem for problem in problems if problem]

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -78,12 +79,16 @@ def onnxruntime() -> Any:
 
 
 def onnx_session(model: bytes) -> Any:
-    """Open an ONNX model for the processor. From bytes: a file could name other files for it to read."""
+    """Open an ONNX model for the processor, and no other file: one that it names, such as weights, is refused."""
     library = onnxruntime()
     options = library.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others decode images meanwhile
-    return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime looks for them in one folder alone: unasked, that is the model's own, and of bytes the working
+    # directory. A model of strangers gave the bytes of files there as its answers.
+    with TemporaryDirectory(prefix="imgcls-") as empty:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", empty)
+        return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run_onnx(session: Any) -> Run:

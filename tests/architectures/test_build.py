@@ -74,6 +74,28 @@ def test_normalization_layers_see_new_weights():
     assert float(model(np.full((1, 2, 2, 1), 14.0))[0, 0, 0, 0]) == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("kind", ["built", "not built", "nested"])
+def test_a_normalization_of_the_user_keeps_its_statistics(kind):
+    pixels = PHOTO[..., :1]
+    scaling = keras.layers.Normalization(axis=None)
+    scaling.adapt(pixels)
+    stages = [keras.Sequential([scaling, keras.layers.ReLU()]) if kind == "nested" else scaling]
+    mine = keras.Sequential([*([] if kind == "not built" else [keras.Input((32, 32, 1))]), *stages])
+    model = architectures.build(mine, input_shape=(32, 32, 1), num_classes=3)
+    expected = (pixels / 255 - pixels.mean()) / pixels.std()  # the preprocessing in front divides by 255
+    expected = np.maximum(expected, 0) if kind == "nested" else expected
+    np.testing.assert_allclose(model.get_layer("backbone")(pixels / 255), expected, rtol=1e-4, atol=1e-4)
+    assert mine.built == (kind != "not built")
+
+
+def test_numbers_of_numpy_are_numbers():
+    sizes = {"input_shape": (16, 16, 1), "num_classes": 3, "dropout": 0.25, "seed": 7}
+    own = architectures.build("small_cnn", **sizes)
+    of_numpy = {"num_classes": np.int64(3), "dropout": np.float32(0.25), "seed": np.int64(7)}
+    same = architectures.build("small_cnn", **{**sizes, **of_numpy})
+    assert all((a == b).all() for a, b in zip(own.get_weights(), same.get_weights(), strict=True))
+
+
 def custom(input_shape, num_classes):
     """Build a network with logits, as people write them."""
     layers = [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)]
@@ -116,6 +138,96 @@ def test_a_model_that_cannot_be_copied_is_refused():
         architectures.build(mine, input_shape=(8, 8, 3), num_classes=2)
     model = architectures.build(lambda *_: mine, input_shape=(8, 8, 3), num_classes=2)
     assert model.output_shape == (None, 2)
+
+
+class Net(keras.Model):
+    """Written as a class: a whole classifier, or with `num_classes=None` its feature map."""
+
+    def __init__(self, num_classes, ending="softmax", **options):
+        super().__init__(**options)
+        self.arguments = {"num_classes": num_classes, "ending": ending}
+        self.activation = keras.activations.relu  # the class's own affair, and not its ending
+        self.convolution = keras.layers.Conv2D(4, 3)
+        self.normalise = keras.layers.BatchNormalization()
+        self.pool = keras.layers.GlobalAveragePooling2D()
+        self.head = keras.layers.Dense(num_classes, ending) if num_classes else None
+
+    def call(self, images, training=None):
+        maps = self.activation(self.normalise(self.convolution(images), training=training))
+        return maps if self.head is None else self.head(self.pool(maps))
+
+    def get_config(self):
+        return super().get_config() | self.arguments
+
+
+@pytest.mark.parametrize("given", ["function", "model", "model that was called"])
+def test_a_model_written_as_a_class_is_a_layer_of_the_classifier(given):
+    mine = Net(3)
+    if given == "model that was called":
+        mine(PHOTO)
+    model = architectures.build(
+        (lambda _, num_classes: Net(num_classes)) if given == "function" else mine,
+        input_shape=(32, 32, 3),
+        num_classes=3,
+    )
+    assert model.output_shape == (None, 3)
+    assert [weight.name for weight in model.trainable_variables] == [
+        "kernel",
+        "bias",
+        "gamma",
+        "beta",
+        "kernel",
+        "bias",
+    ]
+    outputs = np.asarray(model(PHOTO))
+    if given == "model that was called":
+        np.testing.assert_allclose(outputs, mine(PHOTO / 255), rtol=1e-5)
+    before = model.get_weights()
+    model(PHOTO, training=True)  # the class is told
+    moved = [(one != other).any() for one, other in zip(before, model.get_weights(), strict=True)]
+    assert [weight.name for weight, moves in zip(model.weights, moved, strict=True) if moves] == [
+        "moving_mean",
+        "moving_variance",
+    ]
+    assert mine.built == (given == "model that was called")  # the user's own stays as it was
+    if mine.built:
+        assert not np.any(mine.normalise.moving_mean)
+
+
+def test_a_class_that_does_not_say_its_arguments_is_refused_and_a_function_is_the_way_out():
+    """Keras makes it again with the defaults of its arguments: another model."""
+
+    class Forgetful(keras.Model):
+        def __init__(self, width=2):
+            super().__init__()
+            self.convolution = keras.layers.Conv2D(width, 3)
+
+        def call(self, images):
+            return self.convolution(images)
+
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^the model cannot be copied: Forgetful is a class without get_config\. Give a function that builds it instead\.$",
+    ):
+        architectures.build(Forgetful(5), input_shape=(8, 8, 3), num_classes=2)
+    model = architectures.build(lambda *_: Forgetful(5), input_shape=(8, 8, 3), num_classes=2)
+    assert model.get_layer("backbone").output_shape == (None, 6, 6, 5)
+
+
+def test_a_class_that_gives_a_feature_map_is_a_backbone_like_any_other():
+    model = architectures.build(lambda *_: Net(None), input_shape=(32, 32, 3), num_classes=2)
+    assert [layer.name for layer in model.layers[-4:]] == ["backbone", "pooling", "dropout", "head"]
+    assert architectures.cut(model).output_shape == (None, 4)
+    assert architectures.last_feature_map(model).output_shape == [(None, 30, 30, 4), (None, 2)]
+
+
+@pytest.mark.parametrize("ending", [None, "sigmoid", "tanh"])
+def test_a_class_that_gives_no_probabilities_is_refused(ending):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^the model ends with the layer 'own', whose outputs are no probabilities: for one image they are [-\d., ]+\. End it with 'softmax'\.$",
+    ):
+        architectures.build(lambda *_: Net(3, ending, name="own"), input_shape=(32, 32, 3), num_classes=3)
 
 
 @pytest.mark.parametrize("given", ["function", "model"])

@@ -121,6 +121,27 @@ def test_the_last_two_kernels_are_shuffled_and_nothing_else(learnt, unseen, monk
     assert not np.array_equal(kernels[0], kernels[4])
 
 
+def test_copies_scale_pixels_as_the_model_does(monkeypatch):
+    images = np.random.default_rng(0).integers(100, 200, (5, 8, 8, 1)).astype(np.uint8)
+
+    def own(input_shape, num_classes):
+        scaling = layers.Normalization(axis=None)
+        scaling.adapt(images.astype("float32"))
+        return keras.Sequential([keras.Input(input_shape), scaling, layers.Conv2D(2, 3, name="kernels")])
+
+    model = architectures.build(own, input_shape=(8, 8, 1), num_classes=2, std=(1,))
+    copies = []
+    monkeypatch.setitem(
+        _heat_map._METHODS,
+        "grad_cam",
+        lambda model, images, targets, others: copies.append(model) or np.zeros(images.shape[:3], np.float32),
+    )
+    randomised_correlation(model, images, 0, draws=1)
+    scaling = copies[1].get_layer("backbone").layers[0]
+    expected = (images - images.mean()) / images.std()
+    np.testing.assert_allclose(scaling(images), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_refusals(learnt, unseen):
     with pytest.raises(ConfigurationError) as refusal:
         deletion_score(brightness, IMAGE, np.zeros((2, 3)), 1, 0)

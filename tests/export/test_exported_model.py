@@ -255,16 +255,42 @@ def test_classes_that_are_not_as_many_as_probabilities_are_refused(kept, tmp_pat
         ExportedModel.open(tmp_path / "model.onnx")
 
 
-def test_an_onnx_file_reads_no_other_file(kept, tmp_path):
-    """ONNX may keep weights in other files, and a hostile one could name any."""
+def outside(value, location):
+    """Turn a tensor into one that says its numbers are in another file."""
+    count = len(value.raw_data)
+    value.ClearField("raw_data")
+    value.data_location = value.EXTERNAL
+    for key, said in (("location", location), ("offset", 0), ("length", count)):
+        value.external_data.add(key=key, value=str(said))
+
+
+def hidden_in_a_constant(graph):
+    """Move a weight from the graph's list into a node, and return it."""
+    from onnx import helper
+
+    weight = graph.initializer.pop()
+    graph.node.insert(0, helper.make_node("Constant", [], [weight.name], value=weight))
+    return graph.node[0].attribute[0].t
+
+
+@pytest.mark.parametrize("found", [lambda graph: graph.initializer[-1], hidden_in_a_constant], ids=["weight", "node"])
+@pytest.mark.parametrize("location", ["secret", "below/secret", "../here/secret", "../secret", "{folder}/secret"])
+def test_an_onnx_file_reads_no_other_file(kept, tmp_path, monkeypatch, location, found):
+    """ONNX may keep weights in other files, and a hostile one could name any: where it lies, and where we stand."""
     import onnx
 
     model = onnx.load(kept / "model.onnx")
-    onnx.save_model(
-        model, tmp_path / "model.onnx", save_as_external_data=True, location="weights", size_threshold=0
-    )  # a row a case # fmt: skip
+    weight = found(model.graph)
+    numbers = weight.raw_data
+    assert numbers
+    outside(weight, location.format(folder=tmp_path))
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "here", tmp_path / "here" / "below"):
+        (folder / "secret").write_bytes(numbers)  # with which it would answer as before
+    onnx.save(model, tmp_path / "here" / "model.onnx")
+    monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ExportError, match="cannot be opened as ONNX"):
-        ExportedModel.open(tmp_path / "model.onnx")
+        ExportedModel.open("model.onnx")
 
 
 def test_paths_that_are_no_exports_are_worded(tmp_path):

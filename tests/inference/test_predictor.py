@@ -3,13 +3,14 @@
 import csv
 import io
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls import ConfigurationError, Dataset, Prediction, Predictions, UnreadableImageError
+from imgcls import ConfigurationError, Dataset, DataWarning, Prediction, Predictions, Sample, UnreadableImageError
 from imgcls.inference import Predictor
 
 RANDOM = np.random.default_rng(0)
@@ -179,8 +180,44 @@ def test_images_of_a_stream_are_named_by_their_number(tmp_path):
     answers = predictor().predict_to(tmp_path / "answers.jsonl", iter(images))
     assert answers.ids == {"0", "1", "2"}
     assert answers.refused == 1
-    predictor().predict_to(tmp_path / "answers.jsonl", iter(images))
+    with pytest.warns(DataWarning, match=r"^images left out: 3\. .* by its number"):
+        predictor().predict_to(tmp_path / "answers.jsonl", iter(images))
     assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("many", [list, np.stack, iter])
+def test_new_frames_are_not_taken_for_those_of_yesterday_in_silence(tmp_path, many):
+    table = tmp_path / "answers.csv"
+    predictor().predict_to(table, many([PHOTO] * 5))
+    with pytest.warns(DataWarning) as caught:
+        predictor().predict_to(table, many([255 - PHOTO] * 7))
+    assert [str(one.message) for one in caught] == [
+        f"images left out: 5. '{table}' has rows of their numbers already, and an image without a name is known by its number. That is right where the same images come again. Write others to another file, or name them: Sample(image, None, name) in an iterator, and in memory Dataset.from_arrays(images, ids=names)."
+    ]
+    assert caught[0].filename == __file__
+    found = [float(row["red"]) for row in rows(table)]
+    assert found == pytest.approx([by_pillow(PHOTO)] * 5 + [by_pillow(255 - PHOTO)] * 2, abs=1e-6)
+
+
+def test_a_stream_without_an_end_says_at_once_what_is_left_out(tmp_path):
+    predictor().predict_to(tmp_path / "answers.csv", iter([PHOTO] * 5))
+
+    def frames():
+        for _ in range(6):
+            yield PHOTO
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    with pytest.warns(DataWarning, match="images left out: 5"), pytest.raises(KeyboardInterrupt):
+        predictor().predict_to(tmp_path / "answers.csv", frames())
+
+
+def test_named_frames_of_two_days_stand_in_one_table(tmp_path):
+    table = tmp_path / "answers.csv"
+    predictor().predict_to(table, iter([Sample(PHOTO, None, f"monday {number}") for number in range(2)]))
+    predictor().predict_to(table, iter([Sample(255 - PHOTO, None, f"tuesday {number}") for number in range(2)]))
+    predictor().predict_to(table, Dataset.from_arrays([PHOTO] * 2, ids=["wednesday 0", "monday 0"]))
+    assert [row["id"] for row in rows(table)] == ["monday 0", "monday 1", "tuesday 0", "tuesday 1", "wednesday 0"]
 
 
 @pytest.mark.parametrize("many", [list, np.stack, iter])

@@ -129,6 +129,59 @@ def test_a_consumer_that_stops_ends_the_threads():
     _wait_for(before)
 
 
+class Camera:
+    """Takes 50 ms for a frame, as one of 20 a second does."""
+
+    def __init__(self):
+        self.reading, self.taken = False, 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        self.reading, self.taken = True, self.taken + 1
+        time.sleep(0.05)
+        self.reading = False
+        return image(self.taken)
+
+
+def test_a_camera_may_be_released_after_the_loop():
+    """OpenCV's crash where one thread reads while another releases."""
+    camera = Camera()
+    for _ in predictor().predict(camera):
+        if camera.taken > 3:
+            break
+    assert not camera.reading
+    taken = camera.taken
+    time.sleep(0.3)
+    assert camera.taken == taken
+
+
+def test_nothing_is_drawn_that_nobody_takes():
+    """With all that it may hold in hand, it stops before the next, and not with it."""
+    drawn = itertools.count()
+    answers = predictor().predict(image(next(drawn)) for _ in itertools.count())
+    next(answers)
+    time.sleep(0.3)
+    answers.close()
+    assert next(drawn) <= 2 * BATCH
+
+
+def test_a_source_that_never_gives_again_is_not_waited_for_without_end():
+    going_on = threading.Event()
+
+    def frames():
+        yield image(1)
+        going_on.wait(60)
+
+    answers = predictor().predict(frames())
+    next(answers)
+    begun = time.monotonic()
+    answers.close()
+    assert time.monotonic() - begun < 30
+    going_on.set()
+
+
 def _wait_for(before):
     until = time.monotonic() + 10
     while threads() - before and time.monotonic() < until:

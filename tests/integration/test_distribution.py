@@ -88,6 +88,34 @@ def check_two_devices():
     np.testing.assert_allclose(same["loss"], history["loss"], rtol=1e-5)
     assert same["accuracy"] == history["accuracy"]
     assert same["val_accuracy"] == history["val_accuracy"]
+    check_replicas_scale_as_the_model_does(["CPU:0", "CPU:1"])
+
+
+def check_replicas_scale_as_the_model_does(devices):
+    """Keras' Normalization keeps a copy of its statistics, and is found in models inside of models."""
+    import keras
+
+    from imgcls import _backend, trainer
+
+    pixels = np.stack([sample.image for sample in digits(31)]).astype("float32")
+    expected = (pixels - pixels.mean()) / pixels.std()
+
+    def scaled():
+        keras.utils.set_random_seed(0)
+        scaling = keras.layers.Normalization(axis=None)
+        scaling.adapt(pixels)
+        front = keras.Sequential([keras.Input((8, 8, 1)), scaling])
+        head = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+        return keras.Sequential([keras.Input((8, 8, 1)), front, *head])
+
+    with _backend.placement(devices).lent(scaled()) as copied:
+        np.testing.assert_allclose(copied.layers[0](pixels), expected, rtol=1e-4, atol=1e-4)
+    weights = []
+    for one in ("auto", devices):
+        model = scaled()
+        trainer.train(model, digits(), optimizer="sgd", epochs=1, batch_size=BATCH, devices=one, verbose=0)
+        weights.append(flat(model))
+    assert_same_training(*weights)
 
 
 def check_logical_devices():

@@ -1,15 +1,19 @@
 """Routes and refusals, without a network."""
 
 import asyncio
+import base64
+import io
 import json
+import os
 import threading
 
 import numpy as np
 import pytest
 from asgi import Client, form
 from lights import bright, png, predictor
+from PIL import Image
 
-from imgcls import ConfigurationError
+from imgcls import ConfigurationError, images
 from imgcls.serving import create_app
 
 ACCEPTED_TYPES = "an image type such as image/jpeg, application/octet-stream, or multipart/form-data with files"
@@ -446,6 +450,74 @@ def test_explain_is_not_there_for_an_exported_file(client):
         "/explain where a bundle is served",
         "Serve the bundle: imgcls serve model.imgcls.",
     )
+
+
+class Explains:
+    """A classifier that looks at the brightest place, and knows what it was asked and where."""
+
+    def __init__(self):
+        self.predictor, self.asked = predictor(), []
+
+    def explain(self, pixels, method="grad_cam"):
+        self.asked.append((pixels.shape, threading.current_thread().name.rpartition("_")[0]))
+        heat = (pixels[..., 0] == pixels.max()).astype(np.float32)
+        return type("", (), {"label": self.predictor.predict(pixels).label, "heat": heat})
+
+
+def test_a_large_image_is_explained_at_the_size_of_the_model():
+    """A file of 100 KiB may have 88 million pixels: whoever waits for the model is not to wait for their decoding."""
+    pixels = np.zeros((2_000, 3_000, 3), np.uint8)
+    pixels[1_000:, 1_500:] = 200
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    read, said = [], Explains()
+
+    def noted(function):
+        def call(data, *others, **more):
+            if isinstance(data, bytes):
+                read.append(threading.current_thread().name.rpartition("_")[0])
+            return function(data, *others, **more)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch, Client(create_app(said)) as one:
+        for name in ("read", "glance"):
+            patch.setattr(images, name, noted(getattr(images, name)))
+        told = one.ask("POST", "/explain", file.getvalue()).told
+    assert said.asked == [((8, 8, 3), "imgcls-run")]
+    assert read == ["imgcls-read"] * 2
+    assert told["label"] == said.predictor.predict(file.getvalue()).label == "night"
+    with Image.open(io.BytesIO(base64.b64decode(told["picture"].partition(",")[2]))) as drawn:
+        assert drawn.size == (640, 427)
+        shown = np.asarray(drawn.convert("RGB")).astype(int)
+    colourful = shown.max(axis=2) - shown.min(axis=2)
+    assert colourful[240:, 350:].mean() > 50
+    assert colourful[:180, :290].mean() < 5
+
+
+def test_others_are_answered_while_a_large_image_is_decoded_to_be_explained(monkeypatch):
+    go, glance = threading.Event(), images.glance
+    monkeypatch.setattr(images, "glance", lambda *all_: (go.wait(20), glance(*all_))[1])
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # threads that decode
+    with Client(create_app(Explains(), timeout=20)) as client:
+
+        async def both():
+            explained = asyncio.create_task(client.asked("POST", "/explain", png(255)))
+            await asyncio.sleep(0.2)
+            answer = await client.asked("POST", "/predict", png(0))
+            waited = explained.done()
+            go.set()
+            return answer, waited, await explained
+
+        answer, waited, explained = client.run(both())
+    assert (answer.told["label"], waited, explained.told["label"]) == ("night", False, "day")
+
+
+def test_what_cannot_be_read_is_refused_by_explain_in_the_words_of_predict():
+    with Client(create_app(Explains())) as client:
+        explained = client.ask("POST", "/explain", b"no image")
+        assert explained.status == 422
+        assert refusal(explained) == refusal(client.ask("POST", "/predict", b"no image"))
 
 
 def test_other_protocols_are_refused(client):

@@ -147,11 +147,12 @@ def test_a_bundle_answers_and_explains(classifier, files, tmp_path):
 def test_the_picture_of_an_explanation_is_hot_where_the_explanation_is(classifier, digits):
     import base64
 
-    from imgcls.serving._heat import heat_picture
+    from imgcls.serving import _heat
 
     file = io.BytesIO()
     Image.fromarray(digits.read(400)[..., 0]).resize((80, 60)).save(file, format="PNG")
-    label, picture = heat_picture(classifier.explain, file.getvalue())
+    label, heat = _heat.heat(classifier.explain, classifier.predictor.read(file.getvalue()))
+    picture = _heat.picture(file.getvalue(), "a digit", heat)
     found = classifier.explain(file.getvalue())
     assert label == found.label
     with Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))) as drawn:
@@ -164,19 +165,18 @@ def test_the_picture_of_an_explanation_is_hot_where_the_explanation_is(classifie
 
 def test_a_model_without_a_feature_map_is_explained_by_occlusion():
     from imgcls.errors import ConfigurationError
-    from imgcls.serving._heat import heat_picture
+    from imgcls.serving import _heat
 
     asked = []
 
-    def explain(data, method="grad_cam"):
+    def explain(pixels, method="grad_cam"):
         asked.append(method)
         if method == "grad_cam":
             raise ConfigurationError("no feature map")
-        return type("", (), {"label": 3, "image": np.zeros((4, 4, 1), np.uint8), "heat": np.ones((4, 4), np.float32)})
+        return type("", (), {"label": 3, "heat": pixels[..., 0] / np.float32(255)})
 
-    label, picture = heat_picture(explain, b"")
-    assert (label, asked) == (3, ["grad_cam", "occlusion"])
-    assert picture.startswith("data:image/png;base64,")
+    label, heat = _heat.heat(explain, np.full((4, 4, 1), 51, np.uint8))
+    assert (label, asked, heat.tolist()) == (3, ["grad_cam", "occlusion"], [[np.float32(0.2)] * 4] * 4)
 
 
 @pytest.mark.parametrize(

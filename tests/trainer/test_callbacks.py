@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import Dataset, architectures, trainer
+from imgcls import ConfigurationError, Dataset, architectures, trainer
 from imgcls.trainer._callbacks import Memory
 
 
@@ -93,6 +93,16 @@ def test_terminate_on_nan_and_progress_of_the_users_own(digits):
     counter = Counter()
     run(digits, [counter, keras.callbacks.TerminateOnNaN()])
     assert counter.epochs == 4
+
+
+def test_one_alone_is_a_list_of_one_and_none_is_none(digits):
+    seen = []
+    watcher = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    assert run(digits, watcher, epochs=1)[1].epochs == 1
+    assert run(digits, None, epochs=1)[1].epochs == 1
+    assert seen == [0]
+    with pytest.raises(ConfigurationError, match=r"^callbacks holds 'EarlyStopping'\. Accepted: a list of Keras callb"):
+        run(digits, "EarlyStopping")
 
 
 # --- what a checkpoint keeps of them -----------------------------------------------------------------------------

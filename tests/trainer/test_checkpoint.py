@@ -37,7 +37,7 @@ def newest(folder, said=None):
         return None
     number = found.facts["epoch"]
     truth = state(number)
-    assert {name: value for name, value in found.facts.items() if name != "run"} == truth.facts
+    assert found.facts == truth.facts
     assert set(found.arrays) == set(truth.arrays)
     for name, array in truth.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array)
@@ -252,6 +252,26 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
         f"{str(tmp_path / 'runs')!r} holds another run:\n- seed: 0 then, 1 now\n- epochs: None then, 3 now\n"
         "To go on with it, give what it was started with; to start anew, give another folder."
     )
+
+
+def test_of_settings_within_settings_those_are_named_that_differ(tmp_path):
+    layers = {f"{index} Dense": {"units": index, "use_bias": True} for index in range(20)}
+    checkpoints = opened(tmp_path, {"layer": layers, "seed": 0})
+    checkpoints.save(state(1))
+    checkpoints.close()
+
+    def lines(run):
+        other = opened(tmp_path, run)
+        with pytest.raises(CheckpointError) as refusal:
+            other.newest()
+        other.close()
+        return str(refusal.value).splitlines()[1:-1]
+
+    one = {**layers, "3 Dense": {"units": 4, "use_bias": True}}
+    assert lines({"layer": one, "seed": 1}) == ["- layer 3 Dense units: 3 then, 4 now", "- seed: 0 then, 1 now"]
+    many = lines({"layer": {}, "seed": 0})
+    assert many[0] == "- layer 0 Dense: {'units': 0, 'use_bias': True} then, None now"
+    assert many[12:] == ["- and 8 more"]
 
 
 def test_of_settings_of_which_one_continues_the_other_the_end_is_shown(tmp_path):

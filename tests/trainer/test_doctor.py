@@ -13,6 +13,9 @@ SOUND = {
     "classes": CLASSES,
     "losses": [1.1, 0.8, 0.6],
     "guessing": np.log(4),
+    "evenly": np.log(4),
+    "accuracy": 0.8,
+    "commonest": 0.25,
     "predicted": np.array([10, 9, 11, 10]),
     "held": np.array([10, 10, 10, 10]),
     "modes": (0.9, 0.85),
@@ -34,12 +37,17 @@ def test_nothing_is_said_of_a_sound_run():
             "the loss is 5, worse than that of guessing (1.39): the learning rate is too high. Divide it by 10, or let lr_find suggest one",
         ),
         (
-            {"losses": [1.5, 1.39]},
+            {"losses": [5.0], "accuracy": 0.3},
+            "rate",
+            "the loss is 5, worse than that of guessing (1.39): the learning rate is too high. Divide it by 10, or let lr_find suggest one",
+        ),
+        (
+            {"losses": [1.4, 1.39]},
             "stuck",
             "after 2 epochs the loss is still 1.390, and guessing has ln(4) = 1.386: nothing is learnt. Look whether labels belong to their images; then try another learning_rate",
         ),
         (
-            {"losses": [0.5, 0.33], "guessing": 0.33},
+            {"losses": [0.335, 0.33], "guessing": 0.33},
             "stuck",
             "after 2 epochs the loss is still 0.330, and guessing has 0.330: nothing is learnt. Look whether labels belong to their images; then try another learning_rate",
         ),
@@ -74,6 +82,18 @@ def test_each_complaint_is_made_alone(change, name, words):
     [
         {"losses": [1.39]},  # one epoch says little
         {"losses": []},  # no cross-entropy
+        {"losses": [90.0]},  # of pixels that nobody has scaled: answers are right
+        {"losses": [90.0, 5.0]},
+        {"losses": [1.5, 1.39]},  # it is falling
+        # 180 images of one class and 9 of another, as the reviewer saw them: without weights, and "balanced"
+        *(
+            {"losses": [0.807, 0.281, 0.148, 0.122][:count], "guessing": 0.191, "evenly": 0.693}
+            for count in (1, 2, 3, 4)
+        ),
+        *(
+            {"losses": [0.754, 0.391, 0.284, 0.232][:count], "guessing": 0.693, "evenly": 0.693}
+            for count in (1, 2, 3, 4)
+        ),
         {"predicted": None, "held": None},
         {"predicted": np.array([0, 40, 0, 0]), "held": np.array([0, 40, 0, 0])},  # they are all dogs
         {"modes": None},
@@ -90,6 +110,24 @@ def test_guessing_costs_the_entropy_of_the_classes():
 
     labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
     assert guessing_loss(labels) == pytest.approx(entropy([0.7, 0.2, 0.1]))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_guessing_costs_the_least_that_a_constant_answer_can(smoothing, weighted):
+    """Found by descent, for weighted images and smoothed labels."""
+    from scipy.optimize import minimize
+
+    labels = np.array([0] * 70 + [1] * 20 + [2] * 10)
+    weights = np.random.default_rng(0).uniform(0, 3, 100) if weighted else np.ones(100)
+    targets = np.eye(3)[labels] * (1 - smoothing) + smoothing / 3
+
+    def loss(logits):
+        logarithms = logits - np.log(np.exp(logits).sum())
+        return float(np.mean(weights * -(targets * logarithms).sum(axis=1)))
+
+    found = guessing_loss(labels, weights, smoothing=smoothing, classes=3)
+    assert found == pytest.approx(minimize(loss, np.zeros(3)).fun, rel=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +161,70 @@ def test_a_rate_that_is_far_too_high_is_found_and_said_once(digits, capsys):
     history = trainer.train(model, digits, optimizer="sgd", learning_rate=3.0, epochs=3, verbose=2)
     assert sum("the learning rate is too high" in line for line in history.advice) == 1
     assert sum(line.startswith("doctor: the loss is") for line in capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def rare(digits):
+    """180 bright images and 9 dark ones, which are soon told apart."""
+    random = np.random.default_rng(0)
+    dark, bright = (random.integers(low, low + 100, (count, 8, 8, 1)) for low, count in ((0, 9), (150, 180)))
+    return Dataset.from_arrays(np.concatenate([dark, bright]).astype(np.uint8), [0] * 9 + [1] * 180)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"class_weight": "balanced"},
+        {"class_weight": {0: 40.0}},
+        {"sample_weight": np.full(189, 20.0)},
+        {"label_smoothing": 0.2},
+    ],
+)
+def test_rare_classes_weights_and_smoothing_are_no_fault(rare, options):
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=2, mean=[128.0], std=[64.0])
+    history = trainer.train(model, rare, epochs=4, batch_size=16, verbose=0, **options)
+    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert history.advice == []
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weight": "balanced"}])
+def test_a_rate_that_is_far_too_high_is_found_where_classes_are_rare(rare, options):
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=2)
+    images = np.stack([rare.read(index) for index in range(189)])
+    wrong = Dataset.from_arrays(images, np.random.default_rng(0).permutation(rare.labels))
+    history = trainer.train(
+        model, wrong, optimizer="sgd", learning_rate=10.0, epochs=2, batch_size=16, verbose=0, **options
+    )
+    assert any("the learning rate is too high" in line for line in history.advice)
+
+
+def test_pixels_that_nobody_has_scaled_are_no_rate_that_is_too_high(digits):
+    layers = [
+        keras.Input((8, 8, 1)),
+        keras.layers.Rescaling(8.0),
+        keras.layers.Flatten(),
+        keras.layers.Dense(64, activation="relu", kernel_initializer=keras.initializers.GlorotUniform(seed=0)),
+        keras.layers.Dense(10, activation="softmax", kernel_initializer=keras.initializers.GlorotUniform(seed=1)),
+    ]
+    history = trainer.train(keras.Sequential(layers), digits, optimizer="adam", learning_rate=1e-3, epochs=3, verbose=0)
+    assert history["loss"][0] > 1.5 * np.log(10)
+    assert history["accuracy"][-1] > 0.5
+    assert history.advice == []
+
+
+def test_regularisation_is_no_fault(digits):
+    layers = [
+        keras.Input((8, 8, 1)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.Flatten(),
+        keras.layers.Dense(64, activation="relu", kernel_regularizer=keras.regularizers.L2(0.05)),
+        keras.layers.Dense(10, activation="softmax"),
+    ]
+    history = trainer.train(keras.Sequential(layers), digits, epochs=3, verbose=0)
+    assert history["accuracy"][-1] > 0.6
+    assert history["loss"][0] > 1.5 * np.log(10)  # of which a part is no mistake
+    assert history.advice == []
 
 
 def test_a_model_that_brings_its_own_rescaling_is_told(digits):

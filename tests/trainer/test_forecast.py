@@ -140,6 +140,33 @@ def test_fine_tuning_is_announced_where_it_would_be_tried(digits, weights):
         assert "what is left" not in str(untried)
 
 
+def test_fine_tuning_that_is_asked_for_takes_its_time(digits, weights, monkeypatch):
+    timed, train = [], _forecast.train
+
+    def watched(model, some, **settings):
+        timed.append((len(model.trainable_variables), settings["learning_rate"], len(some)))
+        return train(model, some, **settings)
+
+    monkeypatch.setattr(_forecast, "train", watched)
+
+    def found(**options):
+        one = ImageClassifier("small_cnn", weights=weights, image_size=16, **options)
+        return one.forecast(digits[:60], validation_data=digits[60:90], verbose=0)
+
+    solved = found()
+    assert timed == []
+    long = found(fine_tune=True, epochs=5000)
+    ((variables, rate, count),) = timed
+    assert variables > 2  # not the head alone
+    assert (rate, count) == (1e-4, 60)
+    assert long.seconds > 5000 * 4 * 1e-4 + solved.seconds  # no step takes less than a tenth of a millisecond
+    assert long.memory > solved.memory
+    assert long.expected == solved.expected
+    assert not long.fine_tune
+    assert "what is left" not in str(long)
+    assert found(fine_tune=True, epochs=50_000, budget="2s").seconds == 2
+
+
 def test_nothing_is_learnt_or_kept(digits, weights):
     one = classifier(weights)
     one.forecast(digits[:100], verbose=0)

@@ -46,6 +46,14 @@ def test_metrics_are_those_of_scikit_learn_and_callbacks_find_them(digits):
     assert history["val_auc"][-1] == pytest.approx(pooled, abs=1e-3)
 
 
+@pytest.mark.parametrize("metric", ["AUC", keras.metrics.AUC(name="auc")])
+def test_one_alone_is_a_list_of_one(digits, metric):
+    history = trainer.train(
+        new_model(), digits[:160], validation_data=digits[160:], epochs=1, metrics=metric, verbose=0
+    )
+    assert len(history["val_auc"]) == 1
+
+
 def test_a_solved_head_is_measured_too(digits):
     model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, fine_tune=False)
     learnt = trainer.transfer(

@@ -86,6 +86,67 @@ def test_other_losses_are_smoothed_too():
     assert value(goal, np.array([0]), outputs, EVENLY[:1]) == pytest.approx(0, abs=1e-12)  # [1, 0] became [0.9, 0.1]
 
 
+def my_crossentropy(targets, outputs):
+    return keras.losses.categorical_crossentropy(targets, outputs) + keras.ops.max(outputs, axis=-1)
+
+
+class MyCategoricalCrossentropy(keras.losses.CategoricalCrossentropy):
+    """Has another idea of what a mistake costs."""
+
+    def call(self, y_true, y_pred):
+        return 3 * super().call(y_true, y_pred)
+
+
+@pytest.mark.parametrize(
+    ("loss", "classes", "expected"),
+    [
+        ("auto", 3, True),
+        ("categorical_crossentropy", 3, True),
+        ("CategoricalCrossentropy", 3, True),
+        ("sparse_categorical_crossentropy", 3, True),
+        ("binary_crossentropy", 2, True),
+        (keras.losses.categorical_crossentropy, 3, True),
+        (keras.losses.CategoricalCrossentropy(name="mine", label_smoothing=0.1), 3, True),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), 3, True),
+        (keras.losses.BinaryCrossentropy(), 2, True),
+        (my_crossentropy, 3, False),
+        (MyCategoricalCrossentropy(), 3, False),
+        (keras.losses.CategoricalGeneralizedCrossEntropy(), 3, False),
+        (keras.losses.SparseCategoricalCrossentropy(ignore_class=0), 3, False),
+        ("focal", 3, False),
+        ("mean_squared_error", 3, False),
+    ],
+)
+def test_a_cross_entropy_is_known_by_what_it_is_and_not_by_its_name(loss, classes, expected):
+    assert trainer.objective(loss, num_classes=classes, multi_label=False).is_cross_entropy is expected
+
+
+@pytest.mark.parametrize("loss", ["auto", "binary_crossentropy", keras.losses.BinaryCrossentropy(name="mine")])
+def test_the_cross_entropy_of_several_labels_is_one(loss):
+    assert trainer.objective(loss, num_classes=3, multi_label=True).is_cross_entropy
+
+
+def test_a_loss_of_codes_with_a_name_of_its_own_gets_codes():
+    goal = trainer.objective(keras.losses.SparseCategoricalCrossentropy(name="mine"), num_classes=3, multi_label=False)
+    assert goal.spec() == ((), "int64")
+    truth = log_loss(CODES, PROBABILITIES, labels=[0, 1, 2])
+    assert value(goal, CODES, PROBABILITIES) == pytest.approx(truth, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda targets, outputs: keras.ops.square(targets - outputs),
+        lambda targets, outputs: keras.ops.square(targets - outputs)[:, None, :],
+    ],
+)
+def test_a_loss_that_gives_several_numbers_an_image_counts_by_their_mean(loss):
+    weights = np.array([0, 1, 2, 0, 0.5], np.float32)
+    goal = trainer.objective(loss, num_classes=3, multi_label=False)
+    by_hand = ((np.eye(3)[CODES] - PROBABILITIES) ** 2).mean(axis=1)
+    assert value(goal, CODES, PROBABILITIES, weights) == pytest.approx((by_hand * weights).mean(), rel=1e-5)
+
+
 def test_mixed_targets_are_smoothed_like_single_ones():
     goal = trainer.objective(num_classes=3, multi_label=False, label_smoothing=0.1)
     one, other = np.eye(3, dtype=np.float32)[CODES], np.eye(3, dtype=np.float32)[CODES[::-1]]

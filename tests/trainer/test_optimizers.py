@@ -54,6 +54,40 @@ def test_an_optimizer_of_the_user_is_copied_without_its_state():
     assert copy.get_config() == mine.get_config()
 
 
+class Unknown(keras.optimizers.schedules.LearningRateSchedule):
+    """Is not registered with Keras, which could not build it again, and cannot tell its settings."""
+
+    def __init__(self, first):
+        self.first = first
+
+    def __call__(self, step):
+        return self.first / (1 + keras.ops.cast(step, "float32"))
+
+
+class Told(Unknown):
+    """Is not registered either, and tells its settings."""
+
+    def get_config(self):
+        return {"first": self.first}
+
+
+@pytest.mark.parametrize("schedule", [Unknown(0.5), Told(0.5), lambda: 0.25])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_leads_a_rate_is_the_same_object_in_the_copy(schedule, scaled):
+    mine = keras.optimizers.SGD(schedule, momentum=0.5, clipnorm=2.0)
+    given = keras.optimizers.LossScaleOptimizer(mine, initial_scale=8.0, dynamic_growth_steps=5) if scaled else mine
+    found = trainer.optimizer(given)
+    copy = found.inner_optimizer if scaled else found
+    assert copy is not mine
+    assert copy._learning_rate is mine._learning_rate is schedule
+    assert (copy.momentum, copy.clipnorm, copy.name) == (0.5, 2.0, mine.name)
+    if scaled:
+        assert (found.initial_scale, found.dynamic_growth_steps) == (8.0, 5)
+    weight = keras.Variable(0.0)
+    copy.apply([tf.constant(1.0)], [weight])
+    assert float(weight) == pytest.approx(-0.25 if callable(schedule) and not isinstance(schedule, Unknown) else -0.5)
+
+
 # --- weight decay --------------------------------------------------------------------------------------------------------
 
 
@@ -100,6 +134,18 @@ def test_exactly_kernels_decay(model, optimizer):
     for variable, value in zip(model.trainable_variables, before, strict=True):
         expected = 0.75 * value if variable.name.endswith("kernel") else value
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_names_that_an_optimizer_of_the_user_leaves_out_of_decay_are_left_out_by_its_copy(scaled):
+    mine = keras.optimizers.AdamW(0.5, weight_decay=0.5)
+    mine.exclude_from_weight_decay(var_names=["bias", "gamma"])
+    given = keras.optimizers.LossScaleOptimizer(mine, initial_scale=1.0) if scaled else mine
+    copy = trainer.optimizer(given)
+    variables = [keras.Variable(1.0, name=name) for name in ("kernel", "bias", "gamma", "beta")]
+    copy.build(variables)
+    copy.apply([tf.zeros(())] * 4, variables)
+    assert [float(one) for one in variables] == pytest.approx([0.75, 1.0, 1.0, 0.75])
 
 
 # --- clipping and averages -----------------------------------------------------------------------------------------------
@@ -163,3 +209,14 @@ def test_refusals_in_words(arguments, options, message):
     with pytest.raises(ConfigurationError) as refusal:
         trainer.optimizer(*arguments, **options)
     assert str(refusal.value) == message
+
+
+def test_variables_that_are_left_out_of_decay_without_their_names_are_refused():
+    mine = keras.optimizers.AdamW(0.5, weight_decay=0.5)
+    mine.exclude_from_weight_decay(var_list=[keras.Variable(1.0)])
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.optimizer(mine)
+    assert str(refusal.value) == (
+        "AdamW leaves variables out of weight decay that exclude_from_weight_decay(var_list=) has taken from a model, "
+        "and what is trained may be a copy of it. Give var_names= instead."
+    )

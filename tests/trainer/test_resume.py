@@ -1,12 +1,17 @@
 """A run that is stopped and goes on equals one that never stopped: weights, history, and what callbacks remember."""
 
 import json
+import os
+import random
 import signal
+import subprocess
+import sys
 import warnings
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgcls import (
     CheckpointError,
@@ -18,6 +23,7 @@ from imgcls import (
     trainer,
     transforms,
 )
+from imgcls.datasets import write_png
 from imgcls.trainer import _loop
 from imgcls.trainer._pace import Pace
 
@@ -208,6 +214,198 @@ def test_another_run_is_refused_before_images_are_read(digits, tmp_path, monkeyp
     assert "- epochs: 3 then, 4 now" in lines
     assert "- seed: 0 then, 1 now" in lines
     assert len(lines) == 5
+
+
+def own_model(*, activation="relu", rate=0.5, offset=0.0, side=8, frozen=None, initial="zeros", policy="float32"):
+    """Return a model that pools: its weights have one shape for images of any size."""
+    inputs = keras.Input((side, side, 1))
+    x = keras.layers.Rescaling(1 / 255, offset)(inputs)
+    if frozen is not None:
+        kernel = keras.initializers.Constant(frozen)
+        fixed = keras.layers.Conv2D(2, 1, kernel_initializer=kernel, trainable=False)
+        x = fixed(x)
+        fixed.kernel_initializer = keras.initializers.Zeros()  # so that values alone differ
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation=activation, dtype=policy)(x))
+    outputs = keras.layers.Dense(10, "softmax", kernel_initializer=initial)(keras.layers.Dropout(rate)(x))
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize(
+    ("other", "lines"),
+    [
+        ({"side": 10}, ["- image_size: 8 x 8 x 1 then, 10 x 10 x 1 now"]),
+        ({"activation": "tanh"}, ["- layer 3 Conv2D activation: relu then, tanh now"]),
+        (
+            {"rate": 0.25, "offset": -0.5},
+            ["- layer 2 Rescaling offset: 0.0 then, -0.5 now", "- layer 5 Dropout rate: 0.5 then, 0.25 now"],
+        ),
+        ({"policy": "mixed_bfloat16"}, ["- layer 3 Conv2D dtype: float32 then, mixed_bfloat16 now"]),
+    ],
+)
+def test_another_model_with_weights_of_the_same_shapes_is_refused(digits, tmp_path, other, lines):
+    run(digits, model=own_model(), epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError) as refusal:
+        run(digits, model=own_model(**other), epochs=1, checkpoint=tmp_path / "run")
+    assert str(refusal.value).splitlines()[1:-1] == lines
+
+
+def test_other_connections_of_the_same_layers_are_refused(digits, tmp_path):
+    def model(*, swapped):
+        inputs = keras.Input((8, 8, 1))
+        flat = keras.layers.Flatten()(inputs)
+        pair = [flat, keras.layers.Dense(64)(flat)]
+        joined = keras.layers.Subtract()(pair[::-1] if swapped else pair)
+        return keras.Model(inputs, keras.layers.Dense(10, "softmax")(joined))
+
+    run(digits, model=model(swapped=False), epochs=1, checkpoint=tmp_path / "run")
+    run(digits, model=model(swapped=False), epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError, match="- connections of layers: "):
+        run(digits, model=model(swapped=True), epochs=1, checkpoint=tmp_path / "run")
+
+
+def test_other_pixels_in_memory_are_refused(digits, tmp_path):
+    pixels = np.stack([digits.read(index) for index in range(len(digits))])
+    one, other = (Dataset.from_arrays(given, digits.labels, classes=digits.classes) for given in (pixels, 16 - pixels))
+    run(one, epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError) as refusal:
+        run(other, epochs=1, checkpoint=tmp_path / "run")
+    lines = str(refusal.value).splitlines()
+    for line in lines[1:3]:
+        then, now = line.partition(": ")[2].removesuffix(" now").split(" then, ")
+        assert then.split(", pixels ")[0] == now.split(", pixels ")[0]
+        assert then != now
+    assert [line.split(":")[0] for line in lines[1:-1]] == ["- data", "- validation_data"]
+
+
+def test_a_shuffled_view_of_the_same_images_is_another_run(digits):
+    seen = {trainer._identity.fingerprint(digits[index]) for index in ([0, 1, 2], [0, 1], [2, 1, 0])}
+    assert len(seen) == 3
+    assert trainer._identity.fingerprint(digits[[0, 1, 2]]) in seen
+
+
+def test_pixels_count_of_whatever_is_in_memory_and_files_are_not_read(tmp_path):
+    black, gray = (np.full((2, 6, 6, 3), tone, np.uint8) for tone in (0, 99))
+    write_png(black[0], tmp_path / "a.png")
+    encoded = (tmp_path / "a.png").read_bytes()
+
+    def told(*images):
+        return trainer._identity.fingerprint(Dataset(list(images), [0, 1]))
+
+    memory = [
+        told(*black),
+        told(*gray),
+        told(*black.reshape(2, 12, 3, 3)),
+        told(*map(Image.fromarray, black)),
+        told(*map(Image.fromarray, gray)),
+        told(encoded, encoded),
+        told(encoded, encoded + b" "),
+        told(tmp_path / "a.png", encoded),
+    ]
+    assert len(set(memory)) == len(memory)
+    assert all(", pixels " in words for words in memory)
+    files = told(tmp_path / "a.png", tmp_path / "not there.png")
+    assert files == memory[0].split(", pixels ")[0]
+    with Image.open(tmp_path / "a.png") as opened:
+        assert told(opened, tmp_path / "a.png") == files
+
+
+def test_other_frozen_weights_are_refused(digits, tmp_path):
+    run(digits, model=own_model(frozen=1.0), epochs=1, checkpoint=tmp_path / "run")
+    run(digits, model=own_model(frozen=1.0), epochs=1, checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError) as refusal:
+        run(digits, model=own_model(frozen=2.0), epochs=1, checkpoint=tmp_path / "run")
+    (line,) = str(refusal.value).splitlines()[1:-1]
+    assert line.startswith("- frozen weights: 2 arrays, ")
+
+
+def test_a_model_that_begins_with_other_weights_is_told_so_and_goes_on_with_those_of_the_run(digits, tmp_path, capsys):
+    """What is drawn without a seed differs in each process: that must go on."""
+    said = (
+        f"{tmp_path / 'run'} holds a run that began with other weights than this model has now: it goes on with its "
+        "own. To start from those of this model, give another folder"
+    )
+
+    def model(seed):
+        random.seed(seed)  # Keras draws from it where there is no seed
+        return own_model(initial="glorot_uniform", rate=0.0)
+
+    truth = run(digits, model=model(0))
+    for seed, callbacks in ((0, [Stopper(4)]), (1, [Stopper(4)]), (2, []), (3, [])):
+        found = run(digits, model=model(seed), checkpoint=tmp_path / "run", callbacks=callbacks, verbose=2)
+        assert (said in capsys.readouterr().err.splitlines()) == (seed > 0)
+    assert_equal(found, truth)
+
+
+ELSEWHERE = """
+import json
+import keras, numpy as np
+from imgcls import architectures
+from imgcls.trainer import _identity
+keras.layers.Dense(1)  # so that Keras counts on from another number
+models = []
+for name in ("small_cnn", "speed_cnn"):
+    model = architectures.build(name, input_shape=(16, 16, 1), num_classes=10, fine_tune=name == "small_cnn")
+    if name == "speed_cnn":
+        architectures.whiten(model, np.random.default_rng(0).integers(0, 256, (50, 16, 16, 1), np.uint8))
+    models.append(model)
+own = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Lambda(lambda x: x * 2), keras.layers.RandomFlip()])
+facts = [
+    [_identity.layers_of(one), _identity.connections_of(one), _identity.frozen_weights(one)] for one in [*models, own]
+]
+print(json.dumps([facts, [_identity.hash_of_weights(one.weights) for one in models]]))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_is_known_again_in_another_process():
+    told = set()
+    for number in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": number, "TF_NUM_INTRAOP_THREADS": number}
+        code = "import keras; keras.layers.Dense(1)\n" * int(number) + ELSEWHERE
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment)
+        told.add(done.stdout)
+    assert len(told) == 1
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """Cannot tell its settings: it has no get_config."""
+
+    def __call__(self, step):
+        return 0.01 / (1 + keras.ops.cast(step, "float32"))
+
+
+class Doubled(keras.layers.Layer):
+    """Cannot tell its settings: Keras cannot write down a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, images, *more):
+        return (self.function(images), *more) if more else self.function(images)
+
+
+@pytest.mark.parametrize("argument", ["optimizer", "augmentation", "mixing"])
+def test_what_cannot_tell_its_settings_trains_and_is_refused_with_a_checkpoint(digits, tmp_path, argument):
+    made = {"optimizer": lambda: keras.optimizers.Adam(Halving())}.get(argument, lambda: Doubled(lambda x: x * 1))
+    assert run(digits, epochs=1, **{argument: made()})[1].epochs == 1
+    name = "Adam" if argument == "optimizer" else "Doubled"
+    with pytest.raises(CheckpointError) as refusal:
+        run(digits, epochs=1, checkpoint=tmp_path / "run", **{argument: made()})
+    assert str(refusal.value) == (
+        f"{argument}={name} cannot tell its settings: get_config, of it or of what it holds, does not return them. With "
+        "checkpoint=, a run must be known again. Write get_config, or leave checkpoint out."
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_layer_of_the_users_own_has_its_random_state_back_also_where_a_run_goes_on(digits, uninterrupted, tmp_path):
+    layer = transforms.augmentation("light", seed=5)
+    before = [np.array(one.numpy()) for one in layer.variables]
+    run(digits, augmentation=layer, checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
+    assert_equal(run(digits, augmentation=layer, checkpoint=tmp_path / "run"), uninterrupted["plain"])
+    for variable, value in zip(layer.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
 
 
 def test_the_second_ctrl_c_does_not_wait(digits, tmp_path):

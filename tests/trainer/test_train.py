@@ -309,6 +309,121 @@ def test_an_augmentation_by_name_is_its_layer(squares, name, flips):
     assert np.abs(found - learnt()).max() > 0
 
 
+class Shifted(keras.layers.Layer):
+    """Keeps its state in a variable, and cannot be built again: Keras cannot write down a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, images):
+        self.count.assign_add(1.0)
+        return images + self.function(self.count)
+
+
+@pytest.mark.parametrize(
+    ("argument", "make"),
+    [
+        ("augmentation", lambda: keras.layers.RandomTranslation(0.2, 0.2, seed=3)),
+        ("augmentation", lambda: keras.Sequential([keras.layers.RandomFlip(seed=1), keras.layers.RandomRotation(0.1)])),
+        ("augmentation", lambda: transforms.RandomWarp(translation=0.2, seed=3)),
+        ("augmentation", lambda: Shifted(lambda count: 20 * count)),
+        ("mixing", lambda: transforms.RandomMix(mixup=0.4, seed=3)),
+    ],
+)
+def test_two_runs_with_one_layer_of_the_users_own_are_equal_and_leave_it_as_it_was(squares, argument, make):
+    """As scikit-learn asks: fit leaves parameters alone."""
+    layer = make()
+    before = [np.array(one.numpy()) for one in layer.variables]
+    assert before
+    weights = []
+    for _ in range(2):
+        model = small_model()
+        trainer.train(model, squares, epochs=2, batch_size=16, verbose=0, **{argument: layer})
+        weights.append(model.get_weights())
+        for variable, value in zip(layer.variables, before, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), value)
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_layer_has_its_random_state_back_also_where_training_fails(squares):
+    class Failing(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise RuntimeError("a bug of the user's own")
+
+    layer = transforms.RandomWarp(translation=0.2, seed=3)
+    before = np.array(layer.variables[0].numpy())
+    with pytest.raises(RuntimeError):
+        trainer.train(small_model(), squares, augmentation=layer, callbacks=Failing(), verbose=0)
+    np.testing.assert_array_equal(layer.variables[0].numpy(), before)
+
+
+def test_numbers_of_numpy_are_those_of_python(squares):
+    def learnt(number, real, boolean):
+        model = small_model()
+        settings = {"epochs": number(2), "batch_size": number(32), "micro_batches": number(2), "seed": number(3)}
+        settings |= {"learning_rate": real(0.01), "weight_decay": real(0.25), "clip_norm": real(1.0)}
+        settings |= {"average": real(0.5), "first_layer_rate": real(0.5), "label_smoothing": real(0.25)}
+        settings |= {"alternating_flip": boolean(True), "augmentation": "shift", "mixing": "mixup"}
+        return trainer.train(model, squares, verbose=0, **settings), model.get_weights()
+
+    one, other = learnt(int, float, bool), learnt(np.int64, np.float64, np.bool_)
+    assert dict(one[0]) == dict(other[0])
+    assert all((first == second).all() for first, second in zip(one[1], other[1], strict=True))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.flat, self.head = keras.layers.Flatten(), keras.layers.Dense(2, "softmax")
+
+    def call(self, images):
+        return self.head(self.flat(images))
+
+
+class WithStep(keras.Model):
+    def train_step(self, data):
+        raise AssertionError("is never called")
+
+
+def test_models_that_the_step_cannot_train_are_refused_in_words(squares):
+    def refusal(model):
+        with pytest.raises(ConfigurationError) as caught:
+            trainer.train(model, squares, epochs=1, verbose=0)
+        return str(caught.value)
+
+    called = Subclassed()
+    called(np.zeros((1, 8, 8, 1)))
+    two = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
+    flat = keras.layers.Flatten()(keras.layers.Add()(two))
+    for model in (Subclassed(), called, keras.Sequential([keras.layers.Dense(2)]), keras.Model(two, flat)):
+        assert refusal(model) == (
+            f"model={type(model).__name__} is not accepted: Keras does not know its shapes, or it takes something else "
+            "than one image. Accepted: a functional or sequential keras.Model from (N, H, W, C) to (N, K). Of a "
+            "subclass, make one by inputs = keras.Input((H, W, C)); keras.Model(inputs, model(inputs))."
+        )
+    inputs = keras.Input((8, 8, 1))
+    made = keras.Model(inputs, called(inputs))
+    assert trainer.train(made, squares, epochs=1, verbose=0).epochs == 1
+    anywhere = keras.Input((None, None, 1))
+    pooled = keras.layers.Dense(2, "softmax")(keras.layers.GlobalAveragePooling2D()(anywhere))
+    assert refusal(keras.Model(anywhere, pooled)).startswith("model=Functional takes (None, None, None, 1), and images")
+    own = WithStep(inputs, made(inputs))
+    assert refusal(own) == (
+        "WithStep.train_step would never be called: train computes the step itself. Train with Keras' own fit, or give "
+        "keras.Model(model.inputs, model.outputs), which has the same layers and weights."
+    )
+    assert trainer.train(keras.Model(own.inputs, own.outputs), squares, epochs=1, verbose=0).epochs == 1
+
+
+def test_a_layer_that_cannot_mix_is_refused_before_training(squares):
+    with pytest.raises(ConfigurationError, match=r"^mixing=MixUp cannot mix: .* as RandomMix does\.$") as refusal:
+        trainer.train(small_model(), squares, mixing=keras.layers.MixUp(), epochs=1, verbose=0)
+    assert refusal.value.__cause__ is not None
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

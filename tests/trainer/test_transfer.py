@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
-from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer
+from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier, architectures, trainer
 from imgcls._backend import _engines
 from imgcls.metrics import tempered
 from imgcls.trainer import _plan, _tournament, _transfer
@@ -30,6 +30,11 @@ def weights(tmp_path_factory):
     pretrained = ImageClassifier("small_cnn", image_size=16, epochs=4, augmentation=None).fit(others, verbose=0)
     pretrained.model_.get_layer("backbone").save_weights(path)
     return path
+
+
+def my_crossentropy(targets, outputs):
+    """Charge nothing for the last class, whatever the name says."""
+    return keras.losses.categorical_crossentropy(targets, outputs) * (1 - targets[:, -1])
 
 
 def classifier(weights, **options):
@@ -135,6 +140,37 @@ def test_classes_weigh_what_is_asked_for(digits, weights):
     np.testing.assert_array_equal(by_image, weighted)
 
 
+def test_images_that_cannot_be_read_weigh_nothing(digits, weights, tmp_path):
+    """32 ones and 8 sevens, and 40 broken sevens: "balanced" is what it is without those."""
+    codes = np.asarray(digits.labels)
+    names = {1: "a", 7: "b"}
+    chosen = [(1, index) for index in np.flatnonzero(codes == 1)[:32]]
+    chosen += [(7, index) for index in np.flatnonzero(codes == 7)[:8]]
+    paths, labels = [], []
+    for code, index in chosen:
+        paths.append(tmp_path / f"{index:03d}.png")
+        labels.append(names[code])
+        keras.utils.save_img(paths[-1], digits.read(index), scale=False)
+    clean = Dataset.from_files(paths, labels)
+    for index in range(40):
+        paths.append(tmp_path / f"junk {index}.png")
+        labels.append("b")
+        paths[-1].write_bytes(b"no image")
+    junk = Dataset.from_files(paths, labels)
+
+    def learnt(data):
+        model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=2, fine_tune=False)
+        found = trainer.transfer(model, data, fine_tune=False, class_weight="balanced", engine="tensorflow", verbose=0)
+        return model.get_layer("head").get_weights(), found.held_out
+
+    with pytest.warns(DataWarning):
+        (weights_with, held_out_with) = learnt(junk)
+    weights_without, held_out_without = learnt(clean)
+    for one, other in zip(weights_with, weights_without, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(held_out_with, held_out_without, rtol=1e-4, atol=1e-6)
+
+
 def test_two_classes_by_one_sigmoid_and_several_labels_an_image(digits, weights):
     images, codes = np.stack([digits.read(index) for index in range(200)]), np.asarray(digits.labels)[:200]
     two = Dataset.from_arrays(images, codes % 2)
@@ -153,7 +189,13 @@ def test_two_classes_by_one_sigmoid_and_several_labels_an_image(digits, weights)
     [
         ({"epochs": 1}, "epochs=1 asks for steps"),
         ({"epochs": 1, "mixing": "mixup"}, "epochs=1, mixing='mixup' ask for steps"),
-        ({"loss": "focal", "budget": 1}, "loss='focal' is no cross-entropy, which could be solved"),
+        ({"loss": "focal", "budget": 1}, "loss='focal' is no cross-entropy of Keras, which could be solved"),
+        ({"loss": my_crossentropy}, f"loss={my_crossentropy!r} is no cross-entropy of Keras, which could be solved"),
+        (
+            {"loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1)},
+            "the label_smoothing=0.1 of your loss asks for steps",
+        ),
+        ({"label_smoothing": 0.1}, "label_smoothing=0.1 asks for steps"),
     ],
 )
 def test_where_steps_are_asked_for_the_head_is_trained(digits, weights, options, reason):

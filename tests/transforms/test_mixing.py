@@ -8,6 +8,7 @@ from scipy import stats
 
 from imgcls import transforms
 from imgcls.errors import ConfigurationError
+from imgcls.transforms._mixing import try_mixing
 
 RANDOM = np.random.default_rng(0)
 COUNT, HEIGHT, WIDTH = 12, 10, 14
@@ -255,6 +256,53 @@ def test_wrong_arguments_are_refused_in_words(call, words):
     with pytest.raises(ConfigurationError) as caught:
         call()
     assert str(caught.value) == words
+
+
+class Returning(keras.layers.Layer):
+    """Returns what a function makes of what it is given, and counts its calls."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, *given):
+        self.count.assign_add(1.0)
+        return self.function(*given)
+
+
+def test_layers_of_the_users_own_are_tried_with_shapes_of_the_run_and_left_as_they_were(layer):
+    seen = []
+    own = Returning(lambda *given: seen.append([tuple(one.shape) for one in given]) or given)
+    try_mixing(own, image_shape=(5, 7, 3), outputs=4)
+    assert seen == [[(2, 5, 7, 3), (2, 4), (2,)]]
+    assert float(own.count) == 0
+    before = [np.array(one.numpy()) for one in layer.variables]
+    for tried in (layer, None):
+        try_mixing(tried, image_shape=(5, 7, 3), outputs=1)
+    for variable, value in zip(layer.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (lambda images, targets, weights: images, r"it returns arrays of shapes \[\(5, 7, 3\), \(5, 7, 3\)\]\."),
+        (
+            lambda images, targets, weights: (images, targets),
+            r"it returns arrays of shapes \[\(2, 5, 7, 3\), \(2, 4\)\]\.",
+        ),
+        (lambda images: images, "takes 1 positional argument but 3 were given"),
+        (lambda images, targets, weights: 1 / 0, "division by zero"),
+    ],
+)
+def test_layers_that_cannot_mix_are_refused_in_words(function, why):
+    accepted = (
+        r" Accepted: 'mixup', 'cutmix', 'both', or a layer that is called with images \(N, H, W, C\), targets "
+        r"\(N, K\) and weights \(N,\), and returns the three as RandomMix does\.$"
+    )
+    with pytest.raises(ConfigurationError, match=rf"(?s)^mixing=Returning cannot mix: .*{why}.*{accepted}"):
+        try_mixing(Returning(function), image_shape=(5, 7, 3), outputs=4)
 
 
 def test_a_layer_comes_back_from_its_config(layer):

@@ -39,6 +39,7 @@ from imgcls._backend._tensorflow import (
     streamed,
     takes,
 )
+from imgcls._backend._weights import weights_digest
 
 __all__ = [
     "ENGINES",
@@ -64,4 +65,5 @@ __all__ = [
     "streamed",
     "takes",
     "traced",
+    "weights_digest",
 ]

@@ -94,6 +94,7 @@ class Placement:
             )
             raise ConfigurationError(message) from error
         _assign(copied.variables, model.variables)
+        refresh_normalizations(copied)
         try:
             yield copied
         finally:
@@ -338,6 +339,13 @@ def _joined(members: tuple[str, ...], index: int) -> Placement:
     names = [f"worker {place}" for place in range(len(members))]
     reason = f"TF_CONFIG names {len(members)} workers, and this is worker {index}"
     return Placement(names, reason, strategy=strategy, worker=index, workers=len(members))
+
+
+def refresh_normalizations(model: Any) -> None:
+    """Let `Normalization` layers compute with the statistics in their weights: they keep a copy, which Keras leaves."""
+    for layer in model._flatten_layers():  # noqa: SLF001 - Keras offers no public walk through nested models
+        if isinstance(layer, keras.layers.Normalization) and layer.built:
+            layer.finalize_state()
 
 
 def _assign(targets: Sequence[Any], sources: Sequence[Any]) -> None:

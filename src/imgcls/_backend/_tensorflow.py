@@ -68,7 +68,8 @@ class TrainingStep:
         if jit_compile:
             self._learn = tf.function(self._loss_and_gradients, jit_compile=True)
         if self._place.strategy is not None:
-            optimizer._all_reduce_sum_gradients = list  # noqa: SLF001 - Keras would sum after it has clipped, and we have summed before
+            inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+            inner._all_reduce_sum_gradients = list  # noqa: SLF001 - Keras would sum after it has clipped, and we have summed before
         with self._place.scope():
             optimizer.build(model.trainable_variables)
             self._sums = tf.Variable(tf.zeros(3), trainable=False)  # of loss, of hits, of images
@@ -189,7 +190,7 @@ class TrainingStep:
         images, targets, weights = batch
         pixels = tf.cast(images, tf.float32)
         if self._augmentation is not None:
-            pixels = self._augmentation(pixels, training=True)
+            pixels = tf.cast(self._augmentation(pixels, training=True), tf.float32)
         mixed = self._mixing(pixels, targets, weights) if mix else (pixels, targets, weights)
         if size is not None:
             mixed = (_shrunk(mixed[0], size), *mixed[1:])
@@ -199,10 +200,10 @@ class TrainingStep:
         """Return the loss, the number of right predictions and the gradients of a batch."""
         pixels, targets, weights = batch
         with tf.GradientTape() as tape:
-            outputs = self._model(pixels, training=True)
+            outputs = tf.cast(self._model(pixels, training=True), tf.float32)  # as losses compute, in any policy
             loss = self._loss(targets, outputs, weights)
             if self._model.losses:  # regularisation that layers bring along
-                loss += tf.add_n(self._model.losses)
+                loss += tf.add_n([tf.cast(one, tf.float32) for one in self._model.losses])
             scaled = self._optimizer.scale_loss(loss)  # as its loss_scale_factor says; it divides gradients by it again
         values = [variable.value for variable in self._model.trainable_variables]
         return loss, _hits(targets, outputs, one_label=self._one_label), tape.gradient(scaled, values)

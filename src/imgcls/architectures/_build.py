@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from imgcls import _checks, transforms
 from imgcls.architectures import _cnn, _speed
 from imgcls.architectures._channels import front
-from imgcls.architectures._graph import named_afresh
+from imgcls.architectures._graph import is_graph, named_afresh
 from imgcls.architectures._parts import BOTH_WAYS
 from imgcls.architectures._table import Architecture, describe
-from imgcls.architectures._weights import load_pretrained
+from imgcls.architectures._weights import load_pretrained, set_weights
 from imgcls.errors import ConfigurationError
 
 POOLINGS = ("average", "max", "flatten")
 HEADS = ("softmax", "sigmoid")
 TEST_TIME_AUGMENTATIONS = (None, "flip")
 PRECISIONS = ("float32", "mixed_bfloat16")  # float16 would need its loss scaled
+_DROPOUT = 0.2
+_ROUNDING = 0.02  # of probabilities that are computed in bfloat16
 _OWN: dict[str, Callable[..., Any]] = {
     "small_cnn": _cnn.small_cnn,
     "small_resnet": _cnn.small_resnet,
@@ -40,7 +43,7 @@ def build(
     weights: str | Path | None = None,
     head: str = "softmax",
     pooling: str = "average",
-    dropout: float = 0.2,
+    dropout: float = _DROPOUT,
     fine_tune: bool = True,
     grayscale: bool = False,
     mean: Sequence[float] = (0.0,),
@@ -54,8 +57,9 @@ def build(
     Args:
         architecture: A name from `names()`; a `keras.Model` from `(N, H, W, C)`; or a function
             `(input_shape, num_classes)` that returns one. A model that gives `(N, K)` is a whole classifier; where its
-            last layer has no activation, it gets the head's. One that gives a feature map `(N, h, w, D)`, or features
-            `(N, D)`, is a backbone: pooling, dropout and head follow.
+            last layer has no activation, it gets the head's; Keras does not see the layers of one written as a class,
+            which has to end with it. One that gives a feature map `(N, h, w, D)`, or features `(N, D)`, is a backbone:
+            pooling, dropout and head follow.
         input_shape: (H, W, C). A backbone of `keras.applications` takes any C: one channel as RGB, of other counts
             channel c as colour c modulo 3.
         num_classes: K, the number of outputs.
@@ -64,7 +68,8 @@ def build(
         head: "softmax" (one label an image) or "sigmoid" (several labels, or one output for two classes).
         pooling: From feature map to features: "average", "max" or "flatten". Not for a whole classifier.
         dropout: The share of features dropped in training, from 0 to below 1. Not for a whole classifier.
-        fine_tune: Whether the backbone is trained; False trains the head only. Not for a whole classifier.
+        fine_tune: Whether the backbone is trained; False trains the head only. Not for a whole classifier, of which
+            `layer.trainable = False` fixes layers.
         grayscale: Convert RGB to grayscale inside the model.
         mean: Subtracted from pixels; one number, or one a channel. Backbones of `keras.applications` ignore it, and
             `std`: they bring their own scaling.
@@ -72,7 +77,8 @@ def build(
         test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the
             cost; None for those of the image alone.
         precision: In what the backbone computes: "float32", or "mixed_bfloat16" for GPUs that are quicker with it.
-            Weights, preprocessing and head are float32 in any case. Names only.
+            Weights, preprocessing and head are float32 in any case. Names only: a model of your own computes in its
+            dtype policy, and a function's in that of `keras.config.dtype_policy()`.
         seed: Another seed, other initial weights.
 
     Returns:
@@ -81,7 +87,7 @@ def build(
 
     Raises:
         ConfigurationError: Arguments are not accepted, the name is not known, the image is too small, weights do not go
-            with the architecture, or a model of your own has another shape.
+            with the architecture, or a model of your own has another shape or leaves nothing to pool, drop or fix.
         DataError: A weights file cannot be had or read, or does not fit.
 
     Examples:
@@ -104,17 +110,21 @@ def build(
             _checks.unknown_name("precision", precision, PRECISIONS),
         ]
     )
+    num_classes, dropout, seed = (_checks.plain(number) for number in (num_classes, dropout, seed))
     if not isinstance(architecture, str) and weights is not None:
         message = (
             f"weights={str(weights)!r} goes with a named architecture. Load weights into your own model beforehand."
         )
         raise ConfigurationError(message)
-    inputs = keras.Input(input_shape, name="images")
-    with _reproducible(seed):
+    theirs = keras.config.dtype_policy()
+    with _reproducible(seed), _computing_in("float32"):
+        inputs = keras.Input(input_shape, name="images")
         if not isinstance(architecture, str):
             x = _chain(inputs, transforms.preprocessing(grayscale=grayscale, mean=mean, std=std))
-            backbone = _own_model(architecture, tuple(x.shape[1:]), num_classes, head)
+            with _computing_in(theirs):
+                backbone = _own_model(architecture, tuple(x.shape[1:]), num_classes, head)
             if backbone.output_shape == (None, num_classes):
+                _refuse_for_whole(num_classes, pooling=pooling, dropout=dropout, fine_tune=fine_tune)
                 return _whole(inputs, _chain(x, _ended(backbone, head)), test_time_augmentation)
         else:
             row = describe(architecture)
@@ -133,6 +143,24 @@ def build(
         x = _both_ways(inputs, x, test_time_augmentation)
         outputs = layers.Dense(num_classes, activation=head, name="head")(x)
         return keras.Model(inputs, outputs, name="classifier")
+
+
+def _refuse_for_whole(num_classes: int, *, pooling: str, dropout: float, fine_tune: bool) -> None:
+    """Refuse what a classifier whose end is the user's own has no place for, where it was not left at its default."""
+    given = {
+        "pooling": (pooling, (POOLINGS[0],)),
+        "dropout": (round(dropout, 6), (_DROPOUT, 0.0)),  # 0.2 may have been a number of 32 bits
+        "fine_tune": (fine_tune, (True,)),
+    }
+    named = [f"{name}={value!r}" for name, (value, accepted) in given.items() if value not in accepted]
+    if named:
+        verb, them = ("goes", "it") if len(named) == 1 else ("go", "them")
+        message = (
+            f"{', '.join(named)} {verb} with a backbone, and your model is a whole classifier: it ends in its own "
+            f"{num_classes} classes. Leave {them} out and say it in your layers, such as layer.trainable = False; or "
+            "give the model without its last layer: pooling, dropout and head follow then."
+        )
+        raise ConfigurationError(message)
 
 
 def _whole(inputs: Any, outputs: Any, test_time_augmentation: str | None) -> Any:
@@ -185,12 +213,11 @@ def _features(backbone: Any, *, pooling: str, dropout: float, fine_tune: bool, s
 def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int, head: str) -> Any:
     """Return the user's model, built, and named as the backbone that it is or contains."""
     given = isinstance(architecture, keras.Model)
-    model = (architecture if architecture.built else _copy(architecture)) if given else architecture(shape, num_classes)
+    model = _copy(architecture, shape) if given else architecture(shape, num_classes)
     if not isinstance(model, keras.Model):
         message = f"the architecture function returned a {type(model).__name__}. Accepted: a keras.Model."
         raise ConfigurationError(message)
-    if not model.built:
-        model.build((None, *shape))
+    model = _as_graph(model, shape)
     takes, gives = model.input_shape, model.output_shape
     expected = (None, *shape)
     fits = (
@@ -207,7 +234,7 @@ def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int,
             "second."
         )
         raise ConfigurationError(message)
-    ending = getattr(getattr(model.layers[-1], "activation", None), "__name__", "")
+    ending = getattr(_last_activation(model), "__name__", "")
     if gives != (None, num_classes):
         if len(gives) == 2 and ending in HEADS:
             message = (
@@ -221,30 +248,79 @@ def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int,
             f"End it with {head!r}, or without activation."
         )
         raise ConfigurationError(message)
-    model = _copy(model) if model is architecture else model
+    elif _is_class(model.layers[-1]):
+        _check_probabilities(model, shape, head)
     model.name = "backbone"
     return model
 
 
-def _copy(model: Any) -> Any:
-    """Return a model with the same layers and weights: the caller's own stays as it is."""
+def _last_activation(model: Any) -> Any:
+    """Return the activation of a model's last layer; None where it has none, or is a class, whose affair it is."""
+    last = model.layers[-1]
+    return None if _is_class(last) else getattr(last, "activation", None)
+
+
+def _is_class(layer: Any) -> bool:
+    """Return whether a layer is a model written as a class: what it computes with, Keras does not see."""
+    return isinstance(layer, keras.Model) and not is_graph(layer)
+
+
+def _check_probabilities(model: Any, shape: tuple[int, int, int], head: str) -> None:
+    """Refuse a classifier whose end cannot be seen, and which gives no probabilities for images of noise."""
+    noise = np.random.default_rng(0).uniform(-1, 1, (8, *shape))
+    images = (noise * np.geomspace(0.1, 255, 8).reshape(8, 1, 1, 1)).astype(np.float32)  # faint and strong
+    outputs = np.asarray(model(images, training=False), np.float32)
+    wrong = ((outputs < -_ROUNDING) | (outputs > 1 + _ROUNDING)).any(axis=1)
+    if head == "softmax":
+        wrong |= abs(outputs.sum(axis=1) - 1) > _ROUNDING
+    if wrong.any():
+        message = (
+            f"the model ends with the layer {model.layers[-1].name!r}, whose outputs are no probabilities: for one "
+            f"image they are {_checks.some([round(float(one), 2) for one in outputs[wrong][0]])}. End it with {head!r}."
+        )
+        raise ConfigurationError(message)
+
+
+def _as_graph(model: Any, shape: tuple[int, int, int]) -> Any:
+    """Return a model that Keras knows as a graph; one that is written as a class becomes the only layer of one."""
+    if isinstance(model, keras.Sequential) and not model.built:
+        model.build((None, *shape))
+    if is_graph(model):
+        return model
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, model(inputs))
+
+
+def _copy(model: Any, shape: tuple[int, int, int]) -> Any:
+    """Return a model with the same layers and weights, built for a shape: the caller's own stays as it is."""
+    if type(model).get_config is keras.Model.get_config:  # made again, its arguments would have their defaults
+        message = (
+            f"the model cannot be copied: {type(model).__name__} is a class without get_config. Give a function that "
+            "builds it instead."
+        )
+        raise ConfigurationError(message)
     try:
         copy = keras.models.clone_model(model)
     except (TypeError, ValueError, NotImplementedError) as error:  # a layer that does not come back from its config
         message = f"the model cannot be copied: {error}. Give a function that builds it instead."
         raise ConfigurationError(message) from error
-    copy.set_weights(model.get_weights())
-    return copy
+    layers_of_both = zip(copy._flatten_layers(), model._flatten_layers(), strict=True)  # noqa: SLF001 - Keras has no public walk
+    pairs = [(copy, model)] if model.built else list(layers_of_both)  # before the copy is built, and has more layers
+    graph = _as_graph(copy, shape)
+    for own, theirs in pairs:
+        if theirs.built and theirs.weights:  # in a model that is not built, layers may be: one that was adapted
+            set_weights(own, theirs.get_weights())
+    return graph
 
 
 def _ended(model: Any, head: str) -> list[Any]:
     """Return the stages of a model that is a whole classifier: with the head's activation, where it has none."""
-    linear = getattr(model.layers[-1], "activation", None) is keras.activations.linear
+    linear = _last_activation(model) is keras.activations.linear
     return [model, layers.Activation(head, name="head")] if linear else [model]
 
 
 @contextmanager
-def _computing_in(precision: str) -> Iterator[None]:
+def _computing_in(precision: Any) -> Iterator[None]:
     """Let new layers compute in a precision: Keras gives a model's builder no other way to say so."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)

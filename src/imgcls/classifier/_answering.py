@@ -52,7 +52,7 @@ class Answering:
     _thresholds: Thresholds
     _kept: Kept | None
     _made: Ways | None
-    _searched: tuple[Dataset, trainer.Embedded] | None
+    _searched: tuple[Dataset, trainer.Embedded, bytes] | None
     _learnt_from: Dataset | None
     _validated_on: Dataset | None
 
@@ -131,8 +131,10 @@ class Answering:
 
         Args:
             path: A `.csv`, `.jsonl` or `.parquet` file. Where it holds answers of this classifier, they stay, and their
-                images are not answered again.
-            images: What `predict` takes for many, or an iterator, whose images are named by their number.
+                images are not answered again. A `DataWarning` says how many of them have no name, and are known by
+                their number alone.
+            images: What `predict` takes for many, or an iterator, whose images are named by their number, but for a
+                `Sample`, which has an id.
             bgr: As in `predict`.
             abstain: As in `predict`; the column "answer" then stands beside "label".
             coverage: As in `predict`.
@@ -198,6 +200,8 @@ class Answering:
     @property
     def predictor(self) -> Predictor:
         """What answers: compiled once, for threads and servers to share. See `imgcls.inference.Predictor`.
+
+        Ask anew where Keras has trained `model_` further: OpenVINO and ONNX Runtime keep weights as they were.
 
         Examples:
             >>> from concurrent.futures import ThreadPoolExecutor
@@ -269,8 +273,9 @@ class Answering:
             message = "a loaded classifier holds no images. Say where to search: similar(image, among=...)."
             raise DataError(message)
         wanted = self._ways.features(self.predictor.read(image)[None])
-        if self._searched is None or self._searched[0] is not searched:
-            self._searched = (searched, self._embedded(searched, on_error="skip"))
+        weights = self._ways.weights()
+        if self._searched is None or self._searched[0] is not searched or self._searched[2] != weights:
+            self._searched = (searched, self._embedded(searched, on_error="skip"), weights)
         found = self._searched[1]
         return Similar.nearest(wanted[0], found.features, searched[found.positions], k)
 

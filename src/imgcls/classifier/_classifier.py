@@ -1,7 +1,6 @@
 """`ImageClassifier`: validation and wiring. The work is done by the rooms below."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -176,8 +175,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         validation_data: Any = None,
         sample_weight: Any = None,
         checkpoint: str | Path | None = None,
-        metrics: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
+        metrics: Any = (),
+        callbacks: Any = (),
         on_error: str = "skip",
         verbose: Any = "auto",
     ) -> Self:
@@ -193,8 +192,9 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             checkpoint: A folder where the state of training is kept. Where it holds a state of this same run, training
                 goes on from there, exactly as if it had not stopped.
             metrics: Keras metrics or their names, such as "AUC": measured on the validation images after each epoch,
-                in `history_` as `val_auc`. `evaluate` measures much more, with intervals, once training is over.
-            callbacks: Keras callbacks.
+                in `history_` as `val_auc`. A list, or one alone. `evaluate` measures much more, with intervals, once
+                training is over.
+            callbacks: Keras callbacks. A list, or one alone.
             on_error: "skip" leaves out images that cannot be read, names them and goes on with the rest;
                 `history_.quarantined` has the reasons. "raise" refuses them.
             verbose: 0 for nothing, 1 for a live bar, 2 for one line an epoch, "auto" for what the place can show.
@@ -211,7 +211,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
                 worker is lost.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
         """
-        began, arguments = time.monotonic(), self.get_params(deep=False)
+        began, arguments = time.monotonic(), self._plain_arguments()
         trainer.check_arguments(arguments, verbose)
         _checks.refuse([_checks.unknown_name("on_error", on_error, ON_ERROR)])
         training, validation, sample_weight = learn_from(as_dataset(data, y), validation_data, sample_weight)
@@ -282,7 +282,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             >>> 1e-4 < curve.suggestion < 0.1
             True
         """
-        arguments = self.get_params(deep=False)
+        arguments = self._plain_arguments()
         trainer.check_arguments(arguments, verbose)
         training, _, _ = learn_from(as_dataset(data, y), None, None)
         plan = trainer.plan(arguments, training, None)
@@ -317,7 +317,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             A `Forecast`: print it. With pretrained weights it has a learning curve, the accuracy to expect, and which
             classes should have more images.
         """
-        arguments = self.get_params(deep=False)
+        arguments = self._plain_arguments()
         trainer.check_arguments(arguments, verbose)
         _checks.refuse([_checks.not_positive("seconds", seconds)])
         training, validation, _ = learn_from(as_dataset(data, y), validation_data, None)
@@ -341,6 +341,10 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         made = ("_made", "_searched", "_learnt_from", "_validated_on")
         unmade = dict.fromkeys(made) if hasattr(self, "model_") else {}
         return {**super().__getstate__(), **unmade}
+
+    def _plain_arguments(self) -> dict[str, Any]:
+        """Return the arguments with Python's own numbers; those of the classifier stay as they were given."""
+        return {name: _checks.plain(value) for name, value in self.get_params(deep=False).items()}
 
     def _learn_trust(self, training: Dataset, validation: Dataset | None, learnt: trainer.Transfer | None) -> None:
         in_haste = self.budget is not None

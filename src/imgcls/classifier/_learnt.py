@@ -1,8 +1,9 @@
 """How good a classifier that has learnt is, and why it answers so."""
 
+import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,7 @@ class Learnt(Answering):
             )
             warn(message, DataWarning)
             dataset = dataset[batches.readable]
+        measured = self._as_now()
         return Evaluation(
             np.asarray(dataset.labels),
             probabilities,
@@ -68,10 +70,10 @@ class Learnt(Answering):
             ids=dataset.ids,
             read=dataset.read,
             quarantined=batches.quarantined,
-            explain=partial(self._heat, dataset, self._explained(probabilities)),
+            explain=partial(measured._heat, dataset, self._explained(probabilities)),  # noqa: SLF001 - a copy of this object
             leaked=copies(self._learnt_from, self._kept, dataset),
             shortcuts=partial(shortcuts, dataset),
-            robust=partial(self.robustness, dataset, n=_QUICKLY, verbose=0),
+            robust=partial(measured.robustness, dataset, n=_QUICKLY, verbose=0),
             about=self._about(),
             thresholds=self.thresholds_,
         )
@@ -217,6 +219,12 @@ class Learnt(Answering):
 
     # --- inside --------------------------------------------------------------------------------------------------
 
+    def _as_now(self) -> Self:
+        """Return this classifier for later: what `fit` and `set_thresholds` change of the other stays here as it is."""
+        now = copy.copy(self)
+        vars(now)["_made"] = self._made  # compiled ways, which are not copied
+        return now
+
     def _told(self, held_out: Evaluation) -> Evaluation:
         """Return `held_out_` as the card and the bundle tell it: what is said now, and of which classifier."""
         measured = (
@@ -238,7 +246,7 @@ class Learnt(Answering):
 
     def _measured(self, data: Any, y: Any) -> Dataset:
         """Return labelled images to measure on, with the classes of this classifier."""
-        dataset = as_dataset(data, y)
+        dataset = as_dataset(data, y, multi_label=self._multi_label or None)
         if dataset.parts is not None and dataset.divided:
             dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
         dataset = dataset.align(self.classes_.tolist())

@@ -30,7 +30,9 @@ def learn_from(
     validation = None
     if validation_data is not None:
         pair = isinstance(validation_data, tuple) and len(validation_data) == 2
-        validation = as_dataset(*validation_data) if pair else as_dataset(validation_data)
+        several = dataset.multi_label or None  # None: as the rows are
+        given = validation_data if pair else (validation_data,)
+        validation = as_dataset(*given, multi_label=several)
     if dataset.parts is not None and dataset.divided:
         if validation is None and "validation" in dataset.parts:
             validation = dataset.subset("validation")

@@ -1,6 +1,7 @@
 """A trained model as functions from pixels to numbers, each compiled when it is first asked for."""
 
 import threading
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple, final
 
@@ -12,10 +13,12 @@ from imgcls._runtimes import Run
 from imgcls.trainer._backbone import hash_of_backbone
 from imgcls.trainer._embed import Embedder
 
+_FROZEN = ("openvino", "onnxruntime")  # engines that keep the weights that a model had when it was converted
+
 
 @final
 class Ways:
-    """The ways through one model. Threads may ask and call at once.
+    """The ways through one model, by the weights that it has when they are asked for. Threads may ask and call at once.
 
     Args:
         model: A classifier.
@@ -28,18 +31,19 @@ class Ways:
     def __init__(self, model: Any, *, engine: str, num_classes: int, embedder: Embedder | None = None) -> None:
         self._model, self.engine, self._num_classes, self._embedder = model, engine, num_classes, embedder
         self._lock = threading.RLock()
+        self._made: dict[str, _Made] = {}
 
     def run_for(self, count: int) -> Run:
         """Return what gives probabilities `float32 (n, K)` quickest, where `count` images will come."""
         work = count * self._multiply_adds if self.engine == "auto" else 0.0
-        with self._lock:
-            return self._many if _backend.pays(self.engine, work) else self.run
+        if not _backend.pays(self.engine, work):
+            return self.run
+        return self._as_now("many", lambda: self._probabilities(work=np.inf), is_frozen=True)
 
-    @cached_property
+    @property
     def run(self) -> Run:
         """Gives probabilities of few images."""
-        with self._lock:
-            return self._probabilities(work=0.0)
+        return self._as_now("few", lambda: self._probabilities(work=0.0), is_frozen=self.engine in _FROZEN)
 
     @cached_property
     def look(self) -> "Look":
@@ -50,15 +54,28 @@ class Ways:
             width = model.output_shape[1] - self._model.output_shape[1]
             return Look(_backend.compiled(model), width, self._num_classes)
 
-    @cached_property
+    @property
     def features(self) -> Run:
         """Gives the features of few images."""
-        with self._lock:
-            return _backend.engine(architectures.cut(self._model), self.engine)
+        cut = architectures.cut
+        return self._as_now(
+            "features", lambda: _backend.engine(cut(self._model), self.engine), is_frozen=self.engine in _FROZEN
+        )
 
     @cached_property
-    def _many(self) -> Run:
-        return self._probabilities(work=np.inf)
+    def weights(self) -> Callable[[], bytes]:
+        """Tells the model's weights now: equal bytes for equal weights."""
+        with self._lock:
+            return _backend.weights_digest(self._model)
+
+    def _as_now(self, name: str, make: Callable[[], Run], *, is_frozen: bool) -> Run:
+        """Return a way, made anew where it is frozen and Keras has trained the model further since."""
+        with self._lock:
+            weights = self.weights() if is_frozen else b""
+            made = self._made.get(name)
+            if made is None or made.weights != weights:
+                made = self._made[name] = _Made(make(), weights)
+            return made.run
 
     @cached_property
     def _multiply_adds(self) -> int:
@@ -78,6 +95,11 @@ class Ways:
         if not wanted or hash_of_backbone(architectures.cut(self._model)) != backbone:
             return None  # Keras may have trained the model further
         return lambda pixels: head(embed(pixels))
+
+
+class _Made(NamedTuple):
+    run: Run
+    weights: bytes  # that the model had then; b"" where it goes on with those that it has
 
 
 class Look(NamedTuple):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks
+from imgcls import _checks, architectures
 from imgcls.errors import ConfigurationError
 from imgcls.explain._heat_map import Classes, heat_map, likeliest
 from imgcls.explain._occlusion import mean_color
@@ -128,7 +128,7 @@ def _shuffled(model: Any, random: np.random.Generator) -> Any:
     except (TypeError, ValueError, NotImplementedError) as error:  # a layer that does not come back from its config
         message = f"the model cannot be copied: {error}. Nothing can be said of its maps with other weights."
         raise ConfigurationError(message) from error
-    copy.set_weights(model.get_weights())
+    architectures.set_weights(copy, model.get_weights())
     for kernel in [weight for weight in copy.weights if len(weight.shape) > 1][-2:]:
         kernel.assign(random.permutation(np.ravel(kernel)).reshape(kernel.shape))
     return copy

@@ -1,6 +1,6 @@
 """`Predictor`: what a classifier, an exported file and a server answer with."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from imgcls import images as _images
 from imgcls._progress import PATIENCE, ProgressReport
 from imgcls._runtimes import Run
+from imgcls._warnings import warn
 from imgcls.datasets import Batches, Dataset, Sample, as_dataset, is_one_image
-from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
 from imgcls.inference._outputs import outputs
 from imgcls.inference._stream import stream
 from imgcls.predictions import Answers, Prediction, Predictions
@@ -114,8 +115,10 @@ class Predictor:
         """Write what is in many images into a table, a row for each, and go on where an earlier run was stopped.
 
         Args:
-            path: A `.csv`, `.jsonl` or `.parquet` file. Images that it answers already, by their ids, are left out.
-            images: What `predict` takes for many, or an iterator, whose images are named by their number.
+            path: A `.csv`, `.jsonl` or `.parquet` file. Images that it answers already, by their ids, are left out. A
+                `DataWarning` says how many of them have no name, and are known by their number alone.
+            images: What `predict` takes for many, or an iterator, whose images are named by their number, but for a
+                `Sample`, which has an id.
             bgr: As in `predict`.
             model: What names the model in a column of its own; an existing file of another model is refused.
             verbose: As in `predict`.
@@ -131,16 +134,18 @@ class Predictor:
         with answers, ProgressReport(verbose, after=PATIENCE) as report:
             run = self.run
             if is_stream(images):
-                named = ((str(number), item) for number, item in enumerate(_checked(images, bgr=bgr)))
+                named = _numbered(_checked(images, bgr=bgr))
             else:
                 dataset = as_dataset(_rgb_of_many(images) if bgr else images, labelled=False)
-                named = ((name, dataset.source(index)) for index, name in enumerate(dataset.ids))
+                named = _named(dataset, by_user=isinstance(images, Dataset))
                 report.begin("answering", len(dataset))
                 run = self._run_for(len(dataset) - len(answers.ids))
-            done = answers.ids.copy()
-            for answer in self._stream(((name, item) for name, item in named if name not in done), run):
+            new = _New(named, answers.ids.copy(), answers.path)
+            for answer in self._stream(iter(new), run):
                 answers.add([answer])
                 report.done(len(answers.ids))
+                new.warn()
+            new.warn()
         return answers
 
     def read(self, image: Any, name: str | None = None) -> NDArray[np.uint8]:
@@ -236,6 +241,53 @@ class Predictor:
         return stream(
             named, prepare, lambda pixels, ids: list(self.as_predictions(run(pixels), ids)), batch_size=_BATCH
         )
+
+
+@final
+class _New:
+    """The images that have no row yet: iterate over them once, in any thread.
+
+    Args:
+        named: Names, images, and whether the name is the image's own.
+        done: Names that have a row.
+        path: The file of rows.
+    """
+
+    def __init__(self, named: Iterable[tuple[str, Any, bool]], done: Container[str], path: Path) -> None:
+        self._named, self._done, self._path = named, done, path
+        self._unnamed, self._warned = 0, False
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        for name, item, is_own in self._named:
+            if name not in self._done:
+                yield name, item
+            elif not is_own:
+                self._unnamed += 1
+
+    def warn(self) -> None:
+        """Warn, once, of images left out for their number alone: the file may have the rows of others."""
+        if self._unnamed and not self._warned:
+            self._warned = True
+            message = (
+                f"images left out: {self._unnamed:,}. {str(self._path)!r} has rows of their numbers already, and an "
+                "image without a name is known by its number. That is right where the same images come again. Write "
+                "others to another file, or name them: Sample(image, None, name) in an iterator, and in memory "
+                "Dataset.from_arrays(images, ids=names)."
+            )
+            warn(message, DataWarning)
+
+
+def _numbered(items: Iterable[Any]) -> Iterator[tuple[str, Any, bool]]:
+    """Name the items of a stream, as `_New` takes them."""
+    for number, item in enumerate(items):
+        yield (item.id, item, True) if isinstance(item, Sample) else (str(number), item, False)
+
+
+def _named(dataset: Dataset, *, by_user: bool) -> Iterator[tuple[str, Any, bool]]:
+    """Name the images of a dataset in the same way. A path is a name, and so is any where the dataset is the user's."""
+    for index, name in enumerate(dataset.ids):
+        source = dataset.source(index)
+        yield name, source, by_user or isinstance(source, str | Path)
 
 
 def is_stream(images: Any) -> bool:

@@ -1,5 +1,6 @@
 """Endless images in, answers out: in order, in bounded memory, as soon as they can be given."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from imgcls.images import THREADS
 
 Answer = TypeVar("Answer")
 Prepared = tuple[str, NDArray[np.uint8]]
+_PATIENCE = 2.0  # seconds for what the source is at; one that waits for its next item may do so for ever
 
 
 def stream(
@@ -28,7 +30,8 @@ def stream(
 
     A thread draws items ahead, others prepare them, and what is ready goes through the model together: a fast source in
     full batches, a slow one item by item, without waiting for more. Twice `batch_size` items are held at most. An item
-    that cannot be read is answered by its error, with its `id`.
+    that cannot be read is answered by its error, with its `id`. Closed, as by a loop that ends early, it draws no more,
+    and waits for the item that is being drawn, 2 s at most.
 
     Args:
         source: The items. It is drawn from in another thread.
@@ -63,16 +66,16 @@ def stream(
 
     def draw() -> None:
         try:
-            for number, item in enumerate(source):
+            for number in itertools.count():
                 room.acquire()
                 if stopped.is_set():
                     return
-                drawn.put(pool.submit(prepare, number, item))
-            drawn.put(StopIteration())
-        except BaseException as error:  # noqa: BLE001 - the consumer's thread raises it
+                drawn.put(pool.submit(prepare, number, next(source)))
+        except BaseException as error:  # noqa: BLE001 - the consumer's thread raises it; StopIteration is the end
             drawn.put(error)
 
-    threading.Thread(target=draw, daemon=True).start()
+    drawing = threading.Thread(target=draw, daemon=True)
+    drawing.start()
     try:
         ended: BaseException | None = None
         while ended is None:
@@ -90,6 +93,8 @@ def stream(
         stopped.set()
         room.release()
         pool.shutdown(wait=False, cancel_futures=True)
+        if drawing is not threading.current_thread():  # where the garbage collector ends this
+            drawing.join(_PATIENCE)  # whoever stopped may close the source now, such as a camera
 
 
 def _available(drawn: SimpleQueue[Any], most: int) -> Iterator[Any]:

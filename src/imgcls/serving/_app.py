@@ -225,16 +225,13 @@ class App:
     async def _explained(self, headers: Headers, receive: Receive) -> _Answer:
         if self._explain is None:
             raise _refusals.no_explanation()
-        from imgcls.serving._heat import heat_picture
-
         self._batcher.check_room()
         async with self._uploads.received(headers, receive) as uploads:
             if len(uploads) > 1:
                 raise _refusals.too_many(len(uploads), 1)
             with self._batcher.accept(1):
-                work = self._batcher.alone(heat_picture, self._explain, uploads[0].data)
                 try:
-                    label, picture = await self._in_time(work)
+                    label, picture = await self._in_time(self._explanation(uploads[0]))
                 except UnreadableImageError as error:
                     self._measures.refused.add()
                     raise _refusals.unreadable(error) from error
@@ -251,6 +248,14 @@ class App:
             return _refusals.unreadable(error)
         self._measures.answered.add()
         return self._rows.object(self._predictor.as_predictions(found[None], [upload.id])[0])
+
+    async def _explanation(self, upload: Upload) -> tuple[Any, str]:
+        """Return what is said of one image, and a picture of why. Others decode and draw than the model's thread."""
+        from imgcls.serving import _heat
+
+        pixels = await self._batcher.beside(self._predictor.read, upload.data, upload.called)
+        label, heat = await self._batcher.alone(_heat.heat, self._explain, pixels)
+        return label, await self._batcher.beside(_heat.picture, upload.data, upload.called, heat)
 
     async def _in_time(self, work: Awaitable[_T]) -> _T:
         try:

@@ -93,12 +93,15 @@ class Batcher:
             UnreadableImageError: It is not an image that we read.
         """
         loop = asyncio.get_running_loop()
-        pixels = await loop.run_in_executor(self._readers, self._read, data, name)
-        one = _Waiting(pixels, loop.create_future())
+        one = _Waiting(await self.beside(self._read, data, name), loop.create_future())
         self._waiting.append(one)
         if self._pump is None:
             self._pump = loop.create_task(self._empty())
         return await one.answer
+
+    async def beside(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Call something in one of the threads that decode, while the model runs."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 
     async def alone(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Call something in the model's thread, between two batches."""

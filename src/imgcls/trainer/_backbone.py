@@ -34,7 +34,7 @@ def hash_of_backbone(model: Any) -> str:
             config = json.loads(model.to_json())
     except (NotImplementedError, TypeError, ValueError) as error:  # what Keras raises for what it cannot write down
         raise UnknownCodeError(type(model).__name__) from error
-    layers = _numbered(config["config"]) if "layers" in config["config"] else config["config"]
+    layers = numbered(config["config"]) if "layers" in config["config"] else config["config"]
     words = json.dumps([_versions(model, config), config["class_name"], layers], sort_keys=True)
     digest = hashlib.blake2b(words.encode(), digest_size=16)
     for array in model.get_weights():
@@ -43,14 +43,14 @@ def hash_of_backbone(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _numbered(graph: dict[str, Any]) -> dict[str, Any]:
+def numbered(graph: dict[str, Any]) -> dict[str, Any]:
     """Give the layers of a graph their numbers for names."""
     names = [layer.get("name") or layer["config"].get("name") for layer in graph["layers"]]
     numbers = {name: index for index, name in enumerate(names)}
     layers = []
     for layer in graph["layers"]:
         config = {key: value for key, value in layer["config"].items() if key not in _LEFT_OUT}
-        config = _numbered(config) if "layers" in config and "name" in layer["config"] else config
+        config = numbered(config) if "layers" in config and "name" in layer["config"] else config
         nodes = _connected(layer.get("inbound_nodes"), numbers)
         layers.append({**layer, "name": None, "config": config, "inbound_nodes": nodes})
     rest = {key: value for key, value in graph.items() if key not in _LEFT_OUT}

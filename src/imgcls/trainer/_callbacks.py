@@ -14,19 +14,38 @@ _OURS = ("_model", "params")  # Keras sets these anew
 _NONE = object()  # differs from every value
 
 
-def check_callbacks(callbacks: Sequence[Any], *, scheduled: bool) -> None:
-    """Refuse what is no Keras callback, and callbacks that change a rate which follows a schedule."""
-    wrong = [one for one in callbacks if not isinstance(one, keras.callbacks.Callback)]
+def checked_callbacks(callbacks: Any, *, scheduled: bool) -> list[Any]:
+    """Return callbacks as a list, also one alone.
+
+    Raises:
+        ConfigurationError: One is no Keras callback, or changes a rate which follows a schedule.
+    """
+    found = in_a_list(callbacks)
+    wrong = [one for one in found if not isinstance(one, keras.callbacks.Callback)]
     if wrong:
         message = f"callbacks holds {wrong[0]!r}. Accepted: a list of Keras callbacks, such as [EarlyStopping()]."
         raise ConfigurationError(message)
     movers = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
-    moving = [type(one).__name__ for one in callbacks if isinstance(one, movers)]
+    moving = [type(one).__name__ for one in found if isinstance(one, movers)]
     if moving and scheduled:
         message = (
             f"{moving[0]} changes a constant rate, and learning_rate follows a schedule. Give a number, such as 0.001."
         )
         raise ConfigurationError(message)
+    return found
+
+
+def in_a_list(given: Any) -> list[Any]:
+    """Return a list of what is given: a list or tuple, one thing alone, or None.
+
+    Examples:
+        >>> from imgcls.trainer._callbacks import in_a_list
+        >>> in_a_list(("AUC", "Precision")), in_a_list("AUC"), in_a_list(None)
+        (['AUC', 'Precision'], ['AUC'], [])
+    """
+    if given is None:
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def watches_batches(callback: Any) -> bool:

@@ -37,6 +37,7 @@ FORMAT = 2
 _LAST = 2  # kept, beside the best: the older one is for when the newer one is damaged
 _NAME = re.compile(r"checkpoint-(\d{6,})")
 _SHOWN = 80  # signs of a setting, where two runs differ
+_LISTED = 12  # differences between two runs
 _PARTIAL = "partial-checkpoint"
 _FAULTS = (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError)
 
@@ -94,6 +95,7 @@ class Checkpoints:
         say: Called with lines about what was resumed, skipped or could not be written.
         disk: The operations to write with.
         writes: Whether this process writes; of several workers one does, and the others read.
+        start: Which weights the model has now; where a run began with others, that is said, and it goes on.
 
     Attributes:
         trouble: Why nothing more is written, or None.
@@ -110,8 +112,9 @@ class Checkpoints:
         say: Callable[[str], None],
         disk: Disk | None = None,
         writes: bool = True,
+        start: str = "",
     ) -> None:
-        self.folder = Path(folder)
+        self.folder, self._start = Path(folder), start
         self.trouble: str | None = None
         self._run, self._say, self._disk = json.loads(json.dumps(run)), say, disk or Disk()
         self._writes, self._damaged = writes, set[Path]()
@@ -146,7 +149,14 @@ class Checkpoints:
                 self._damaged.add(path)
                 self._say(f"{path} is damaged ({error}) and is skipped")
                 continue
-            self._check_run(state.facts.get("run"), path)
+            self._check_run(state.facts.pop("run"), path)
+            begun = state.facts.pop("start", self._start)
+            if begun != self._start:
+                self._say(
+                    f"{self.folder} holds a run that began with other weights than this model has now: it goes on "
+                    "with its own. To start from those of this model, give another folder"
+                )
+                self._start = begun
             return state
         return None
 
@@ -161,7 +171,7 @@ class Checkpoints:
             if partial.exists():  # of a process that was killed
                 self._disk.remove(partial)
             self._disk.make(partial)
-            for name, data in _files(state, self._run).items():
+            for name, data in _files(state, self._run, self._start).items():
                 self._disk.write(partial / name, data)
             self._disk.flush(partial)
             self._disk.rename(partial, final_name)
@@ -199,10 +209,11 @@ class Checkpoints:
     def _check_run(self, run: Any, path: Path) -> None:
         if run == self._run:
             return
-        then, now = (run if isinstance(run, dict) else {}), self._run
-        differ = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-        pairs = [(name, then.get(name), now.get(name)) for name in differ]
-        listed = "".join(f"\n- {name}: {_shown(old, new)} then, {_shown(new, old)} now" for name, old, new in pairs)
+        pairs = list(_differences("", run if isinstance(run, dict) else {}, self._run))
+        listed = "".join(
+            f"\n- {name}: {_shown(old, new)} then, {_shown(new, old)} now" for name, old, new in pairs[:_LISTED]
+        )
+        listed += f"\n- and {len(pairs) - _LISTED} more" if len(pairs) > _LISTED else ""
         message = (
             f"{str(path.parent)!r} holds another run:{listed}\nTo go on with it, give what it was started with; "
             "to start anew, give another folder."
@@ -210,10 +221,10 @@ class Checkpoints:
         raise CheckpointError(message)
 
 
-def _files(state: State, run: Mapping[str, Any]) -> dict[str, bytes]:
+def _files(state: State, run: Mapping[str, Any], start: str) -> dict[str, bytes]:
     """Return the contents of the files of a checkpoint, the manifest last."""
     arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
-    facts = {"format": FORMAT, "run": run, "score": state.score, "facts": state.facts}
+    facts = {"format": FORMAT, "run": run, "start": start, "score": state.score, "facts": state.facts}
     files = {"arrays.safetensors": safetensors.numpy.save(arrays), "state.json": json.dumps(facts).encode()}
     return {**files, "manifest.json": _manifest(files)}
 
@@ -232,7 +243,7 @@ def _read(path: Path) -> State:
         message = f"it has format {state['format']!r}, and this imgcls reads {FORMAT}"
         raise ValueError(message)
     arrays = safetensors.numpy.load(files["arrays.safetensors"])
-    return State({**state["facts"], "run": state["run"]}, arrays, state["score"])
+    return State({**state["facts"], "run": state["run"], "start": state.get("start", "")}, arrays, state["score"])
 
 
 def _score(path: Path) -> float:
@@ -259,6 +270,15 @@ def _locked(folder: Path) -> int | None:
             raise
         return None  # a file system without locks
     return handle
+
+
+def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what differs between two values, with the names of the dictionaries that lead to it."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in {**old, **new}:
+            yield from _differences(f"{name} {key}".strip(), old.get(key), new.get(key))
+    elif old != new:
+        yield name, old, new
 
 
 def _shown(value: Any, beside: Any) -> str:

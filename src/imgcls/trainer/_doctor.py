@@ -18,8 +18,9 @@ from imgcls.trainer._history import History
 from imgcls.trainer._objective import Objective
 from imgcls.trainer._validation import Validation
 
-_STUCK = 0.98  # of the loss of guessing
+_STUCK = 0.98  # of the loss of guessing, and of that of the epoch before: what falls faster is learning
 _RISING = 1.5  # times the loss of guessing
+_BETTER = 1.5  # times the accuracy of a constant answer
 _ONE_CLASS = 0.99  # of validation images
 _MODES = 0.2  # of accuracy lost from training mode to use
 _WAITED = 0.3  # of the time
@@ -33,8 +34,12 @@ class Vitals:
 
     Attributes:
         classes: K names.
-        losses: The training loss of each epoch so far, in nats; empty where it is no cross-entropy of one label.
+        losses: The training loss of each epoch so far, in nats; empty where it is no cross-entropy of one label, or
+            has more in it than that.
         guessing: The loss of guessing by the shares of the classes.
+        evenly: That of holding all classes for equally likely, as a network does before it has learnt.
+        accuracy: The share of training images that were right in this epoch.
+        commonest: The share of the class that has the most training images.
         predicted: How many validation images each class was predicted for; None where nothing is validated.
         held: How many validation images each class has.
         modes: The accuracy on one batch in training mode, and in use; None where it was not measured.
@@ -47,6 +52,9 @@ class Vitals:
     classes: tuple[Any, ...]
     losses: list[float]
     guessing: float
+    evenly: float
+    accuracy: float
+    commonest: float
     predicted: NDArray[np.int64] | None = None
     held: NDArray[np.int64] | None = None
     modes: tuple[float, float] | None = None
@@ -65,6 +73,7 @@ class Doctor:
         training: Its images.
         goal: What it learns.
         targets: What the loss compares outputs with, for each training image.
+        weights: What the loss multiplies the share of each image with.
         validation: What is measured every epoch, or None.
 
     Attributes:
@@ -72,13 +81,23 @@ class Doctor:
     """
 
     def __init__(
-        self, model: Any, training: Batches, goal: Objective, targets: NDArray[Any], validation: Validation | None
+        self,
+        model: Any,
+        training: Batches,
+        goal: Objective,
+        targets: NDArray[Any],
+        weights: NDArray[np.float32],
+        validation: Validation | None,
     ) -> None:
         self._model, self._training, self._goal, self._targets = model, training, goal, targets
         self._validation = validation
-        labels = np.asarray(training.dataset.labels)
+        labels, count = np.asarray(training.dataset.labels), len(training.dataset.classes)
         self._one_label = labels.ndim == 1 and goal.is_cross_entropy
-        self._guessing = guessing_loss(labels) if self._one_label else math.inf
+        self._guessing = self._evenly = self._commonest = math.inf
+        if self._one_label:
+            self._guessing = guessing_loss(labels, weights, smoothing=goal.label_smoothing, classes=count)
+            self._evenly = float(np.mean(weights)) * math.log(count)
+            self._commonest = float(np.bincount(labels).max() / len(labels))
         self._misfed = architectures.misfed(model)  # before it has learnt
         self.said: set[str] = set()
 
@@ -96,8 +115,11 @@ class Doctor:
         found = complaints(
             Vitals(
                 self._training.dataset.classes,
-                history["loss"] if self._one_label else [],
+                [] if not self._one_label or self._model.losses else history["loss"],  # regularisation is in it too
                 self._guessing,
+                self._evenly,
+                history["accuracy"][-1],
+                self._commonest,
                 predicted,
                 held,
                 self._modes() if last or drop > _MODES else None,
@@ -142,18 +164,29 @@ def _scales_twice(model: Any) -> bool:
     return any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in first)
 
 
-def guessing_loss(labels: NDArray[np.int64]) -> float:
+def guessing_loss(
+    labels: NDArray[np.int64], weights: NDArray[Any] | None = None, *, smoothing: float = 0.0, classes: int = 0
+) -> float:
     """Return the loss of who knows the shares of the classes and nothing else: their entropy, ln(K) where equal.
+
+    Args:
+        labels: Codes `(N,)`.
+        weights: Of each image, `(N,)`: shares are those of the weights then, and the loss is multiplied by their mean.
+        smoothing: The share of a label that is spread over all classes.
+        classes: K, where it is more than the largest code says.
 
     Examples:
         >>> import numpy as np
         >>> from imgcls.trainer._doctor import guessing_loss
         >>> round(guessing_loss(np.array([0, 1, 2, 3])), 4)
         1.3863
+        >>> round(guessing_loss(np.array([0, 0, 0, 1]), np.array([1, 1, 1, 3])), 4)  # 1.5 ln(2)
+        1.0397
     """
-    shares = np.bincount(labels) / len(labels)
+    counts = np.bincount(labels, weights, minlength=classes)
+    shares = (1 - smoothing) * counts / counts.sum() + smoothing / len(counts)
     shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
+    return float(-(shares * np.log(shares)).sum() * counts.sum() / len(labels))
 
 
 def complaints(vitals: Vitals) -> dict[str, str]:
@@ -163,17 +196,24 @@ def complaints(vitals: Vitals) -> dict[str, str]:
 
 
 def _rate_too_high(vitals: Vitals) -> str:
-    if not vitals.losses or vitals.losses[-1] <= _RISING * vitals.guessing:
+    # Who holds rare classes for as likely as others has yet to learn that; and a network that begins with a huge loss,
+    # as of pixels that nobody has scaled, learns while the loss falls and answers become right.
+    if not vitals.losses or vitals.losses[-1] <= _RISING * vitals.evenly:
+        return ""
+    falls = len(vitals.losses) < 2 or vitals.losses[-1] < vitals.losses[-2]
+    if falls and vitals.accuracy > _BETTER * vitals.commonest:
         return ""
     return (
-        f"the loss is {vitals.losses[-1]:.3g}, worse than that of guessing ({vitals.guessing:.3g}): the learning rate "
+        f"the loss is {vitals.losses[-1]:.3g}, worse than that of guessing ({vitals.evenly:.3g}): the learning rate "
         "is too high. Divide it by 10, or let lr_find suggest one"
     )
 
 
 def _stuck(vitals: Vitals) -> str:
     epochs = len(vitals.losses)
-    if epochs < 2 or not _STUCK * vitals.guessing < vitals.losses[-1] <= _RISING * vitals.guessing:
+    if epochs < 2 or not _STUCK * vitals.guessing < vitals.losses[-1] <= _RISING * vitals.evenly:
+        return ""
+    if vitals.losses[-1] < _STUCK * vitals.losses[-2]:
         return ""
     count = len(vitals.classes)
     equal = f"ln({count}) = " if math.isclose(vitals.guessing, math.log(count), rel_tol=0.01) else ""

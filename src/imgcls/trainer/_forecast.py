@@ -16,6 +16,7 @@ from imgcls._progress import ProgressReport
 from imgcls.datasets import Dataset
 from imgcls.trainer._embed import embed
 from imgcls.trainer._objective import objective
+from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._plan import Plan, plan
 from imgcls.trainer._probe import solve
 from imgcls.trainer._recipe import Choice
@@ -55,7 +56,8 @@ class Forecast:
         choices: What would be chosen, and why.
         seconds: How long training would take.
         memory: What decoded images, features and weights would fill, in bytes, beside the libraries.
-        fine_tune: Whether what is left of a budget would go into fine-tuning, to be kept where it helps.
+        fine_tune: Whether what is left of a budget would go into fine-tuning, to be kept where it helps. Of fine-tuning
+            that was asked for, `seconds` has the time.
         looked_at: How many images were measured.
         curve: The number of images, and the accuracy on images held out that a head has which has seen so many.
         expected: The accuracy to expect with all images, from and to; None where only training could tell.
@@ -138,7 +140,8 @@ def forecast(
 
     Where a head would be solved on fixed features, some images are embedded and heads are solved on a quarter, a half
     and all of them. Errors fall as a power of the number of images (Hestness et al., Deep Learning Scaling is
-    Predictable, Empirically, arXiv 1712.00409); the power is taken from these three. Otherwise some steps are timed.
+    Predictable, Empirically, arXiv 1712.00409); the power is taken from these three. Otherwise some steps are timed,
+    and so they are where fine-tuning is asked for.
 
     Args:
         arguments: The hyper-parameters of `ImageClassifier`.
@@ -203,12 +206,19 @@ def _look_at_features(
     power = _power(curve)
     expected, doubled = (_expected(curve, power, factor * len(data)) for factor in (1, 2))
     by_class = () if data.multi_label or outputs is None else _by_class(data, labels, outputs, power)
+    duration = len(data) * (pace * max(new, 1e-3) + solving / max(len(labels), 1))
+    memory = weights + 4 * len(data) * found.features.shape[1]
+    tuned = planned.settings["fine_tune"]
+    if tuned is True:
+        architectures.unfreeze(model, 1.0)
+        duration += _seconds_of_steps(planned, model, data, order, report)
+        memory += 2 * weights + len(data) * math.prod(planned.blueprint["input_shape"])
     return Forecast(
         len(data),
         planned.choices,
-        len(data) * (pace * max(new, 1e-3) + solving / max(len(labels), 1)),
-        weights + 4 * len(data) * found.features.shape[1],
-        planned.settings["fine_tune"] is True or (planned.settings["fine_tune"] == "auto" and validated),
+        _within(planned, duration),
+        memory,
+        tuned == "auto" and validated,  # "auto" is left open for a budget alone
         len(labels),
         curve,
         expected,
@@ -227,7 +237,26 @@ def _look_at_steps(
     validated: bool,
 ) -> Forecast:
     del seconds, validated  # two short epochs are enough
-    model, settings = planned.build(), dict(planned.settings)
+    model = planned.build()
+    weights = sum(4 * math.prod(weight.shape) for weight in model.weights)
+    return Forecast(
+        len(data),
+        planned.choices,
+        _within(planned, _seconds_of_steps(planned, model, data, order, report)),
+        3 * weights + len(data) * math.prod(planned.blueprint["input_shape"]),
+        False,
+        min(len(data), _STEPS * planned.settings["batch_size"]),
+    )
+
+
+def _seconds_of_steps(
+    planned: Plan, model: Any, data: Dataset, order: NDArray[np.int64], report: ProgressReport
+) -> float:
+    """Train on some images for two epochs, the first of which has what starting costs, and return what all would take.
+
+    The model is another one then.
+    """
+    settings = {name: value for name, value in planned.settings.items() if name not in {"fine_tune", "engine"}}
     some = data[np.sort(order[: _STEPS * settings["batch_size"]])]
     marks = [time.monotonic()]
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: marks.append(time.monotonic()))
@@ -235,18 +264,15 @@ def _look_at_steps(
     plain = {"patience": None, "budget": None, "schedule": "auto", "progressive_resizing": False}
     train(model, some, callbacks=[watch], verbose=0, **(settings | plain | {"epochs": 2}))
     start, pace = marks[1] - marks[0], (marks[2] - marks[1]) / len(some)
-    height, width, channels = planned.blueprint["input_shape"]
     if settings["progressive_resizing"]:
-        pace *= Resizing((height, width)).work
-    weights = sum(4 * math.prod(weight.shape) for weight in model.weights)
-    return Forecast(
-        len(data),
-        planned.choices,
-        start + settings["epochs"] * len(data) * pace,
-        3 * weights + len(data) * height * width * channels,
-        False,
-        len(some),
-    )
+        pace *= Resizing(planned.blueprint["input_shape"][:2]).work
+    return float(start + settings["epochs"] * len(data) * pace)
+
+
+def _within(planned: Plan, seconds: float) -> float:
+    """Return seconds as a budget lets them be."""
+    budget = budget_seconds(planned.settings["budget"])
+    return seconds if budget is None else min(seconds, budget)
 
 
 def _power(curve: Mapping[int, float]) -> float:

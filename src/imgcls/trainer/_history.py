@@ -1,5 +1,6 @@
 """`History`: one row an epoch."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -19,13 +20,14 @@ _WIDTH = 7  # of a column, at least: with the figures of `fit`, a line of 74 sig
 class History(Mapping[str, list[float]]):
     """What training measured: a mapping from a name to one number for each epoch.
 
-    Names: "loss", "accuracy", "learning_rate"; with validation data also "val_loss", "val_accuracy".
+    Names: "loss", "accuracy", "learning_rate"; with validation data also "val_loss", "val_accuracy", and those of
+    metrics and of what callbacks wrote into `logs` at the end of an epoch, NaN for epochs without.
 
     Args:
         columns: Names with their numbers.
         seconds: How long training took.
         best_epoch: The epoch, from 1, whose weights the model has; None for the last.
-        interrupted: Whether Ctrl-C ended training early.
+        interrupted: Whether Ctrl-C ended training, as a rule early.
         quarantined: The ids of images that were left out because they could not be read, each with the reason. It is
             not saved with a classifier, because reasons hold paths.
         advice: What went wrong while training, in words, with what helps; nothing where all went well.
@@ -49,7 +51,10 @@ class History(Mapping[str, list[float]]):
         quarantined: Mapping[str, str] | None = None,
         advice: Sequence[str] = (),
     ) -> None:
-        self._columns = {name: list(values) for name, values in (columns or {}).items()}
+        self._columns = {
+            name: [math.nan if value is None else value for value in values]  # a bundle has null for NaN
+            for name, values in (columns or {}).items()
+        }
         self.seconds = seconds
         self.best_epoch = best_epoch
         self.interrupted = interrupted
@@ -58,8 +63,10 @@ class History(Mapping[str, list[float]]):
 
     def append(self, row: Mapping[str, float]) -> None:
         """Add the numbers of one epoch."""
-        for name, value in row.items():
-            self._columns.setdefault(name, []).append(float(value))
+        before = max(map(len, self._columns.values()), default=0)
+        for name in [*self._columns, *(name for name in row if name not in self._columns)]:
+            column = self._columns.setdefault(name, [math.nan] * before)
+            column.append(float(row.get(name, math.nan)))
 
     def last(self) -> str:
         """Return the numbers of the last epoch as one line of text."""

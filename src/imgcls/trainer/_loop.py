@@ -8,6 +8,7 @@ Several workers run this same loop, each on its part of every batch. What only o
 what it measured) is agreed upon, so that all do the same steps: a step waits for everyone.
 """
 
+import signal
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -43,6 +44,28 @@ class _StoppedError(Exception):
 
 class _NotANumberError(Exception):
     """The loss is NaN or infinite."""
+
+
+@final
+class _Heard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras publishes no types
+    """The last callback of a list: it hears what the others have written into the figures of an epoch.
+
+    Attributes:
+        numbers: What of it is a number, by its name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: dict[str, float] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        del epoch
+        self.numbers = {str(name): float(value) for name, value in (logs or {}).items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value is one number, of Python, NumPy or Keras."""
+    return hasattr(value, "__float__") and tuple(getattr(value, "shape", ())) == ()
 
 
 @final
@@ -101,8 +124,9 @@ class Loop:
         self._order: dict[str, Any] = {"seed": seed, "alternating_flip": alternating_flip}
         self._checkpoints, self._found = checkpoints, found
         self._report, self._placement = report, placement
+        self._heard = _Heard()
         self._watchers = keras.callbacks.CallbackList(
-            list(callbacks), model=model, epochs=epochs, steps=len(training), verbose=0
+            [*callbacks, self._heard], model=model, epochs=epochs, steps=len(training), verbose=0
         )
         self._callbacks = callbacks
         self._per_batch = any(map(watches_batches, callbacks))  # else no step waits for its means
@@ -147,7 +171,9 @@ class Loop:
         return self.history
 
     def pass_on(self) -> None:
-        """Let a SIGTERM that was noted do what it does, now that the state is safe."""
+        """Let a signal that was noted do what it does, now that the state is safe: also one that came after the end."""
+        if self._interrupts.asked == signal.SIGINT:
+            self.history.interrupted = True
         self._interrupts.pass_on()
 
     # --- an epoch ------------------------------------------------------------------------------------------------
@@ -164,6 +190,8 @@ class Loop:
                 self._place, self._done = self._place + 1, self._done + 1
                 self._report.done(self._place)
                 self._pause()
+        if not self._pace.leads and self._place < len(self._training):  # nobody knew that this step was the last
+            self._rate = self._own_rate()
         self._look()
         spent = time.monotonic() - begin
         with self._averaged():
@@ -172,7 +200,7 @@ class Loop:
             self._reserve = time.monotonic() - begin
             row = {**self._step.means(reset=True), **measured, "learning_rate": self._rate}
             self._watchers.on_epoch_end(self._epoch, row)
-            self.history.append(row)
+            self.history.append(row | self._heard.numbers)
             self._epoch, self._place = self._epoch + 1, 0
             self.history.seconds = self._elapsed()
         heading, line = self.history.row(self._epochs)
@@ -213,7 +241,7 @@ class Loop:
         if rate is not None:
             self._rate = rate
         elif self._place == len(self._training) - 1:  # of the last step; a schedule moves on after it
-            self._rate = float(np.asarray(self._model.optimizer.learning_rate))
+            self._rate = self._own_rate()
         if not len(batch.positions) and self._placement.workers == 1:  # all its files have gone bad since the beginning
             return
         if self._per_batch:
@@ -228,6 +256,10 @@ class Loop:
                 self._halve(len(batch.images), error)
         if self._per_batch:
             self._watchers.on_train_batch_end(self._place, self._step.means())
+
+    def _own_rate(self) -> float:
+        """Return the rate of an optimizer that leads it itself."""
+        return float(np.asarray(self._model.optimizer.learning_rate))
 
     def _halve(self, count: int, error: Exception) -> None:
         """Go on with micro-batches of half the size."""
@@ -288,7 +320,7 @@ class Loop:
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """Validate the moving average of the weights, where the optimizer keeps one; it stays after the last epoch."""
-        engine, variables = self._model.optimizer, self._model.trainable_variables
+        engine, variables = self._engine(), self._model.trainable_variables
         if not engine.use_ema:
             yield
             return
@@ -456,8 +488,13 @@ class Loop:
 
     def _take_average(self) -> None:
         """Let the moving average of the weights be the weights, where the optimizer keeps one."""
-        if self._model.optimizer.use_ema and self._done:
-            self._model.optimizer.finalize_variable_values(self._model.trainable_variables)
+        engine = self._engine()
+        if engine.use_ema and self._done:
+            engine.finalize_variable_values(self._model.trainable_variables)
+
+    def _engine(self) -> Any:
+        """Return the optimizer that keeps an average, which may stand in one that scales the loss."""
+        return getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
 
     def _where(self) -> str:
         return f"epoch {min(self._epoch + 1, self._epochs)}/{self._epochs}, step {self._place}/{len(self._training)}"

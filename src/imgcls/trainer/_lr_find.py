@@ -14,7 +14,8 @@ from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, exclude_from_weight_decay
 from imgcls.trainer._optimizers import optimizer as named_optimizer
-from imgcls.trainer._train import check_labels
+from imgcls.trainer._train import check_labels, with_scaled_loss
+from imgcls.transforms._mixing import try_mixing
 
 
 def lr_find(
@@ -83,6 +84,7 @@ def lr_find(
             _checks.unknown_name("on_error", on_error, ON_ERROR),
         ]
     )
+    seed = _checks.plain(seed)
     if highest <= lowest:
         message = f"lowest={lowest!r} is not below highest={highest!r}. Give a range that rises."
         raise ConfigurationError(message)
@@ -95,8 +97,10 @@ def lr_find(
         label_smoothing=label_smoothing,
         one_hot=mixer is not None,
     )
+    try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
     engine = named_optimizer(optimizer, lowest)
     exclude_from_weight_decay(engine, model)
+    engine = with_scaled_loss(engine, model)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     with ProgressReport(verbose) as progress:

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
+from imgcls.trainer._callbacks import in_a_list
 from imgcls.trainer._objective import Objective
 
 _ALWAYS = ("accuracy", "acc")  # are measured anyway
 _TAKEN = ("loss", "accuracy")
 
 
-def keras_metrics(metrics: Sequence[Any], goal: Objective, *, validated: bool) -> list[Any]:
+def keras_metrics(metrics: Any, goal: Objective, *, validated: bool) -> list[Any]:
     """Return metrics as Keras objects, each tried once on two made-up images.
 
     Args:
-        metrics: `keras.metrics.Metric` objects, or their names.
+        metrics: `keras.metrics.Metric` objects, or their names; or one of these alone.
         goal: What outputs and targets are like.
         validated: Whether there are validation images.
 
@@ -34,6 +35,7 @@ def keras_metrics(metrics: Sequence[Any], goal: Objective, *, validated: bool) -
         >>> [metric.name for metric in keras_metrics(["AUC", "accuracy"], goal, validated=True)]
         ['auc']
     """
+    metrics = in_a_list(metrics)
     if metrics and not validated:
         message = "metrics are measured on validation_data. Give it, or no metrics."
         raise ConfigurationError(message)

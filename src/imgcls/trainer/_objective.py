@@ -12,6 +12,13 @@ from imgcls.errors import ConfigurationError
 
 _OF_CODES = ("sparse", "categoricalgeneralized")  # these compare integer codes with outputs
 _MEANS = ("sum_over_batch_size", "mean")
+_CROSS_ENTROPIES = {
+    "softmax": (
+        *(keras.losses.categorical_crossentropy, keras.losses.sparse_categorical_crossentropy),
+        *(keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy),
+    ),
+    "sigmoid": (keras.losses.binary_crossentropy, keras.losses.BinaryCrossentropy),
+}
 _NAMES = ("auto", "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy", "focal")
 
 
@@ -61,8 +68,13 @@ class Objective:
 
     @property
     def is_cross_entropy(self) -> bool:
-        """Whether the loss is in nats: guessing costs the entropy of the classes."""
-        return "crossentropy" in _title(self.loss) and "focal" not in _title(self.loss)
+        """Whether the loss is Keras' own cross-entropy, in nats: guessing costs the entropy of the classes.
+
+        A loss of the user's own is none, whatever its name: nobody knows what else it asks for.
+        """
+        own_kind = type(self.loss) if isinstance(self.loss, keras.losses.Loss) else self.loss
+        counts_all = getattr(self.loss, "ignore_class", None) is None
+        return counts_all and any(own_kind is one for one in _CROSS_ENTROPIES[self.head])
 
     def targets(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Turn codes `(N,)` or an indicator `(N, K)` into what the loss compares outputs with."""
@@ -79,13 +91,19 @@ class Objective:
         return ((), "int64") if self.sparse else ((self.outputs,), "float32")
 
     def __call__(self, targets: Any, outputs: Any, weights: Any) -> Any:
-        """Return the weighted mean loss, a scalar tensor. Targets are smoothed here, after any mixing of images."""
+        """Return the weighted mean loss, a scalar tensor. Targets are smoothed here, after any mixing of images.
+
+        A function that gives several numbers an image counts by their mean.
+        """
         if self.label_smoothing:
             choices = self.outputs if self.head == "softmax" else 2
             targets = targets * (1 - self.label_smoothing) + self.label_smoothing / choices
         if isinstance(self.loss, keras.losses.Loss):
             return self.loss(targets, outputs, sample_weight=weights)
-        return keras.ops.mean(self.loss(targets, outputs) * weights)
+        losses = self.loss(targets, outputs)
+        if len(losses.shape) > 1:
+            losses = keras.ops.mean(losses, axis=tuple(range(1, len(losses.shape))))
+        return keras.ops.mean(losses * weights)
 
     def accuracy(self, targets: NDArray[Any], outputs: NDArray[np.float32]) -> float:
         """Return the share of images whose likeliest class is right; for sigmoids, the share of right outputs."""
@@ -181,7 +199,10 @@ def _one_hot_twin(kind: Any, loss: Any) -> Any:
 
 
 def _title(loss: Any) -> str:
-    name = loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    """Return what a loss is called: a class of Keras by its own name, whatever `name=` says."""
+    kind = type(loss)
+    named = kind if kind.__module__.startswith("keras.") and isinstance(loss, keras.losses.Loss) else loss
+    name = loss if isinstance(loss, str) else getattr(named, "name", None) or getattr(named, "__name__", "")
     return str(name).lower().replace(" ", "").replace("_", "")
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 
 from imgcls import _checks
+from imgcls.errors import ConfigurationError
 from imgcls.trainer._muon import Muon
 
 
@@ -50,7 +51,7 @@ def optimizer(
 
     Args:
         name: "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "muon" (`Muon`), or a Keras optimizer, which is
-            copied with its settings and without its state.
+            copied with its settings, those of `exclude_from_weight_decay(var_names=)` too, and without its state.
         learning_rate: A number; "auto" for a peak that suits the optimizer; or a Keras schedule.
         weight_decay: The share of each weight that is taken off at a learning rate of 1, apart from the gradient
             (Loshchilov and Hutter, arXiv 1711.05101): from 0 to below 1, None for none, or "auto". Which weights, see
@@ -63,8 +64,8 @@ def optimizer(
         A `keras.optimizers.Optimizer`.
 
     Raises:
-        ConfigurationError: The name is not known, a number is out of range, or settings are given beside a Keras
-            optimizer, which has its own.
+        ConfigurationError: The name is not known, a number is out of range, settings are given beside a Keras
+            optimizer, which has its own, or that optimizer leaves variables out of weight decay that are not named.
 
     Examples:
         >>> from imgcls import trainer
@@ -80,7 +81,7 @@ def optimizer(
             "average": average,
         }
         _checks.refuse([_beside_an_object(name, given)])
-        return type(name).from_config(name.get_config())
+        return _copied(name)
     automatic_rate, automatic_decay = _is_auto(learning_rate), _is_auto(weight_decay)
     _checks.refuse(
         [
@@ -103,6 +104,44 @@ def optimizer(
         use_ema=average is not None,
         ema_momentum=average or 0.0,
     )
+
+
+def _copied(engine: Any) -> Any:
+    """Return an optimizer with the same settings and without state; what leads its rate is the same object.
+
+    That need not be known to Keras, nor able to tell its settings: it is not copied.
+    """
+    if isinstance(engine, keras.optimizers.LossScaleOptimizer):
+        return type(engine)(
+            _copied(engine.inner_optimizer),
+            initial_scale=engine.initial_scale,
+            dynamic_growth_steps=engine.dynamic_growth_steps,
+            name=engine.name,
+        )
+    if getattr(engine, "_exclude_from_weight_decay", None):
+        message = (
+            f"{type(engine).__name__} leaves variables out of weight decay that exclude_from_weight_decay(var_list=) "
+            "has taken from a model, and what is trained may be a copy of it. Give var_names= instead."
+        )
+        raise ConfigurationError(message)
+    rate = engine._learning_rate  # noqa: SLF001 - a number in a variable, or what leads it, which Keras shows to nobody
+    if is_schedule(rate) or callable(rate):
+        told = object.__new__(type(engine))
+        vars(told).update(vars(engine), _learning_rate=0.0)
+        copy = type(engine).from_config({**told.get_config(), "learning_rate": rate})
+    else:
+        copy = type(engine).from_config(engine.get_config())
+    pattern = left_out_of_decay(engine)
+    if pattern is not None:
+        copy.exclude_from_weight_decay(var_names=[pattern])
+    return copy
+
+
+def left_out_of_decay(engine: Any) -> str | None:
+    """Return the pattern of names that a Keras optimizer leaves out of weight decay, or None."""
+    engine = getattr(engine, "inner_optimizer", engine)
+    pattern = getattr(engine, "_exclude_from_weight_decay_pattern", None)
+    return None if pattern is None else "|".join(sorted(pattern.pattern.split("|")))  # Keras joins names in any order
 
 
 def exclude_from_weight_decay(optimizer: Any, model: Any) -> None:

@@ -288,7 +288,11 @@ def _stages(
             choices["fine_tune"] = Choice(*architectures.choose_fine_tune(weights))
         return fine_tune if fine_tune != "auto" else choices["fine_tune"].value, False
     choices["head"] = choose_head(
-        arguments, fine_tune=fine_tune, cross_entropy=goal.is_cross_entropy, callbacks=callbacks
+        arguments,
+        fine_tune=fine_tune,
+        cross_entropy=goal.is_cross_entropy,
+        smoothing=goal.label_smoothing,
+        callbacks=callbacks,
     )
     solved = choices["head"].value == "solved"
     if fine_tune == "auto" and not solved:

@@ -117,13 +117,16 @@ def recipe(
     }
 
 
-def choose_head(arguments: Mapping[str, Any], *, fine_tune: Any, cross_entropy: bool, callbacks: bool) -> Choice:
+def choose_head(
+    arguments: Mapping[str, Any], *, fine_tune: Any, cross_entropy: bool, smoothing: float = 0.0, callbacks: bool
+) -> Choice:
     """Choose how the head on a pretrained backbone is learnt: "solved" exactly, or "trained" step by step.
 
     Args:
         arguments: The hyper-parameters of `ImageClassifier`.
         fine_tune: Whether all is trained afterwards: then settings of steps are meant for that.
-        cross_entropy: Whether the loss is one, which is what can be solved.
+        cross_entropy: Whether the loss is Keras' own one, which is what can be solved.
+        smoothing: The label smoothing of the objective, by argument or by what the loss brings along.
         callbacks: Whether there are Keras callbacks.
 
     Examples:
@@ -134,10 +137,12 @@ def choose_head(arguments: Mapping[str, Any], *, fine_tune: Any, cross_entropy: 
         Choice(value='trained', reason='epochs=3 asks for steps')
     """
     asked = [f"{name}={arguments[name]!r}" for name, unset in _OF_STEPS.items() if arguments[name] not in unset]
+    if smoothing and not arguments["label_smoothing"]:
+        asked.append(f"the label_smoothing={smoothing!r} of your loss")
     if callbacks:
         asked.append("callbacks=...")
     if not cross_entropy:
-        return Choice("trained", f"loss={arguments['loss']!r} is no cross-entropy, which could be solved")
+        return Choice("trained", f"loss={arguments['loss']!r} is no cross-entropy of Keras, which could be solved")
     if asked and fine_tune is not True:
         return Choice("trained", f"{', '.join(asked)} {'ask' if len(asked) > 1 else 'asks'} for steps")
     return Choice("solved", "the features are fixed: computed once, the best head for them is found in seconds")

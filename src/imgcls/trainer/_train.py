@@ -1,12 +1,13 @@
 """`train`: everything is checked first, then images are read, then the loop runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import closing, nullcontext
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,27 +15,44 @@ from imgcls import _backend, _checks, transforms
 from imgcls._progress import ProgressReport
 from imgcls.datasets import ON_ERROR, Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError
-from imgcls.trainer._callbacks import check_callbacks, early_stopping, reduce_on_plateau
+from imgcls.trainer._callbacks import checked_callbacks, early_stopping, reduce_on_plateau
 from imgcls.trainer._checkpoint import Checkpoints
 from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
-from imgcls.trainer._identity import fingerprint, hash_of, settings_of, shape_of
+from imgcls.trainer._identity import hash_of, hash_of_weights, identity, settings_of
 from imgcls.trainer._loop import Loop
 from imgcls.trainer._metrics import keras_metrics
 from imgcls.trainer._objective import Objective, objective
-from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule, slow_down_by_depth
+from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule, left_out_of_decay, slow_down_by_depth
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._pace import Pace, budget_seconds
 from imgcls.trainer._recipe import choose_schedule, class_weights
 from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._schedules import SCHEDULES
 from imgcls.trainer._validation import Validation
+from imgcls.transforms._mixing import try_mixing
+from imgcls.transforms._state import put_back
 
 _LED = tuple(name for name in SCHEDULES if name != "constant")  # the loop moves the rate
 _MOVING = (*_LED, "plateau")
 MIX_UNTIL = 0.85  # images are mixed up to this share of training; the rest is learnt from images as they are
 
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def _in_plain_numbers(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Let a function take NumPy's scalars for Python's numbers, which Keras and TensorFlow want."""
+
+    @wraps(function)
+    def called(*arguments: _Arguments.args, **settings: _Arguments.kwargs) -> _Result:
+        return function(*arguments, **{name: _checks.plain(value) for name, value in settings.items()})
+
+    return called
+
+
+@_in_plain_numbers
 def train(
     model: Any,
     data: Dataset,
@@ -63,8 +81,8 @@ def train(
     sample_weight: Any = None,
     patience: int | None = None,
     checkpoint: str | Path | None = None,
-    metrics: Sequence[Any] = (),
-    callbacks: Sequence[Any] = (),
+    metrics: Any = (),
+    callbacks: Any = (),
     seed: int = 0,
     deterministic: bool = False,
     jit_compile: bool = False,
@@ -74,7 +92,8 @@ def train(
     """Train a Keras model in place.
 
     Args:
-        model: A `keras.Model` from pixels 0-255 `(N, H, W, C)` to probabilities `(N, K)`.
+        model: A `keras.Model` from pixels 0-255 `(N, H, W, C)` to probabilities `(N, K)`, functional or sequential,
+            without a `train_step` of its own.
         data: The training images; they are resized to the model's input.
         validation_data: Images to measure every epoch on; never trained on.
         optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", or a Keras optimizer.
@@ -102,10 +121,11 @@ def train(
             copies of the model are trained, and bring back what they have learnt. See
             [Several GPUs](../how-to/several-gpus.md) and [Several machines](../how-to/several-machines.md).
         augmentation: A name from `imgcls.transforms.names()`, a `keras.Layer` from float32 images 0-255 to the same, or
-            None. It runs in the training step only. "flip_shift" sets `alternating_flip`.
+            None. It runs in the training step only, and has its random state back afterwards. "flip_shift" sets
+            `alternating_flip`.
         alternating_flip: Mirror one half of the images, left to right, in even epochs and the other half in odd ones.
-        mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
-            too, during the first 85 % of training.
+        mixing: "mixup", "cutmix", "both", a `keras.Layer` that is called as `transforms.RandomMix` is, or None: images
+            are mixed with each other, and their labels too, during the first 85 % of training.
         progressive_resizing: Train on images of half the side during the first 40 % of training, of three quarters up
             to 70 %, and in full size then: six tenths of the pixels. Validation is in full size, and without a budget
             `patience` counts from there on. The model must take images of any size, as all do that pool their feature
@@ -116,10 +136,11 @@ def train(
             trains to the end and keeps the last.
         checkpoint: A folder where the state is kept, every 30 seconds or when it costs less than 2 % of the time, and
             when Ctrl-C or SIGTERM stops training. Where it holds a state of this run, training goes on from there,
-            exactly as if it had not stopped; see [Train, stop, resume](../tutorials/train-stop-resume.md).
+            exactly as if it had not stopped, whatever weights the model begins with now; see
+            [Train, stop, resume](../tutorials/train-stop-resume.md).
         metrics: Keras metrics or their names, such as "AUC". They are measured on the validation images after each
-            epoch and are in the history, such as `val_auc`, where callbacks find them.
-        callbacks: Keras callbacks.
+            epoch and are in the history, such as `val_auc`, where callbacks find them. A list, or one alone.
+        callbacks: Keras callbacks. A list, or one alone.
         seed: Another seed, another order of images.
         deterministic: Whether a GPU must give the same bits every time. It is slower then, for the rest of the process.
             A CPU does so anyway.
@@ -134,7 +155,8 @@ def train(
 
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
-        CheckpointError: The folder holds another run, or cannot be written to.
+        CheckpointError: The folder holds another run, or cannot be written to; or an optimizer or a layer cannot tell
+            its settings.
         TrainingError: The loss is not a number from the start, one image alone does not fit into memory, XLA cannot
             compile the model, or another worker is lost.
         UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
@@ -165,6 +187,7 @@ def train(
             _checks.unknown_name("progressive_resizing", progressive_resizing, (True, False)),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
+            _not_trainable(model),
         ]
     )
     began, seconds = time.monotonic() - spent, budget_seconds(budget)
@@ -172,7 +195,7 @@ def train(
     if deterministic:
         _backend.make_deterministic()
     schedule = _check_schedule(schedule, optimizer, learning_rate)
-    check_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
+    callbacks = checked_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
     check_labels(data, validation_data)
     alternating_flip = alternating_flip or transforms.alternates(augmentation)
     augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
@@ -184,6 +207,7 @@ def train(
         one_hot=mixer is not None,
     )
     _check_outputs(model, goal, data)
+    try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
     measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     resizing = Resizing(model.input_shape[1:3]) if progressive_resizing else None
     if resizing is not None:
@@ -191,42 +215,55 @@ def train(
     weigh = partial(class_weights, class_weight, classes=data.classes)
     own_weights = sample_weights(sample_weight, len(data))
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
-    engine = placement.adopted(
-        named_optimizer(optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
-    )
+    with placement.scope():
+        engine = named_optimizer(
+            optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average
+        )
     first = 0 if resizing is None or seconds is not None else resizing.full_from(epochs)  # epoch that patience looks at
     stopping = [] if patience is None else [early_stopping(patience, first=first)]
     plateau = [reduce_on_plateau(validated=validation_data is not None)] if schedule == "plateau" else []
     watchers = [*callbacks, *stopping, *plateau]
-    run = {
-        "data": fingerprint(data),
-        "validation_data": fingerprint(validation_data),
-        "model": shape_of(model),
-        "optimizer": settings_of(engine),
-        "augmentation": settings_of(augmentation),
-        "alternating_flip": alternating_flip,
-        "mixing": settings_of(mixer),
-        "progressive_resizing": progressive_resizing,
-        "loss": [settings_of(goal.loss), label_smoothing],
-        "weights": [None if sample_weight is None else hash_of(own_weights), str(class_weight)],
-        "schedule": schedule,
-        "first_layer_rate": first_layer_rate,
-        "epochs": epochs,
-        "budget": seconds,
-        "batch_size": batch_size,
-        "patience": patience,
-        "seed": seed,
-        "deterministic": deterministic,
-        "jit_compile": jit_compile,
-    }
+    run = (
+        {}
+        if checkpoint is None and placement.workers == 1
+        else identity(
+            model,
+            data,
+            validation_data,
+            {"optimizer": engine, "augmentation": augmentation, "mixing": mixer},
+            {
+                "no weight decay of": left_out_of_decay(engine),
+                "alternating_flip": alternating_flip,
+                "progressive_resizing": progressive_resizing,
+                "loss": [settings_of(goal.loss), label_smoothing],
+                "weights": [None if sample_weight is None else hash_of(own_weights), str(class_weight)],
+                "schedule": schedule,
+                "first_layer_rate": first_layer_rate,
+                "epochs": epochs,
+                "budget": seconds,
+                "batch_size": batch_size,
+                "patience": patience,
+                "seed": seed,
+                "deterministic": deterministic,
+                "jit_compile": jit_compile,
+            },
+            told=checkpoint is not None,
+        )
+    )
 
-    with ProgressReport(verbose if placement.worker == 0 else 0) as progress, placement.lent(model) as model:  # noqa: PLR1704 - below, the copy on the devices is meant
-        if isinstance(optimizer, str):
-            exclude_from_weight_decay(engine, model)
-        if first_layer_rate != 1:
-            slow_down_by_depth(engine, model, first_layer_rate)
+    with (
+        ProgressReport(verbose if placement.worker == 0 else 0) as progress,
+        put_back([augmentation, mixer]),
+        placement.lent(model) as model,  # noqa: PLR1704 - below, the copy on the devices is meant
+    ):
+        with placement.scope():
+            engine = _set_on(engine, model, named=isinstance(optimizer, str), first_layer_rate=first_layer_rate)
         writes = placement.worker == 0
-        checkpoints = None if checkpoint is None else Checkpoints(checkpoint, run, say=progress.say, writes=writes)
+        checkpoints = (
+            None
+            if checkpoint is None
+            else Checkpoints(checkpoint, run, say=progress.say, writes=writes, start=hash_of_weights(model.weights))
+        )
         with nullcontext() if checkpoints is None else closing(checkpoints):
             found = (
                 None if checkpoints is None else checkpoints.newest()
@@ -237,7 +274,9 @@ def train(
             validation = None if held_out is None else Validation(model, held_out, goal.plain, placement, measures)
             placement.check_alike({**run, "images": len(training.dataset)})
             labels = np.asarray(training.dataset.labels)
-            model.compile(optimizer=engine, loss=goal.loss, jit_compile=False)  # callbacks look for model.optimizer
+            model.compile(  # callbacks look for model.optimizer
+                optimizer=engine, loss=goal.loss, jit_compile=False, auto_scale_loss=False
+            )
             step = _backend.TrainingStep(
                 model,
                 engine,
@@ -250,15 +289,15 @@ def train(
                 jit_compile=jit_compile,
                 place=placement,
             )
-            targets = goal.targets(labels)
+            targets, weights = goal.targets(labels), weigh(labels=labels) * own_weights[training.used]
             loop = Loop(
                 model,
                 step,
                 training,
                 targets=targets,
-                weights=weigh(labels=labels) * own_weights[training.used],
+                weights=weights,
                 validation=validation,
-                doctor=Doctor(model, training, goal, targets, validation),
+                doctor=Doctor(model, training, goal, targets, weights, validation),
                 pace=Pace(
                     steps=epochs * len(training),
                     schedule=schedule,
@@ -314,6 +353,26 @@ def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, 
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
 
 
+def _set_on(engine: Any, model: Any, *, named: bool, first_layer_rate: float) -> Any:
+    """Return an optimizer that knows what of a model decays and how fast each layer learns."""
+    if named:
+        exclude_from_weight_decay(engine, model)
+    if first_layer_rate != 1:
+        slow_down_by_depth(engine, model, first_layer_rate)
+    return with_scaled_loss(engine, model)
+
+
+def with_scaled_loss(engine: Any, model: Any) -> Any:
+    """Return an optimizer that scales the loss, as Keras does, for a model that computes in float16.
+
+    There small gradients would be zero.
+    """
+    policies = {layer.compute_dtype for layer in model._flatten_layers()}  # noqa: SLF001 - Keras has no public walk
+    if "float16" not in policies or isinstance(engine, keras.optimizers.LossScaleOptimizer):
+        return engine
+    return keras.optimizers.LossScaleOptimizer(engine)
+
+
 def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
     """Return the schedule that leads the rate; "auto" where the optimizer or a Keras schedule does."""
     automatic = choose_schedule(optimizer, learning_rate).value
@@ -336,6 +395,26 @@ def check_labels(data: Dataset, validation_data: Dataset | None = None) -> None:
     if data.labels is None or (validation_data is not None and validation_data.labels is None):
         message = "data without labels cannot be trained on. Give labels."
         raise DataError(message)
+
+
+def _not_trainable(model: Any) -> str | None:
+    """Check that a model says what it takes and gives, and leaves the training step to us."""
+    name = type(model).__name__
+    takes, gives = (getattr(model, shape, None) for shape in ("input_shape", "output_shape"))
+    wanted = "Accepted: a functional or sequential keras.Model from (N, H, W, C) to (N, K)"
+    if not (isinstance(takes, tuple) and isinstance(gives, tuple) and len(takes) == 4):
+        return (
+            f"model={name} is not accepted: Keras does not know its shapes, or it takes something else than one image. "
+            f"{wanted}. Of a subclass, make one by inputs = keras.Input((H, W, C)); keras.Model(inputs, model(inputs))."
+        )
+    if None in takes[1:]:
+        return f"model={name} takes {takes}, and images are resized to one size. {wanted}, with H, W and C as numbers."
+    if type(model).train_step is not keras.Model.train_step:
+        return (
+            f"{name}.train_step would never be called: train computes the step itself. Train with Keras' own fit, or "
+            "give keras.Model(model.inputs, model.outputs), which has the same layers and weights."
+        )
+    return None
 
 
 def _check_outputs(model: Any, goal: Objective, data: Dataset) -> None:

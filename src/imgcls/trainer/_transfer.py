@@ -126,8 +126,11 @@ def transfer(
     check_labels(data, validation_data)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
     measures = keras_metrics(metrics, goal, validated=validation_data is not None)
-    weights = sample_weights(sample_weight, len(data))
-    weights = weights * class_weights(class_weight, np.asarray(data.labels), data.classes)
+    weigh, own_weights = (
+        partial(class_weights, class_weight, classes=data.classes),
+        sample_weights(sample_weight, len(data)),
+    )
+    weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were embedded
     with ProgressReport(verbose) as report:
         features = architectures.cut(model)
         found = partial(embed, features, on_error=on_error, report=report)
@@ -142,7 +145,7 @@ def transfer(
             targets,
             head=goal.head,
             num_classes=len(data.classes),
-            weights=weights[embedded.positions],
+            weights=weigh(labels=targets) * own_weights[embedded.positions],  # images that cannot be read do not count
             groups=groups,
             seed=seed,
         )

@@ -7,6 +7,7 @@ import numpy as np
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
+from imgcls.transforms._state import put_back
 
 _ALPHAS = {"mixup": {"mixup": 0.2}, "cutmix": {"cutmix": 1.0}, "both": {"mixup": 0.2, "cutmix": 1.0}}
 MIXINGS = tuple(_ALPHAS)
@@ -35,6 +36,46 @@ def mixing(name: Any, *, seed: int = 0) -> Any:
         return name
     _checks.refuse([_checks.unknown_name("mixing", name, MIXINGS)])
     return RandomMix(**_ALPHAS[name], seed=seed, name=name)
+
+
+def try_mixing(layer: Any, *, image_shape: tuple[int, ...], outputs: int) -> None:
+    """Try a layer that mixes on two made-up images: once it is part of a step, nobody could say what is wrong with it.
+
+    Args:
+        layer: What `mixing` returned.
+        image_shape: (H, W, C).
+        outputs: K, the length of a target.
+
+    Raises:
+        ConfigurationError: It is not called as `RandomMix` is, or returns something else.
+
+    Examples:
+        >>> import keras
+        >>> from imgcls.transforms._mixing import mixing, try_mixing
+        >>> try_mixing(mixing("mixup"), image_shape=(8, 8, 3), outputs=10)
+        >>> try_mixing(keras.layers.CutMix(), image_shape=(8, 8, 3), outputs=10)
+        Traceback (most recent call last):
+        imgcls.errors.ConfigurationError: mixing=CutMix cannot mix: ...
+    """
+    if layer is None:
+        return
+    images, targets = np.zeros((2, *image_shape), np.float32), np.eye(2, outputs, dtype=np.float32)
+    given = [keras.ops.convert_to_tensor(one) for one in (images, targets, np.ones(2, np.float32))]
+    try:
+        with put_back([layer]):
+            shapes = [tuple(one.shape) for one in layer(*given)]
+    except Exception as error:
+        raise ConfigurationError(_cannot_mix(layer, str(error))) from error
+    if shapes != [tuple(one.shape) for one in given]:
+        raise ConfigurationError(_cannot_mix(layer, f"it returns arrays of shapes {shapes}"))
+
+
+def _cannot_mix(layer: Any, why: str) -> str:
+    return (
+        f"mixing={type(layer).__name__} cannot mix: {why.rstrip('.')}. Accepted: 'mixup', 'cutmix', 'both', or a layer "
+        "that is called with images (N, H, W, C), targets (N, K) and weights (N,), and returns the three as RandomMix "
+        "does."
+    )
 
 
 @final
