@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orientations import UPRIGHT
 from PIL import Image
 
 from imgcls.errors import UnreadableImageError
@@ -177,7 +178,7 @@ def _mode(path):
 
 
 def test_tiff_tiles_and_big_endian_read_like_strips():
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
     pixels = RANDOM.integers(0, 256, (64, 48, 3), dtype=np.uint8)
     for options in ({"tile": (16, 16)}, {"byteorder": ">"}, {"compression": "deflate"}, {"bigtiff": True}):
         buffer = io.BytesIO()
@@ -187,18 +188,6 @@ def test_tiff_tiles_and_big_endian_read_like_strips():
         buffer = io.BytesIO()
         tifffile.imwrite(buffer, WIDE, photometric="minisblack", byteorder=order)
         np.testing.assert_array_equal(read(buffer.getvalue())[..., 0], WIDE // 257)
-
-
-UPRIGHT = {  # the EXIF standard's eight orientations, in NumPy
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
-    8: np.rot90,
-}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "TIFF"])
@@ -354,7 +343,7 @@ def test_a_bomb_is_refused_before_its_pixels_are_allocated(name, capfd):
 
 
 def tiff_of(pixels, **options):
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, pixels, **{"photometric": "minisblack"} | options)
     return buffer.getvalue()
@@ -499,7 +488,9 @@ def test_a_compressed_tiff_of_several_bands_is_read_whole_or_refused(compression
 def recoded(data, compression, payload=None):
     """Return a TIFF that claims another compression, and holds `payload` in place of its pixels."""
     data = bytearray(data)
-    with pytest.importorskip("tifffile").TiffFile(io.BytesIO(data)) as tiff:
+    with pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'").TiffFile(
+        io.BytesIO(data)
+    ) as tiff:
         tags = tiff.pages[0].tags
         struct.pack_into("<H", data, tags["Compression"].valueoffset, compression)
         if payload is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orientations import UPRIGHT
 from PIL import Image, ImageFile
 
 from imgcls.errors import ConfigurationError, UnreadableImageError
@@ -38,18 +39,6 @@ def png(width, height):
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
-
-
-UPRIGHT = {  # the EXIF standard's eight orientations, in NumPy
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
-    8: np.rot90,
-}
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from orientations import UPRIGHT
 from PIL import Image
 
 from imgcls.errors import UnreadableImageError
@@ -19,7 +20,7 @@ WORDS[0, :2, 0] = 0, 65535
 
 def written(pixels, planar="contig", **options):
     """Write `(H, W, C)` by tifffile, several bands together or one after another."""
-    tifffile = pytest.importorskip("tifffile")
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
     stored = np.moveaxis(pixels, -1, 0) if planar == "separate" else pixels
     if pixels.shape[2] == 1:
         stored, planar = pixels[..., 0], None
@@ -122,18 +123,6 @@ def test_colours_that_nobody_sorts_are_refused_in_words():
         assert f"cannot be read as an image: {cause}. Accepted: " in str(caught.value)
 
 
-UPRIGHT = {  # the TIFF standard's orientations, in NumPy
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
-    8: np.rot90,
-}
-
-
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_orientation_is_applied_whoever_reads(orientation):
     upright, tag = UPRIGHT[orientation], [(274, 3, 1, orientation, True)]
@@ -166,7 +155,7 @@ def test_gray_where_white_is_zero_is_inverted(dtype, order, compression):
 @pytest.mark.parametrize("photometric", [0, 1])
 @pytest.mark.parametrize("bits", [2, 4, 10, 12, 14, 16])
 def test_the_largest_number_of_every_depth_is_white_or_black(bits, photometric, order):
-    pytest.importorskip("imagecodecs")
+    pytest.importorskip("imagecodecs", reason="needs imagecodecs: pip install 'imgcls[tiff]'")
     highest = 2**bits - 1
     numbers = RANDOM.integers(0, highest + 1, (9, 7))
     numbers[0, :2] = 0, highest
@@ -181,13 +170,13 @@ def test_the_largest_number_of_every_depth_is_white_or_black(bits, photometric, 
 
 @pytest.mark.parametrize("bits", [4, 12])
 def test_colour_of_other_depths(bits):
-    pytest.importorskip("imagecodecs")
+    pytest.importorskip("imagecodecs", reason="needs imagecodecs: pip install 'imgcls[tiff]'")
     numbers = RANDOM.integers(0, 2**bits, (9, 7, 3))
     agrees(packed(numbers, bits, photometric=2), numbers * 255 // (2**bits - 1))
 
 
 def test_packed_numbers_without_imagecodecs_are_refused_with_the_line_that_installs_it(monkeypatch):
-    pytest.importorskip("tifffile")
+    pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     with pytest.raises(UnreadableImageError) as caught:
         read(packed(np.zeros((4, 4), int), 12, order=">"))

@@ -27,7 +27,7 @@ from imgcls._backend._engines import (
     traced,
 )
 from imgcls._backend._gradients import Gradients, gradient_function
-from imgcls._backend._strategy import Placement, placement
+from imgcls._backend._strategy import Placement, placement, refresh_normalizations
 from imgcls._backend._tensorflow import (
     OutOfMemory,
     TrainingStep,
@@ -62,6 +62,7 @@ __all__ = [
     "placement",
     "prefers_bfloat16",
     "quiet",
+    "refresh_normalizations",
     "streamed",
     "takes",
     "traced",

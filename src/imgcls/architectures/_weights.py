@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._backend._strategy import refresh_normalizations
+from imgcls import _backend
 from imgcls.architectures._channels import adapted, fits
 from imgcls.architectures._files import SUFFIXES, Match, matches
 from imgcls.architectures._graph import leaves
@@ -45,7 +45,7 @@ def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
         message = f"the model has {len(shapes)} weight arrays and {len(given)} are given{where}."
         raise DataError(message)
     model.set_weights(arrays)
-    refresh_normalizations(model)
+    _backend.refresh_normalizations(model)
 
 
 def load_pretrained(backbone: Any, row: Architecture, weights: str | Path) -> None:
