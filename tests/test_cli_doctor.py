@@ -108,40 +108,8 @@ def tree(root, **files):
     return root
 
 
-def test_memory_is_that_of_the_machine(tmp_path):
-    assert _machine.total_memory(tree(tmp_path, proc__meminfo="MemTotal:  2048 kB\nMemFree: 1 kB\n")) == 2048 * 1024
-    assert _machine.total_memory(tmp_path / "nothing") is None
+def test_memory_is_that_of_the_machine():
     assert _machine.machine()["memory"]["total_bytes"] > 2**28
-
-
-@pytest.mark.parametrize(
-    ("files", "limit"),
-    [
-        ({}, None),
-        ({"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__memory_DOT_max": "max\n"}, None),
-        ({"proc__self__cgroup": "0::/\n", "sys__fs__cgroup__memory_DOT_max": "4096\n"}, 4096),
-        (
-            {
-                "proc__self__cgroup": "0::/a/b\n",
-                "sys__fs__cgroup__a__memory_DOT_max": "2048\n",
-                "sys__fs__cgroup__a__b__memory_DOT_max": "max\n",
-                "sys__fs__cgroup__memory_DOT_max": "4096\n",
-            },
-            2048,
-        ),
-        (
-            {
-                "proc__self__cgroup": "5:devices:/\n4:memory:/docker/1\n0::/\n",
-                "sys__fs__cgroup__memory__docker__1__memory_DOT_limit_in_bytes": "1024",
-                "sys__fs__cgroup__memory__memory_DOT_limit_in_bytes": "9223372036854771712",
-            },
-            1024,
-        ),
-    ],
-    ids=["no groups", "no limit", "limit", "limit of a parent", "version 1"],
-)
-def test_the_limit_of_a_container(files, limit, tmp_path):
-    assert _machine.memory_limit(tree(tmp_path, **files)) == limit
 
 
 def test_the_cache_may_be_off(monkeypatch):

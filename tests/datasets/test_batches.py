@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from imgcls import images
+from imgcls import _memory, images
 from imgcls.datasets import Batches, Dataset, _batches, _cache, read, resize
 from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
 
@@ -253,9 +253,9 @@ def test_where_images_are_kept_is_said_in_one_line(data, monkeypatch, tmp_path):
 
 
 def test_memory_is_at_most_a_quarter_of_what_is_free(data, monkeypatch):
-    monkeypatch.setattr(_cache, "available_memory", lambda: 4 * 16 * 12 * 10 * 3)
+    monkeypatch.setattr(_memory, "available", lambda: 4 * 16 * 12 * 10 * 3)
     assert batches(data).keep == "memory"
-    monkeypatch.setattr(_cache, "available_memory", lambda: 4 * 16 * 12 * 10 * 3 - 1)
+    monkeypatch.setattr(_memory, "available", lambda: 4 * 16 * 12 * 10 * 3 - 1)
     assert batches(data).keep == "store"
 
 

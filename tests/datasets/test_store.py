@@ -255,34 +255,6 @@ def test_two_processes_fill_one_store_at_once(data, cache, decoded, photos):
     np.testing.assert_array_equal(whole(made)[7], data.read(7, size=(64, 60), channels=3))
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"/proc/meminfo": "MemTotal: 9 kB\nMemAvailable: 7 kB\n"}, 7 * 1024),
-        ({"/proc/meminfo": "MemAvailable: 7 kB", "memory.max": "max", "memory.current": "5000"}, 7 * 1024),
-        ({"/proc/meminfo": "MemAvailable: 7 kB", "memory.max": "6000", "memory.current": "5000"}, 1000),
-        ({"/proc/meminfo": "MemAvailable: 7 kB", "memory.max": "6000", "memory.current": "7000"}, 0),
-        ({}, 4 * 2**30),
-    ],
-)
-def test_available_memory_is_what_the_system_or_a_container_leaves(files, expected, monkeypatch):
-    def read_text(path, encoding):
-        found = [text for name, text in files.items() if str(path).endswith(name)]
-        if not found:
-            raise FileNotFoundError
-        return found[0]
-
-    monkeypatch.setattr(_cache.Path, "read_text", read_text)
-    monkeypatch.setattr(_cache.os, "sysconf", lambda name: -1 if files else int("?"))
-    assert _cache.available_memory() == expected
-
-
-def test_half_of_the_memory_where_the_system_says_no_more(monkeypatch):
-    monkeypatch.setattr(_cache.Path, "read_text", lambda path, encoding: "")
-    monkeypatch.setattr(_cache.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get)
-    assert _cache.available_memory() == 2_048_000
-
-
 def test_free_disk_is_that_of_the_nearest_folder_there_is(tmp_path):
     assert _cache.free_disk(tmp_path / "not" / "yet") > 0
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks
+from imgcls import _checks, _memory
 from imgcls.datasets import _cache, _store
 from imgcls.datasets._dataset import Dataset
 from imgcls.datasets._readable import ON_ERROR, Quarantine
@@ -263,7 +263,7 @@ class Batches:
 
     def _choose(self, keep: str) -> str:
         """Open the store where it is needed, and return where images are kept."""
-        fits = self._bytes() <= min(IN_MEMORY_BYTES, _cache.available_memory() // 4)
+        fits = self._bytes() <= min(IN_MEMORY_BYTES, _memory.available() // 4)
         sources = map(self.dataset.source, range(len(self.dataset)))
         if keep in {"auto", "store"} and all(isinstance(source, str | Path) for source in sources):
             self._store = _store.Store.open(self.image_size, self.channels, count=len(self.dataset))

@@ -5,8 +5,6 @@ import shutil
 import sys
 from pathlib import Path
 
-_CGROUP = ("max", "current")  # of a container: its limit, and what it uses
-
 
 def folder() -> Path | None:
     """Return the folder for what can be computed again, not yet made; None where `IMGCLS_CACHE=off`.
@@ -23,27 +21,6 @@ def folder() -> Path | None:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "imgcls"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgcls"
-
-
-def available_memory() -> int:
-    """Return the bytes of memory that can be taken without swapping.
-
-    What Linux calls available, or less where a container has a limit; half of the memory on other systems; 4 GiB where
-    the system does not say.
-    """
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        available = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        try:
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-        except (AttributeError, OSError, ValueError):  # Windows has no sysconf
-            return 4 * 2**30
-    try:
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii")) for name in _CGROUP)
-    except (OSError, ValueError):  # no container, or one without a limit: "max"
-        return available
-    return max(0, min(available, limit - used))
 
 
 def free_disk(path: Path) -> int:
