@@ -293,6 +293,27 @@ def test_an_onnx_file_reads_no_other_file(kept, tmp_path, monkeypatch, location,
         ExportedModel.open("model.onnx")
 
 
+@pytest.mark.parametrize("offset", [2**64 - 96, 2**63, 10**9])
+def test_a_litert_file_reads_nothing_outside_of_itself(kept, tmp_path, offset):
+    """Without the check LiteRT takes the first for bytes before the file's, and answers by them."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromPackedBuf((kept / "model.tflite").read_bytes())
+    buffer = max((one for one in model.buffers if one.data is not None), key=lambda one: len(one.data))
+    buffer.offset, buffer.size, buffer.data = offset, len(buffer.data), None
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with zipfile.ZipFile(kept / "model.tflite") as archive:
+        facts = archive.read("imgcls.json")
+    path = tmp_path / "model.tflite"
+    path.write_bytes(builder.Output())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("imgcls.json", facts)
+    with pytest.raises(ExportError, match="cannot be opened as LiteRT: numbers of it are said to lie outside"):
+        ExportedModel.open(path)
+
+
 def test_paths_that_are_no_exports_are_worded(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photo.jpg").write_bytes(b"")

@@ -44,8 +44,27 @@ def write(source: Source, path: Path, wanted: Wanted) -> None:
 
 def read(path: Path) -> tuple[Facts, Run]:
     """Open a file."""
-    run = _Runner(path.read_bytes())
+    model = path.read_bytes()
+    _check_places(model)
+    run = _Runner(model)
     return member(path), run
+
+
+def _check_places(model: bytes) -> None:
+    """Refuse a model whose weights lie outside of its file: LiteRT adds such numbers, which wrap, and reads there."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    described = schema.Model.GetRootAs(model)
+    buffers = map(described.Buffers, range(described.BuffersLength()))
+    graphs = map(described.Subgraphs, range(described.SubgraphsLength()))
+    operators = (graph.Operators(index) for graph in graphs for index in range(graph.OperatorsLength()))
+    ends = [
+        *(one.Offset() + one.Size() for one in buffers),
+        *(one.LargeCustomOptionsOffset() + one.LargeCustomOptionsSize() for one in operators),
+    ]
+    if max(ends, default=0) > len(model):
+        message = "numbers of it are said to lie outside of the file"
+        raise ValueError(message)
 
 
 def _one_by_one(images: Any) -> Iterator[dict[str, NDArray[np.uint8]]]:
