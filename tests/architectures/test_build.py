@@ -108,6 +108,37 @@ def test_a_function_of_the_user_gets_preprocessing_and_a_softmax():
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_logits_of_a_model_inside_a_model_get_a_softmax_too(depth):
+    def nested(input_shape, num_classes):
+        model = custom(input_shape, num_classes)
+        for _ in range(depth):
+            model = keras.Sequential([keras.Input(input_shape), keras.layers.Rescaling(4.0), model])
+        return model
+
+    model = architectures.build(nested, input_shape=(4, 4, 1), num_classes=3)
+    outputs = np.asarray(model(np.random.default_rng(0).uniform(0, 255, (5, 4, 4, 1))))
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [keras.layers.Dense(3, "gelu", name="own"), keras.layers.LayerNormalization(name="own")],
+    ids=["activation", "layer"],
+)
+def test_an_end_that_gives_no_probabilities_is_refused(end):
+    layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3), end]
+    with pytest.raises(ConfigurationError, match=r"^the model ends with the layer 'own', whose outputs are no prob"):
+        architectures.build(keras.Sequential(layers), input_shape=(4, 4, 1), num_classes=3)
+
+
+def test_an_end_of_your_own_that_gives_probabilities_is_taken():
+    inputs = keras.Input((4, 4, 1))
+    scores = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+    mine = keras.Model(inputs, keras.ops.softmax(scores))
+    assert architectures.build(mine, input_shape=(4, 4, 1), num_classes=3).output_shape == (None, 3)
+
+
 def test_a_model_of_the_user_is_copied_not_changed():
     mine = custom((4, 4, 1), 3)
     before = [array.copy() for array in mine.get_weights()]
@@ -192,6 +223,25 @@ def test_a_model_written_as_a_class_is_a_layer_of_the_classifier(given):
     assert mine.built == (given == "model that was called")  # the user's own stays as it was
     if mine.built:
         assert not np.any(mine.normalise.moving_mean)
+
+
+@pytest.mark.parametrize("method", ["train_step", "compute_loss"])
+@pytest.mark.parametrize("given", ["model", "function"])
+def test_a_model_with_a_training_of_its_own_is_refused(method, given):
+    """It would never be called, and what was learnt would be something else than the class says."""
+
+    def never(self, *arguments, **options):
+        raise AssertionError
+
+    kind = type("Contrastive", (keras.Model,), {method: never})
+    inputs = keras.Input((8, 8, 3))
+    model = kind(inputs, keras.layers.Conv2D(4, 3)(inputs))
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.build(model if given == "model" else lambda *_: model, input_shape=(8, 8, 3), num_classes=2)
+    assert str(refusal.value) == (
+        f"Contrastive.{method} would never be called: imgcls computes the training step itself. Give a model without "
+        "it, and what it does as loss=, augmentation= or mixing=; or train with Keras' own fit."
+    )
 
 
 def test_a_class_that_does_not_say_its_arguments_is_refused_and_a_function_is_the_way_out():

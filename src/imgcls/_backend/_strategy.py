@@ -66,11 +66,22 @@ class Placement:
         return scope
 
     def adopted(self, one: Any) -> Any:
-        """Return a copy of a layer or an optimizer that has its variables on every replica; itself on one device."""
+        """Return a copy of a layer that has its variables on every replica; on one device the layer itself.
+
+        Raises:
+            ConfigurationError: Keras cannot copy it.
+        """
         if self.strategy is None or one is None:
             return one
-        with self.scope():
-            return type(one).from_config(one.get_config())
+        try:
+            with self.scope():
+                return type(one).from_config(one.get_config())
+        except (ValueError, TypeError, NotImplementedError) as error:
+            message = (
+                f"{type(one).__name__} cannot be copied to several devices. Accepted: a layer that Keras can make "
+                "again from its get_config. Or train on one device."
+            )
+            raise ConfigurationError(message) from error
 
     @contextmanager
     def lent(self, model: Any) -> Iterator[Any]:

@@ -274,6 +274,13 @@ def _at_any_size(model: Any) -> Iterator[None]:
             part.input_spec = inputs
 
 
+def passed_over(model: Any) -> str | None:
+    """Return the name of a method of a model's class that `TrainingStep` never calls, though Keras' own `fit` does."""
+    plain = keras.Model
+    own = (name for name in ("train_step", "compute_loss") if getattr(type(model), name) is not getattr(plain, name))
+    return next(own, None)
+
+
 def takes(model: Any, size: tuple[int, int]) -> bool:
     """Say whether a model answers images of (height, width), which may not be those that it was built for."""
     pixels = tf.zeros((1, *size, model.input_shape[-1]))

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from imgcls import _checks, transforms
+from imgcls import _backend, _checks, transforms
 from imgcls.architectures import _cnn, _speed
 from imgcls.architectures._channels import front
-from imgcls.architectures._graph import is_graph, named_afresh
+from imgcls.architectures._graph import is_graph, made_by, named_afresh
 from imgcls.architectures._parts import BOTH_WAYS
 from imgcls.architectures._table import Architecture, describe
 from imgcls.architectures._weights import load_pretrained, set_weights
@@ -213,11 +213,18 @@ def _features(backbone: Any, *, pooling: str, dropout: float, fine_tune: bool, s
 def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int, head: str) -> Any:
     """Return the user's model, built, and named as the backbone that it is or contains."""
     given = isinstance(architecture, keras.Model)
-    model = _copy(architecture, shape) if given else architecture(shape, num_classes)
+    model = architecture if given else architecture(shape, num_classes)
     if not isinstance(model, keras.Model):
         message = f"the architecture function returned a {type(model).__name__}. Accepted: a keras.Model."
         raise ConfigurationError(message)
-    model = _as_graph(model, shape)
+    unheard = _backend.passed_over(model)
+    if unheard is not None:
+        message = (
+            f"{type(model).__name__}.{unheard} would never be called: imgcls computes the training step itself. Give "
+            "a model without it, and what it does as loss=, augmentation= or mixing=; or train with Keras' own fit."
+        )
+        raise ConfigurationError(message)
+    model = _copy(model, shape) if given else _as_graph(model, shape)
     takes, gives = model.input_shape, model.output_shape
     expected = (None, *shape)
     fits = (
@@ -234,7 +241,8 @@ def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int,
             "second."
         )
         raise ConfigurationError(message)
-    ending = getattr(_last_activation(model), "__name__", "")
+    activation = _last_activation(model)
+    ending = getattr(activation, "__name__", "")
     if gives != (None, num_classes):
         if len(gives) == 2 and ending in HEADS:
             message = (
@@ -248,21 +256,22 @@ def _own_model(architecture: Any, shape: tuple[int, int, int], num_classes: int,
             f"End it with {head!r}, or without activation."
         )
         raise ConfigurationError(message)
-    elif _is_class(model.layers[-1]):
+    elif activation is not keras.activations.linear and ending != head:
         _check_probabilities(model, shape, head)
     model.name = "backbone"
     return model
 
 
+def _last_layer(model: Any) -> Any:
+    """Return the layer that a model's outputs come from; of one that is itself made of layers, its last."""
+    layer = made_by(model.outputs[0]).operation
+    return _last_layer(layer) if is_graph(layer) else layer
+
+
 def _last_activation(model: Any) -> Any:
     """Return the activation of a model's last layer; None where it has none, or is a class, whose affair it is."""
-    last = model.layers[-1]
-    return None if _is_class(last) else getattr(last, "activation", None)
-
-
-def _is_class(layer: Any) -> bool:
-    """Return whether a layer is a model written as a class: what it computes with, Keras does not see."""
-    return isinstance(layer, keras.Model) and not is_graph(layer)
+    last = _last_layer(model)
+    return None if isinstance(last, keras.Model) else getattr(last, "activation", None)
 
 
 def _check_probabilities(model: Any, shape: tuple[int, int, int], head: str) -> None:
@@ -275,7 +284,7 @@ def _check_probabilities(model: Any, shape: tuple[int, int, int], head: str) -> 
         wrong |= abs(outputs.sum(axis=1) - 1) > _ROUNDING
     if wrong.any():
         message = (
-            f"the model ends with the layer {model.layers[-1].name!r}, whose outputs are no probabilities: for one "
+            f"the model ends with the layer {_last_layer(model).name!r}, whose outputs are no probabilities: for one "
             f"image they are {_checks.some([round(float(one), 2) for one in outputs[wrong][0]])}. End it with {head!r}."
         )
         raise ConfigurationError(message)
