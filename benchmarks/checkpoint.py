@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from imgcls import Dataset, architectures, trainer
-from imgcls.trainer import _loop
+from imgcls.trainer import _keeper, _loop
 
 NETWORKS = {"small_cnn": (32, 3), "small_resnet": (64, 3), "mobilenet_v2": (96, 3), "resnet50": (64, 3)}
 
@@ -44,7 +44,7 @@ def main() -> None:
     _loop.Checkpoints.save = timed("save", save)
     _loop.Checkpoints.newest = timed("resume", read)
     _loop.Loop._restore = timed("resume", restore)  # noqa: SLF001 - the same
-    _loop.SAVE_SECONDS = _loop._SAVE_SHARE = 0.0  # noqa: SLF001 - a checkpoint at every step
+    _keeper.SAVE_SECONDS = _keeper.SAVE_SHARE = 0.0  # a checkpoint at every step
     print(
         "| network | parameters | checkpoint | a write, median (min-max) | share of a run | resume, beyond the start |"
     )

@@ -180,6 +180,21 @@ def check_logical_devices():
         "Own cannot be copied to several devices. Accepted: a functional or sequential model, or one that Keras can make "
         "again from its get_config. Or train on one device."
     )
+
+    class Untold(keras.layers.Layer):
+        def __init__(self, gain):
+            super().__init__()
+            self.gain = gain
+
+        def call(self, images):
+            return self.gain * images
+
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.train(plain_model(0), digits(), augmentation=Untold(0.9), devices=two, verbose=0)
+    assert str(refusal.value) == (
+        "Untold cannot be copied to several devices. Accepted: a layer that Keras can make again from its get_config. "
+        "Or train on one device."
+    )
     os.environ["TF_CONFIG"] = json.dumps(config([1, 2], 0))
     with pytest.raises(ConfigurationError, match=r"^TF_CONFIG names workers, and TensorFlow has computed something"):
         trainer.choose_devices()
@@ -370,10 +385,10 @@ def run(folder):
     import keras
 
     from imgcls import TrainingError, trainer
-    from imgcls.trainer import _loop
+    from imgcls.trainer import _keeper
 
     trainer.choose_devices()
-    _loop.SAVE_SECONDS, _loop._SAVE_SHARE = 0.0, 0
+    _keeper.SAVE_SECONDS, _keeper.SAVE_SHARE = 0.0, 0
 
     def done(batch, logs):
         time.sleep(0.05)
@@ -438,18 +453,18 @@ def spoil(folder):
     import keras
 
     from imgcls import trainer
-    from imgcls.trainer import _loop
+    from imgcls.trainer import _keeper
 
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     trainer.choose_devices()
-    note = _loop.Loop._note
+    note = _keeper.Keeper.note
 
-    def slowly(self, **arguments):
-        state = note(self, **arguments)
+    def slowly(self, capture):
+        state = note(self, capture)
         self._noting = 1e6 * index
         return state
 
-    _loop.Loop._note = slowly
+    _keeper.Keeper.note = slowly
 
     class Poison(keras.callbacks.Callback):
         begun = iter(range(1000))  # an iterator does not roll back

@@ -22,9 +22,9 @@ TRIALS = 5
 def attempt(folder, number=signal.SIGKILL):
     """Train a short run to its end, from wherever its checkpoints are; the child's whole work."""
     from imgcls import Dataset, architectures, trainer, transforms
-    from imgcls.trainer import _loop
+    from imgcls.trainer import _keeper
 
-    _loop.SAVE_SECONDS = _loop._SAVE_SHARE = 0.0
+    _keeper.SAVE_SECONDS = _keeper.SAVE_SHARE = 0.0
     digits = Dataset.builtin("digits")[:160]
     model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, dropout=0.3)
     history = trainer.train(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imgcls import Dataset, History, ImageClassifier, architectures, trainer
-from imgcls.trainer import _loop
+from imgcls.trainer import _keeper
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,8 @@ def test_rows_of_a_history_are_as_long_as_it_is():
 
 
 def test_what_callbacks_write_is_the_same_in_a_run_that_goes_on(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(_loop, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_loop, "_SAVE_SHARE", 0.0)
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(_keeper, "SAVE_SHARE", 0.0)
 
     def run(*callbacks, **options):
         return trainer.train(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from imgcls import ConfigurationError, architectures, trainer
 from imgcls.trainer._muon import Muon
-from imgcls.trainer._optimizers import OPTIMIZERS, exclude_from_weight_decay
+from imgcls.trainer._optimizers import OPTIMIZERS, exclude_from_weight_decay, set_on
 
 CLASSES = {
     "adam": keras.optimizers.Adam,
@@ -149,6 +149,23 @@ def test_names_that_an_optimizer_of_the_user_leaves_out_of_decay_are_left_out_by
 
 
 # --- clipping and averages -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_early_layers_learn_more_slowly_also_where_the_loss_is_scaled(scaled):
+    model = keras.Sequential([keras.Input((3,)), *(keras.layers.Dense(3, use_bias=False) for _ in range(3))])
+    plain = keras.optimizers.SGD(0.1)
+    engine = set_on(
+        keras.optimizers.LossScaleOptimizer(plain, initial_scale=4.0) if scaled else plain,
+        model,
+        named=False,
+        first_layer_rate=0.25,
+    )
+    before = model.get_weights()
+    scale = 4.0 if scaled else 1.0
+    engine.apply([scale * np.ones((3, 3), np.float32)] * 3, model.trainable_variables)
+    for share, old, new in zip((0.25, 0.5, 1.0), before, model.get_weights(), strict=True):
+        np.testing.assert_allclose(old - new, 0.1 * share, rtol=1e-4)
 
 
 def test_clipping_shortens_all_gradients_together():

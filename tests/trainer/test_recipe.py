@@ -21,6 +21,12 @@ def test_class_weights_by_name():
     assert weights.tolist() == [1.0, 5.0, 5.0]
 
 
+@pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "2", None, True])
+def test_a_class_weight_is_a_finite_number_from_0(weight):
+    with pytest.raises(ConfigurationError, match=r"a weight that is no number of at least 0\. Accepted: "):
+        trainer.class_weights({"dog": weight}, np.array([0, 1, 1]), ("cat", "dog"))
+
+
 def test_class_weights_need_one_label_an_image():
     with pytest.raises(ConfigurationError, match=r"^class_weight needs one label an image, .* Use sample_weight\.$"):
         trainer.class_weights("balanced", np.eye(2, dtype=np.uint8), ("cat", "dog"))

@@ -24,7 +24,7 @@ from imgcls import (
     transforms,
 )
 from imgcls.datasets import write_png
-from imgcls.trainer import _loop
+from imgcls.trainer import _keeper
 from imgcls.trainer._pace import Pace
 
 
@@ -35,8 +35,8 @@ def digits():
 
 @pytest.fixture(autouse=True)
 def save_at_every_step(monkeypatch):
-    monkeypatch.setattr(_loop, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(_loop, "_SAVE_SHARE", 0.0)
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(_keeper, "SAVE_SHARE", 0.0)
 
 
 class Stopper(keras.callbacks.Callback):
@@ -524,7 +524,7 @@ def test_a_schedule_of_your_own_is_not_lowered(digits):
 
 
 def test_whole_epochs_are_kept_before_any_checkpoint_is_due(digits, monkeypatch):
-    monkeypatch.setattr(_loop, "SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 1e9)
     with pytest.warns(TrainingWarning, match=r"The model keeps what it had learnt until epoch 2/3, step 0/5"):
         _, history = run(digits, callbacks=[Poison(8)], **recipe("keras schedule"))
     assert history.epochs == 1
@@ -532,8 +532,8 @@ def test_whole_epochs_are_kept_before_any_checkpoint_is_due(digits, monkeypatch)
 
 def test_epochs_that_are_done_anew_are_in_the_history_once(digits, monkeypatch):
     """Where the last good state is older than the last epoch."""
-    monkeypatch.setattr(_loop, "SAVE_SECONDS", 1e9)
-    monkeypatch.setattr(_loop, "_SAVE_SHARE", 1e9)  # noted after the first epoch, and never again
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 1e9)
+    monkeypatch.setattr(_keeper, "SAVE_SHARE", 1e9)  # noted after the first epoch, and never again
     with pytest.warns(TrainingWarning, match="back to epoch 2/3, step 0/5"):
         _, history = run(digits, callbacks=[Poison(12)])
     assert history.epochs == 3
@@ -550,7 +550,7 @@ def test_nan_is_never_in_a_checkpoint(digits, tmp_path):
 
 
 def test_ctrl_c_before_anybody_has_looked_keeps_no_nan(digits, capsys, monkeypatch):
-    monkeypatch.setattr(_loop, "SAVE_SECONDS", 1e9)  # nothing is looked at between two epochs
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 1e9)  # nothing is looked at between two epochs
     weights, history = run(digits, callbacks=[Poison(8), Stopper(9)], verbose=2)
     assert history.interrupted
     assert history.epochs == 1

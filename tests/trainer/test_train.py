@@ -410,6 +410,8 @@ def test_models_that_the_step_cannot_train_are_refused_in_words(squares):
     anywhere = keras.Input((None, None, 1))
     pooled = keras.layers.Dense(2, "softmax")(keras.layers.GlobalAveragePooling2D()(anywhere))
     assert refusal(keras.Model(anywhere, pooled)).startswith("model=Functional takes (None, None, None, 1), and images")
+    with_loss = type("WithLoss", (keras.Model,), {"compute_loss": WithStep.train_step})(inputs, made(inputs))
+    assert refusal(with_loss).startswith("WithLoss.compute_loss would never be called: train computes the step itself.")
     own = WithStep(inputs, made(inputs))
     assert refusal(own) == (
         "WithStep.train_step would never be called: train computes the step itself. Train with Keras' own fit, or give "
@@ -458,9 +460,13 @@ def test_a_layer_that_cannot_mix_is_refused_before_training(squares):
         (
             {"class_weight": {"cat": 2.0}},
             (
-                "class_weight={'cat': 2.0} names an unknown class or a weight below 0. "
+                "class_weight={'cat': 2.0} names an unknown class or a weight that is no number of at least 0. "
                 "Accepted: {class: weight} with classes among 'dark', 'bright'."
             ),
+        ),
+        (
+            {"class_weight": {"dark": 0, "bright": 0.0}},
+            "class_weight={'dark': 0, 'bright': 0.0} is 0 for every image. Accepted: at least one class above 0.",
         ),
         (
             {"sample_weight": [1.0]},

@@ -21,7 +21,7 @@ from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.images import SEVERITIES
 from imgcls.inference import outputs
 from imgcls.metrics import Evaluation, Robustness
-from imgcls.trainer._train import sample_weights
+from imgcls.trainer._trainable import sample_weights
 
 _QUICKLY = 100  # images that are made worse for a page
 

@@ -48,6 +48,28 @@ def in_a_list(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple) else [given]
 
 
+@final
+class Heard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras publishes no types
+    """The last callback of a list: it hears what the others have written into the figures of an epoch.
+
+    Attributes:
+        numbers: What of it is a number, by its name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: dict[str, float] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        del epoch
+        self.numbers = {str(name): float(value) for name, value in (logs or {}).items() if _is_number(value)}
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value is one number, of Python, NumPy or Keras."""
+    return hasattr(value, "__float__") and tuple(getattr(value, "shape", ())) == ()
+
+
 def watches_batches(callback: Any) -> bool:
     """Say whether a callback looks at batches; `LambdaCallback` keeps its functions on the instance."""
     names = ("on_batch_begin", "on_train_batch_begin", "on_batch_end", "on_train_batch_end")

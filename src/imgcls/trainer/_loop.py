@@ -10,8 +10,9 @@ what it measured) is agreed upon, so that all do the same steps: a step waits fo
 
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any, final
 
 import keras
@@ -22,50 +23,23 @@ from imgcls import _backend, _warnings
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Batch, Batches
 from imgcls.errors import TrainingError, TrainingWarning
-from imgcls.trainer._callbacks import Memory, watches_batches
+from imgcls.trainer._average import Average
+from imgcls.trainer._callbacks import Heard, Memory, watches_batches
 from imgcls.trainer._checkpoint import Checkpoints, State
 from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._interrupts import Interrupts
+from imgcls.trainer._keeper import VARIABLE, Keeper, NotANumberError
 from imgcls.trainer._pace import Pace
 from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._validation import Validation
 
-SAVE_SECONDS = 30.0  # between two checkpoints, at least
-_SAVE_SHARE = 50  # a state is kept after so many times what keeping one costs: below 2 % of a run
 _LOOK_STEPS = 20  # after so many steps the running loss is looked at
 _ROLLBACKS = 3
-_VARIABLE = "variable "  # what their names in a state begin with; callbacks have arrays too
 
 
 class _StoppedError(Exception):
     """Somebody asked to stop; the state is that between two steps."""
-
-
-class _NotANumberError(Exception):
-    """The loss is NaN or infinite."""
-
-
-@final
-class _Heard(keras.callbacks.Callback):  # type: ignore[misc]  # Keras publishes no types
-    """The last callback of a list: it hears what the others have written into the figures of an epoch.
-
-    Attributes:
-        numbers: What of it is a number, by its name.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.numbers: dict[str, float] = {}
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        del epoch
-        self.numbers = {str(name): float(value) for name, value in (logs or {}).items() if _is_number(value)}
-
-
-def _is_number(value: Any) -> bool:
-    """Say whether a value is one number, of Python, NumPy or Keras."""
-    return hasattr(value, "__float__") and tuple(getattr(value, "shape", ())) == ()
 
 
 @final
@@ -124,7 +98,8 @@ class Loop:
         self._order: dict[str, Any] = {"seed": seed, "alternating_flip": alternating_flip}
         self._checkpoints, self._found = checkpoints, found
         self._report, self._placement = report, placement
-        self._heard = _Heard()
+        self._average = Average(model)
+        self._heard = Heard()
         self._watchers = keras.callbacks.CallbackList(
             [*callbacks, self._heard], model=model, epochs=epochs, steps=len(training), verbose=0
         )
@@ -135,11 +110,10 @@ class Loop:
         self._epoch, self._place, self._done = 0, 0, 0  # epochs, steps of this epoch, steps in all
         self.history, self._seconds, self._rollbacks = History(), 0.0, 0
         # what is measured on the way
-        self._began, self._saved, self._cost = began, began, 0.0
-        self._noted, self._noting = began, 0.0  # the last good state: when, and the seconds that it took
+        self._began = began
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
         self._due, self._asked = False, False  # to save; to stop
-        self._noteworthy = True  # whether noting the state has become cheap beside what was done since
+        self._cheap = True  # to note the state
         self._waited = 0.0  # seconds for batches, in this epoch
         self._heading = ""  # that was printed last
         self._started = False  # whether a step was done in this process
@@ -161,7 +135,7 @@ class Loop:
                 while not self._is_over():
                     try:
                         self._run_epoch()
-                    except _NotANumberError:
+                    except NotANumberError:
                         self._roll_back()
             except (_StoppedError, KeyboardInterrupt) as stop:
                 self._stop(exact=isinstance(stop, _StoppedError))
@@ -194,7 +168,7 @@ class Loop:
             self._rate = self._own_rate()
         self._look()
         spent = time.monotonic() - begin
-        with self._averaged():
+        with self._average.lent(stays=self._is_over):
             begin = time.monotonic()
             measured = self._measure()
             self._reserve = time.monotonic() - begin
@@ -213,8 +187,8 @@ class Loop:
             self._report.say(f"doctor: {words}")
         if self._due or self._is_over():
             self._save()
-        elif self._noteworthy:
-            self._note()
+        elif self._cheap:
+            self._keeper.note(self._capture)
 
     def _measure(self) -> dict[str, float]:
         """Validate; all go by the figures of the first worker, since machines may differ in the last bits."""
@@ -300,10 +274,10 @@ class Loop:
     def _look_around(self) -> None:
         """See the time and signals: all workers go by the clock of the first, and any of them can stop all."""
         progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserved())
-        noteworthy = time.monotonic() - self._noted >= _SAVE_SHARE * self._noting
+        due, cheap = self._keeper.save_is_due, self._keeper.note_is_cheap
         asked = self._interrupts.asked is not None
-        seen = self._placement.gather([progress, self._is_due(), noteworthy, asked, self._model.stop_training])
-        self._progress, self._due, self._noteworthy = float(seen[0, 0]), bool(seen[0, 1]), bool(seen[0, 2])
+        seen = self._placement.gather([progress, due, cheap, asked, self._model.stop_training])
+        self._progress, self._due, self._cheap = float(seen[0, 0]), bool(seen[0, 1]), bool(seen[0, 2])
         self._asked, self._model.stop_training = bool(seen[:, 3].any()), bool(seen[:, 4].any())
 
     def _reserved(self) -> float:
@@ -315,25 +289,7 @@ class Loop:
 
     def _look(self) -> None:
         if not np.isfinite(self._step.means()["loss"]):
-            raise _NotANumberError
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """Validate the moving average of the weights, where the optimizer keeps one; it stays after the last epoch."""
-        engine, variables = self._engine(), self._model.trainable_variables
-        if not engine.use_ema:
-            yield
-            return
-        raw = [np.array(variable.numpy()) for variable in variables]
-        engine.finalize_variable_values(variables)
-        over = False
-        try:
-            yield
-            over = self._is_over()
-        finally:
-            if not over:
-                for variable, value in zip(variables, raw, strict=True):
-                    variable.assign(value)
+            raise NotANumberError
 
     def _is_over(self) -> bool:
         between = self._place == 0  # an epoch whose steps are done may still have to be validated
@@ -346,7 +302,7 @@ class Loop:
 
     def _capture(self, *, finished: bool = False) -> State:
         facts, arrays = self._memory.capture()
-        arrays |= {f"{_VARIABLE}{index:05d}": value for index, value in enumerate(self._step.capture())}
+        arrays |= {f"{VARIABLE}{index:05d}": value for index, value in enumerate(self._step.capture())}
         values = self.history.get("val_loss")
         return State(
             {
@@ -374,7 +330,7 @@ class Loop:
 
     def _restore(self, state: State) -> None:
         facts = state.facts
-        names = sorted(name for name in state.arrays if name.startswith(_VARIABLE))
+        names = sorted(name for name in state.arrays if name.startswith(VARIABLE))
         self._step.restore([state.arrays[name] for name in names])
         self._epoch, self._place, self._done = facts["epoch"], facts["place"], facts["done"]
         self._rollbacks, self._rate = facts["rollbacks"], facts["rate"]
@@ -406,38 +362,18 @@ class Loop:
                     f"{found['images']:,} images could be read then and {len(self._training.dataset):,} now: this "
                     "epoch is not exactly the one that was interrupted"
                 )
-        self._saved = time.monotonic()
+        self._keeper = Keeper(self._checkpoints, self._capture())
         self._look_around()
-        self._good = self._capture()
-
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._saved >= max(SAVE_SECONDS, _SAVE_SHARE * self._cost)
 
     def _save(self, *, finished: bool = False) -> None:
-        """Note the state, in memory and in a checkpoint."""
-        begin = time.monotonic()
-        state = self._note(finished=finished)
-        if self._checkpoints is not None and self._checkpoints.trouble is None:
-            self._checkpoints.save(state)
-            if self._checkpoints.trouble is not None:
-                self._warn(
-                    f"no more checkpoints are written to {self._checkpoints.folder}: {self._checkpoints.trouble}. "
-                    "Training goes on, and the last good checkpoint is kept. Free the disk, then stop and start again"
-                )
-        self._saved = time.monotonic()
-        self._cost, self._due = self._saved - begin, False
-
-    def _note(self, *, finished: bool = False) -> State:
-        """Keep the state in memory, to go back to when the loss is not a number."""
-        begin = time.monotonic()
-        state = self._capture(finished=finished)
-        ours = (array for name, array in state.arrays.items() if name.startswith(_VARIABLE) and array.dtype.kind == "f")
-        if not all(np.isfinite(array).all() for array in ours):
-            raise _NotANumberError
-        self._good, self._noteworthy = state, False
-        self._noted = time.monotonic()
-        self._noting = self._noted - begin
-        return state
+        """Keep the state, in memory and in a checkpoint."""
+        trouble = self._keeper.save(partial(self._capture, finished=finished))
+        self._due = self._cheap = False
+        if trouble is not None and self._checkpoints is not None:
+            self._warn(
+                f"no more checkpoints are written to {self._checkpoints.folder}: {trouble}. Training goes on, and the "
+                "last good checkpoint is kept. Free the disk, then stop and start again"
+            )
 
     def _roll_back(self) -> None:
         """Go back to the last good state, with half the learning rate, or give up."""
@@ -453,14 +389,15 @@ class Loop:
             if not self._done:
                 raise TrainingError(f"{advice}; look at the images, labels and weights, if that does not help.")
             self._warn(f"{advice}. The model keeps what it had learnt until {self._where()}")
-            self._take_average()
+            if self._done:
+                self._average.take()
             self._model.stop_training = True
             return
         self._pace.scale /= 2
         if not self._pace.leads:
             engine.learning_rate = float(np.asarray(engine.learning_rate)) / 2
         self._rollbacks = count
-        self._good = self._capture()
+        self._keeper.good = self._capture()
         self._warn(
             f"the loss became NaN or infinite at {place}: back to {self._where()}, with half the learning rate "
             f"({count} of at most {_ROLLBACKS} times)"
@@ -468,33 +405,25 @@ class Loop:
 
     def _go_back(self) -> None:
         """Be where the last good state was."""
-        self._restore(self._good)
-        self._memory.restore(self._good.facts["callbacks"], self._good.arrays)
+        good = self._keeper.good
+        self._restore(good)
+        self._memory.restore(good.facts["callbacks"], good.arrays)
 
     def _stop(self, *, exact: bool) -> None:
         """Keep what was learnt; in a checkpoint too, if the state is exactly that between two steps."""
         words = f"interrupted at {self._where()}; the model keeps what it has learnt"
         try:
             self._look()
-            self._save() if exact else self._note()
-        except _NotANumberError:  # nobody has looked since; the last good checkpoint stays the newest
+            self._save() if exact else self._keeper.note(self._capture)
+        except NotANumberError:  # nobody has looked since; the last good checkpoint stays the newest
             self._go_back()
             words += f" until {self._where()}, where its loss was still a number"
         self.history.interrupted, self.history.seconds = True, self._elapsed()
         if self._checkpoints is not None:
             words += f". To go on, train again with checkpoint={str(self._checkpoints.folder)!r}"
-        self._take_average()
+        if self._done:
+            self._average.take()
         self._report.say(words)
-
-    def _take_average(self) -> None:
-        """Let the moving average of the weights be the weights, where the optimizer keeps one."""
-        engine = self._engine()
-        if engine.use_ema and self._done:
-            engine.finalize_variable_values(self._model.trainable_variables)
-
-    def _engine(self) -> Any:
-        """Return the optimizer that keeps an average, which may stand in one that scales the loss."""
-        return getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)
 
     def _where(self) -> str:
         return f"epoch {min(self._epoch + 1, self._epochs)}/{self._epochs}, step {self._place}/{len(self._training)}"

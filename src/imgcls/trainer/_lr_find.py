@@ -12,9 +12,9 @@ from imgcls.datasets import ON_ERROR, Batch, Batches, Dataset
 from imgcls.errors import ConfigurationError
 from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
 from imgcls.trainer._objective import objective
-from imgcls.trainer._optimizers import OPTIMIZERS, exclude_from_weight_decay
+from imgcls.trainer._optimizers import OPTIMIZERS, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
-from imgcls.trainer._train import check_labels, with_scaled_loss
+from imgcls.trainer._trainable import check_labels
 from imgcls.transforms._mixing import try_mixing
 
 
@@ -98,9 +98,7 @@ def lr_find(
         one_hot=mixer is not None,
     )
     try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
-    engine = named_optimizer(optimizer, lowest)
-    exclude_from_weight_decay(engine, model)
-    engine = with_scaled_loss(engine, model)
+    engine = set_on(named_optimizer(optimizer, lowest), model, named=True)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     with ProgressReport(verbose) as progress:

@@ -187,6 +187,7 @@ def slow_down_by_depth(optimizer: Any, model: Any, first: float) -> None:
         >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
         >>> slow_down_by_depth(trainer.optimizer("adamw"), model, 0.1)
     """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
     variables = model.trainable_variables
     last = max(len(variables) - 1, 1)
     key = optimizer._var_key  # noqa: SLF001 - Keras' own way to know a variable again on every replica
@@ -197,6 +198,26 @@ def slow_down_by_depth(optimizer: Any, model: Any, first: float) -> None:
         update(gradient, variable, learning_rate * shares[key(variable)])
 
     optimizer.update_step = update_step
+
+
+def set_on(engine: Any, model: Any, *, named: bool, first_layer_rate: float = 1.0) -> Any:
+    """Return an optimizer that knows what of a model decays and how fast each layer learns."""
+    if named:
+        exclude_from_weight_decay(engine, model)
+    if first_layer_rate != 1:
+        slow_down_by_depth(engine, model, first_layer_rate)
+    return _with_scaled_loss(engine, model)
+
+
+def _with_scaled_loss(engine: Any, model: Any) -> Any:
+    """Return an optimizer that scales the loss, as Keras does, for a model that computes in float16.
+
+    There small gradients would be zero.
+    """
+    policies = {layer.compute_dtype for layer in model._flatten_layers()}  # noqa: SLF001 - Keras has no public walk
+    if "float16" not in policies or isinstance(engine, keras.optimizers.LossScaleOptimizer):
+        return engine
+    return keras.optimizers.LossScaleOptimizer(engine)
 
 
 def usual_peak(name: str) -> float:

@@ -1,5 +1,6 @@
 """Defaults that train well untouched. Each automatic choice is a value with its reason."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -207,7 +208,8 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
         `float32 (N,)`.
 
     Raises:
-        ConfigurationError: A class is not known, a weight is negative, or images have several labels.
+        ConfigurationError: A class is not known, a weight is negative, infinite or no number, all are 0, or images have
+            several labels.
 
     Examples:
         >>> import numpy as np
@@ -225,14 +227,23 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
         weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     elif isinstance(class_weight, Mapping):
         unknown = [name for name in class_weight if name not in classes]
-        if unknown or any(value < 0 for value in class_weight.values()):
+        if unknown or not all(map(_is_weight, class_weight.values())):
             message = (
-                f"class_weight={dict(class_weight)!r} names an unknown class or a weight below 0. "
-                f"Accepted: {{class: weight}} with classes among {_checks.some(classes, most=10)}."
+                f"class_weight={dict(class_weight)!r} names an unknown class or a weight that is no number of at "
+                f"least 0. Accepted: {{class: weight}} with classes among {_checks.some(classes, most=10)}."
             )
             raise ConfigurationError(message)
         weights = np.array([class_weight.get(name, 1.0) for name in classes])
     else:
         message = f"class_weight={class_weight!r} is not accepted. Accepted: None, 'balanced' or {{class: weight}}."
         raise ConfigurationError(message)
-    return np.asarray(weights[labels], np.float32)
+    found = np.asarray(weights[labels], np.float32)
+    if len(found) and not found.any():
+        message = f"class_weight={class_weight!r} is 0 for every image. Accepted: at least one class above 0."
+        raise ConfigurationError(message)
+    return found
+
+
+def _is_weight(value: Any) -> bool:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return number and 0 <= float(value) < math.inf

@@ -7,14 +7,12 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from imgcls import _backend, _checks, transforms
 from imgcls._progress import ProgressReport
 from imgcls.datasets import ON_ERROR, Batches, Dataset
-from imgcls.errors import ConfigurationError, DataError
+from imgcls.errors import ConfigurationError
 from imgcls.trainer._callbacks import checked_callbacks, early_stopping, reduce_on_plateau
 from imgcls.trainer._checkpoint import Checkpoints
 from imgcls.trainer._doctor import Doctor
@@ -22,13 +20,14 @@ from imgcls.trainer._history import History
 from imgcls.trainer._identity import hash_of, hash_of_weights, identity, settings_of
 from imgcls.trainer._loop import Loop
 from imgcls.trainer._metrics import keras_metrics
-from imgcls.trainer._objective import Objective, objective
-from imgcls.trainer._optimizers import exclude_from_weight_decay, is_schedule, left_out_of_decay, slow_down_by_depth
+from imgcls.trainer._objective import objective
+from imgcls.trainer._optimizers import is_schedule, left_out_of_decay, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._pace import Pace, budget_seconds
 from imgcls.trainer._recipe import choose_schedule, class_weights
 from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._schedules import SCHEDULES
+from imgcls.trainer._trainable import check_labels, check_outputs, not_trainable, sample_weights
 from imgcls.trainer._validation import Validation
 from imgcls.transforms._mixing import try_mixing
 from imgcls.transforms._state import put_back
@@ -187,7 +186,7 @@ def train(
             _checks.unknown_name("progressive_resizing", progressive_resizing, (True, False)),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
             "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
-            _not_trainable(model),
+            not_trainable(model),
         ]
     )
     began, seconds = time.monotonic() - spent, budget_seconds(budget)
@@ -206,7 +205,7 @@ def train(
         label_smoothing=label_smoothing,
         one_hot=mixer is not None,
     )
-    _check_outputs(model, goal, data)
+    check_outputs(model, goal, data)
     try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
     measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     resizing = Resizing(model.input_shape[1:3]) if progressive_resizing else None
@@ -257,7 +256,7 @@ def train(
         placement.lent(model) as model,  # noqa: PLR1704 - below, the copy on the devices is meant
     ):
         with placement.scope():
-            engine = _set_on(engine, model, named=isinstance(optimizer, str), first_layer_rate=first_layer_rate)
+            engine = set_on(engine, model, named=isinstance(optimizer, str), first_layer_rate=first_layer_rate)
         writes = placement.worker == 0
         checkpoints = (
             None
@@ -353,26 +352,6 @@ def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, 
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
 
 
-def _set_on(engine: Any, model: Any, *, named: bool, first_layer_rate: float) -> Any:
-    """Return an optimizer that knows what of a model decays and how fast each layer learns."""
-    if named:
-        exclude_from_weight_decay(engine, model)
-    if first_layer_rate != 1:
-        slow_down_by_depth(engine, model, first_layer_rate)
-    return with_scaled_loss(engine, model)
-
-
-def with_scaled_loss(engine: Any, model: Any) -> Any:
-    """Return an optimizer that scales the loss, as Keras does, for a model that computes in float16.
-
-    There small gradients would be zero.
-    """
-    policies = {layer.compute_dtype for layer in model._flatten_layers()}  # noqa: SLF001 - Keras has no public walk
-    if "float16" not in policies or isinstance(engine, keras.optimizers.LossScaleOptimizer):
-        return engine
-    return keras.optimizers.LossScaleOptimizer(engine)
-
-
 def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
     """Return the schedule that leads the rate; "auto" where the optimizer or a Keras schedule does."""
     automatic = choose_schedule(optimizer, learning_rate).value
@@ -385,57 +364,3 @@ def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
         )
         raise ConfigurationError(message)
     return schedule
-
-
-# --- checks -------------------------------------------------------------------------------------------------------
-
-
-def check_labels(data: Dataset, validation_data: Dataset | None = None) -> None:
-    """Refuse data without labels."""
-    if data.labels is None or (validation_data is not None and validation_data.labels is None):
-        message = "data without labels cannot be trained on. Give labels."
-        raise DataError(message)
-
-
-def _not_trainable(model: Any) -> str | None:
-    """Check that a model says what it takes and gives, and leaves the training step to us."""
-    name = type(model).__name__
-    takes, gives = (getattr(model, shape, None) for shape in ("input_shape", "output_shape"))
-    wanted = "Accepted: a functional or sequential keras.Model from (N, H, W, C) to (N, K)"
-    if not (isinstance(takes, tuple) and isinstance(gives, tuple) and len(takes) == 4):
-        return (
-            f"model={name} is not accepted: Keras does not know its shapes, or it takes something else than one image. "
-            f"{wanted}. Of a subclass, make one by inputs = keras.Input((H, W, C)); keras.Model(inputs, model(inputs))."
-        )
-    if None in takes[1:]:
-        return f"model={name} takes {takes}, and images are resized to one size. {wanted}, with H, W and C as numbers."
-    if type(model).train_step is not keras.Model.train_step:
-        return (
-            f"{name}.train_step would never be called: train computes the step itself. Train with Keras' own fit, or "
-            "give keras.Model(model.inputs, model.outputs), which has the same layers and weights."
-        )
-    return None
-
-
-def _check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
-    if model.output_shape[1:] != (goal.outputs,):
-        message = (
-            f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
-        )
-        raise ConfigurationError(message)
-
-
-def sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
-    """Check the weights of `count` images, `(count,)`; None stands for ones."""
-    if weights is None:
-        return np.ones(count, np.float32)
-    array = np.asarray(weights, np.float32)
-    if array.shape != (count,) or not np.isfinite(array).all() or (array < 0).any():
-        message = (
-            f"sample_weight has shape {array.shape}. Accepted: {count:,} finite numbers of at least 0, one an image."
-        )
-        raise ConfigurationError(message)
-    if not array.any():
-        message = "sample_weight is 0 for every image. Accepted: at least one above 0. Leave it out to count all alike."
-        raise ConfigurationError(message)
-    return array

@@ -27,7 +27,8 @@ from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
-from imgcls.trainer._train import check_labels, sample_weights, train
+from imgcls.trainer._train import train
+from imgcls.trainer._trainable import check_labels, sample_weights
 
 _BATCH = 32
 _SHARES = (1.0, 0.5, 0.25)  # of the layers

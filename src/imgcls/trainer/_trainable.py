@@ -1,0 +1,64 @@
+"""What is checked before a training: that the model, the data and their weights go together."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgcls import _backend
+from imgcls.datasets import Dataset
+from imgcls.errors import ConfigurationError, DataError
+from imgcls.trainer._objective import Objective
+
+
+def check_labels(data: Dataset, validation_data: Dataset | None = None) -> None:
+    """Refuse data without labels."""
+    if data.labels is None or (validation_data is not None and validation_data.labels is None):
+        message = "data without labels cannot be trained on. Give labels."
+        raise DataError(message)
+
+
+def not_trainable(model: Any) -> str | None:
+    """Check that a model says what it takes and gives, and leaves the training step to us."""
+    name = type(model).__name__
+    takes, gives = (getattr(model, shape, None) for shape in ("input_shape", "output_shape"))
+    wanted = "Accepted: a functional or sequential keras.Model from (N, H, W, C) to (N, K)"
+    if not (isinstance(takes, tuple) and isinstance(gives, tuple) and len(takes) == 4):
+        return (
+            f"model={name} is not accepted: Keras does not know its shapes, or it takes something else than one image. "
+            f"{wanted}. Of a subclass, make one by inputs = keras.Input((H, W, C)); keras.Model(inputs, model(inputs))."
+        )
+    if None in takes[1:]:
+        return f"model={name} takes {takes}, and images are resized to one size. {wanted}, with H, W and C as numbers."
+    unheard = _backend.passed_over(model)
+    if unheard is not None:
+        return (
+            f"{name}.{unheard} would never be called: train computes the step itself. Train with Keras' own fit, or "
+            "give keras.Model(model.inputs, model.outputs), which has the same layers and weights."
+        )
+    return None
+
+
+def check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
+    """Refuse a model that has not one output for each class."""
+    if model.output_shape[1:] != (goal.outputs,):
+        message = (
+            f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
+        )
+        raise ConfigurationError(message)
+
+
+def sample_weights(weights: Any, count: int) -> NDArray[np.float32]:
+    """Check the weights of `count` images, `(count,)`; None stands for ones."""
+    if weights is None:
+        return np.ones(count, np.float32)
+    array = np.asarray(weights, np.float32)
+    if array.shape != (count,) or not np.isfinite(array).all() or (array < 0).any():
+        message = (
+            f"sample_weight has shape {array.shape}. Accepted: {count:,} finite numbers of at least 0, one an image."
+        )
+        raise ConfigurationError(message)
+    if not array.any():
+        message = "sample_weight is 0 for every image. Accepted: at least one above 0. Leave it out to count all alike."
+        raise ConfigurationError(message)
+    return array
