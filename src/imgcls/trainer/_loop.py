@@ -389,8 +389,7 @@ class Loop:
             if not self._done:
                 raise TrainingError(f"{advice}; look at the images, labels and weights, if that does not help.")
             self._warn(f"{advice}. The model keeps what it had learnt until {self._where()}")
-            if self._done:
-                self._average.take()
+            self._average.take()
             self._model.stop_training = True
             return
         self._pace.scale /= 2
