@@ -156,6 +156,50 @@ def test_predictions_are_saved_whole_or_not_at_all(tmp_path, suffix):
         predictions.save(tmp_path / "answers.txt")
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_answers_are_an_empty_table(tmp_path, suffix):
+    import pandas as pd
+
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet, "jsonl": lambda path: path.read_text()}[suffix]
+    path = tmp_path / f"answers.{suffix}"
+    none = Predictions(np.array([[0.9, 0.1]]), classes=CLASSES, ids=["a"])[[]]
+    frames = [read(none.save(path))]
+    path.unlink()
+    for _ in range(2):  # and no answers more
+        with Answers(path, CLASSES) as answers:
+            answers.add([])
+        frames.append(read(path))
+    assert [path.name for path in tmp_path.iterdir()] == [path.name]
+    for frame in frames:
+        assert not len(frame)
+        if suffix != "jsonl":
+            assert list(frame.columns) == ["id", "label", "probability", "cat", "dog", "error"]
+    with Answers(path, CLASSES) as answers:
+        answers.add([prediction("a.jpg")])
+    assert written(path) == [("a.jpg", "dog", 0.25)]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_parquet_holds_names_that_are_no_utf8_as_escapes(tmp_path, multi_label):
+    from pyarrow import parquet
+
+    path, classes, ids = tmp_path / "answers.parquet", ["caf\udce9", "tea"], ["caf\udce9/1.jpg", "tea/2.jpg"]
+    given = np.array([[0.75, 0.25], [0.125, 0.875]], np.float32)
+    sets = None if multi_label else np.array([[True, False], [True, True]])
+    predictions = Predictions(given, classes=classes, ids=ids, multi_label=multi_label, sets=sets)
+    rows = parquet.read_table(predictions.save(path)).to_pylist()
+    said = {} if multi_label else {"answer": r"caf\udce9"}
+    numbers = {"probability": 0.75, r"caf\udce9": 0.75, "tea": 0.25, "error": None}
+    assert rows[0] == {"id": r"caf\udce9/1.jpg", "label": r"caf\udce9", **said, **numbers}
+    assert multi_label or rows[1]["answer"] == r"tea|caf\udce9"
+    assert list(tmp_path.iterdir()) == [path]
+    with Answers(path, classes, abstaining=not multi_label) as answers:
+        assert answers.ids == set(ids)  # which are left out then
+        answers.add([refusal("th\udce9.jpg")])
+    last = parquet.read_table(path).to_pylist()[-1]
+    assert (last["id"], last["error"]) == (r"th\udce9.jpg", r'th\udce9.jpg is empty, it says, with a "quote"')
+
+
 def test_several_labels_and_abstentions(tmp_path):
     both = Predictions(np.array([[0.9, 0.8], [0.1, 0.2]]), classes=CLASSES, ids=["a", "b"], multi_label=True)
     assert [row["label"] for row in map(json.loads, both.save(tmp_path / "a.jsonl").read_text().splitlines())] == [

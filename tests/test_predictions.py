@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from imgcls.errors import DataError
-from imgcls.predictions import Prediction, Predictions, Similar
+from imgcls.errors import ConfigurationError, DataError
+from imgcls.predictions import Prediction, Predictions, Rows, Similar
 
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.4, 0.4, 0.2], [0.0, 1.0, 0.0]], np.float32)
 NAMES = ["cat", "dog", "owl"]
@@ -99,8 +99,37 @@ def test_frame_and_repr():
     np.testing.assert_array_equal(frame[NAMES].to_numpy(), PROBABILITIES)
     np.testing.assert_array_equal(frame["probability"], PROBABILITIES.max(axis=1))
     assert repr(predictions()) == "Predictions(4 images, 3 classes)"
-    awkward = predictions(["id", "label", "probability"]).to_frame()
-    np.testing.assert_array_equal(awkward.iloc[:, 3:].to_numpy(), PROBABILITIES)
+
+
+@pytest.mark.parametrize("name", ["id", "label", "probability", "answer", "error", "model"])
+def test_a_class_with_the_name_of_another_column_is_refused_where_there_is_that_column(name, tmp_path):
+    for sets in (None, np.ones((4, 3), bool)):
+        made = predictions(["cat", name, "owl"], sets=sets)
+        asked = name == "answer" and sets is None
+        refused = f"class '{name}' has the name of another column of the table. Take "
+        if name in {"error", "model"} or asked:
+            assert made.to_frame()[name].tolist() == PROBABILITIES[:, 1].tolist()
+        else:
+            with pytest.raises(ConfigurationError) as caught:
+                made.to_frame()
+            assert str(caught.value) == f"{refused}`labels` and `probabilities`, which are arrays, or rename the class."
+        for suffix in ("csv", "parquet"):
+            path = tmp_path / f"answers.{suffix}"
+            if name == "model" or asked:
+                read = pd.read_csv if suffix == "csv" else pd.read_parquet
+                np.testing.assert_allclose(read(made.save(path))[name], PROBABILITIES[:, 1])
+                path.unlink()
+            else:
+                with pytest.raises(ConfigurationError) as caught:
+                    made.save(path)
+                assert str(caught.value) == f"{refused}.jsonl, where probabilities stand apart, or rename the class."
+        rows = [json.loads(line) for line in made.save(tmp_path / "a.jsonl").read_text().splitlines()]
+        assert [row["probabilities"][name] for row in rows] == pytest.approx(PROBABILITIES[:, 1].tolist())
+        (tmp_path / "a.jsonl").unlink()
+        assert not list(tmp_path.iterdir())
+    if name not in {"answer", "model"}:
+        with pytest.raises(ConfigurationError, match=f"^{refused}JSON Lines, where probabilities stand apart"):
+            Rows(["cat", name, "owl"]).csv([], head=True)
 
 
 def test_zeros_and_ones_are_probabilities_too():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from drawn_squares import COLORS
 
-from imgcls import ConfigurationError
-from imgcls.explain import Explanation, explanation, heat_map
+from imgcls import ConfigurationError, Dataset, ImageClassifier, architectures
+from imgcls.explain import METHODS, Explanation, deletion_score, explanation, heat_map
 
 
 def explained(learnt, pixels, image=None, **options):
@@ -40,6 +40,35 @@ def test_heat_has_the_size_of_the_image(learnt, unseen):
     means = model_size.reshape(12, 4, 12, 4).mean(axis=(1, 3))
     np.testing.assert_allclose(smaller[inner, inner], (means / means.max())[inner, inner], rtol=0, atol=0.1)
     assert smaller.max() == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_single_class_is_explained_and_not_its_absence(method):
+    model = architectures.build("small_cnn", input_shape=(32, 32, 1), num_classes=1, head="sigmoid")
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 1)).astype(np.uint8)
+    found = explanation(model, image, image=image, classes=["square"], label="square", method=method).heat
+    there, absent = (heat_map(model, image[None], target=target, method=method)[0] for target in (1, 0))
+    np.testing.assert_allclose(found, there, rtol=0, atol=1e-6)
+    assert np.abs(there - absent).max() > 0.5
+
+
+def test_of_one_class_the_square_is_what_speaks_for_the_square():
+    """In `explain`, on the page of an evaluation, and as `deletion_score` measures it."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 60, (80, 24, 24, 1)).astype(np.uint8)
+    there = random.permutation(np.arange(80) % 2 == 0)
+    images[there, 4:12, 4:12] = 250
+    data = Dataset.from_arrays(images, there[:, None].astype(np.uint8), classes=["square"], multi_label=True)
+    classifier = ImageClassifier("small_cnn", image_size=24, epochs=6, augmentation=None, batch_size=8, seed=0)
+    classifier.fit(data, verbose=0)
+    place = int(there.argmax())
+    inside = np.zeros((24, 24), bool)
+    inside[2:14, 2:14] = True
+    occluded = classifier.explain(images[place], "square", method="occlusion").heat
+    for heat in (occluded, classifier.explain(images[place]).heat, classifier.evaluate(data)._explain([place])[0]):
+        assert heat[inside].mean() > 2 * heat[~inside].mean()
+    hottest_last = deletion_score(classifier.predict_proba, images[place], -occluded, 1)
+    assert deletion_score(classifier.predict_proba, images[place], occluded, 1) < hottest_last
 
 
 def test_it_prints_and_draws_itself():

@@ -94,6 +94,41 @@ def test_several_labels_are_questions_of_their_own():
     np.testing.assert_allclose(raw, expected(weights[..., 1]), rtol=0, atol=2e-4)
 
 
+@pytest.mark.parametrize(("target", "other"), [(2, -1), (0, -1), (2, 0), (0, 2)])
+def test_a_sigmoid_that_is_rounded_to_one_has_a_map(target, other):
+    """Of float32, 1 - p is 0 then: the score is asked, of which p was made."""
+    weights = RANDOM.normal(0, 0.05, (HEIGHT, WIDTH, 3))
+    model = linear(weights, head="sigmoid", bias=40)
+    assert (np.asarray(model(IMAGES))[:, 2] == 1).all()
+    difference = weights[..., target] - (0 if other < 0 else weights[..., other])
+    raw = occlusion(model, IMAGES, codes(target), codes(other))
+    np.testing.assert_allclose(raw, expected(difference), rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(("target", "sign"), [(1, 1), (0, -1)])
+@pytest.mark.parametrize("bias", [40, -40])
+def test_two_classes_of_one_output_that_is_rounded(target, sign, bias):
+    weights = RANDOM.normal(0, 0.05, (HEIGHT, WIDTH, 1))
+    for other in (-1, 1 - target):
+        raw = occlusion(linear(weights, head="sigmoid", bias=bias), IMAGES, codes(target), codes(other))
+        np.testing.assert_allclose(raw, sign * expected(weights[..., 0]), rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+def test_where_the_score_is_not_found_odds_are_those_of_the_probabilities(head):
+    weights = RANDOM.normal(0, 0.05, (HEIGHT, WIDTH, 2))
+    model = linear(weights, head=head)
+    without = keras.Model(model.input, layers.Minimum()([model.output, model.output]))
+    worth = weights[..., 1] - (weights[..., 0] if head == "softmax" else 0)
+    np.testing.assert_allclose(occlusion(without, IMAGES, codes(1), codes(-1)), expected(worth), rtol=0, atol=2e-4)
+
+
+def test_what_float32_rounds_of_large_scores_speaks_for_nothing():
+    weights = np.full((HEIGHT, WIDTH, 2), 2e-2)  # a square is worth 0.02 or so; float32 knows steps of 0.03 there
+    raw = occlusion(linear(weights, head="sigmoid", bias=3e5), IMAGES, codes(1), codes(-1))
+    assert not raw.any()
+
+
 def test_heat_is_what_speaks_for_the_class():
     weights = np.zeros((HEIGHT, WIDTH, 2))
     weights[4:8, 4:8, 1], weights[12:16, 4:8, 0] = 0.1, 0.1

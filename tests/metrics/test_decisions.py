@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from imgcls.errors import ConfigurationError, DataError
-from imgcls.metrics import Evaluation, cheapest, prediction_sets, select
+from imgcls.metrics import Evaluation, cheapest, prediction_sets, risk_coverage, select
 
 
 def sampled(random, count, classes=6):
@@ -134,6 +134,22 @@ def evaluation():
     random = np.random.default_rng(0)
     y_true, said = sampled(random, 400, classes=3)
     return Evaluation(y_true, said, classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_risk_is_of_all_images_that_are_as_sure_and_knows_no_order(seed):
+    """By trying every threshold, with ties; then again in another order."""
+    random = np.random.default_rng(seed)
+    confidence = random.choice(np.linspace(0.5, 1, 12), 200).astype(np.float32)
+    right = random.random(200) < confidence
+    tried = np.unique(confidence)[::-1]
+    expected = [[(confidence >= least).mean(), 1 - right[confidence >= least].mean()] for least in tried]
+    for order in (np.arange(200), random.permutation(200)):
+        found = risk_coverage(confidence[order], right[order])
+        np.testing.assert_allclose(np.transpose([found.coverage, found.risk]), expected)
+        assert found.lower.shape == found.upper.shape == (len(tried),)
+    tied = risk_coverage(np.full(100, 0.9), np.repeat([True, False], 50))  # sorted by class, as files are
+    assert (tied.coverage.tolist(), tied.risk.tolist()) == ([1], [0.5])
 
 
 def test_operating_points_by_trying_all_thresholds():

@@ -320,5 +320,12 @@ def test_text_and_pictures():
     assert str(caught.value) == (
         "this evaluation has no images to show. Make it by classifier.evaluate(data), or give read=."
     )
+    several = Evaluation(
+        np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]]),
+        np.array([[0.9, 0.8, 0.1], [0.1, 0.2, 0.3], [0.6, 0.2, 0.3]]),
+        classes=["cat", "cow", 7],
+        read=images.__getitem__,
+    )
+    assert [ax.get_title() for ax in several.show()] == ["cat, cow", "none", "✗ 7 → cat"]
     ax = evaluation.plot(normalize=True)
     assert [text.get_text() for text in ax.texts] == ["1.00", "0.00", "0.50", "0.50"]

@@ -26,6 +26,15 @@ def test_images_of_one_class_have_no_curves_and_are_told_why(evaluation, kind, f
     )
 
 
+@pytest.mark.parametrize(("kind", "axis"), [("roc", "false positive rate"), ("precision_recall", "recall")])
+def test_classes_without_a_curve_are_counted(kind, axis):
+    probabilities = np.array([[0.5, 0.3, 0.1, 0.1], [0.2, 0.6, 0.1, 0.1]])
+    ax = Evaluation(np.array([0, 1]), probabilities, classes=["cat", "dog", "owl", "fox"]).plot(kind)
+    assert ax.get_xlabel() == f"{axis}; 2 without a curve left out"
+    of_all = Evaluation(np.array([0, 1]), probabilities[:, :2] / 0.8, classes=["cat", "dog"]).plot(kind)
+    assert of_all.get_xlabel() == axis
+
+
 def test_classes_that_nothing_speaks_of_are_left_out_of_the_bars():
     """By hand: c is said once and never true, so that its F1 is 0; never is neither, and has none."""
     probabilities = np.array([[0.3, 0.7, 0, 0], [0.8, 0.2, 0, 0], [0.3, 0.6, 0.1, 0], [0.1, 0.2, 0.7, 0]])

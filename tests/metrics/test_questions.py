@@ -80,6 +80,19 @@ def test_evaluations_are_compared_by_id():
     assert str(caught.value) == ("the two evaluations disagree about the true labels. Evaluate both on one dataset.")
 
 
+def test_where_all_images_were_learnt_from_there_are_no_others():
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6]])
+    copies = np.array([0, 1])
+    found = Evaluation(np.array([0, 0]), probabilities, classes=["cat", "dog"], leaked=lambda: copies)
+    words = (
+        "2 of 2 images are copies of images that were learnt from: accuracy 0.500 with them, and there are no others"
+    )
+    assert str(found.leaks()) == words
+    for told in (found.to_html(), found.to_card()):
+        assert words in told
+        assert "nan" not in told
+
+
 def test_slices_by_hand():
     right = np.array([True] * 12 + [False] * 6 + [True] * 12)
     columns = {"camera": ["old"] * 12 + ["phone"] * 8 + ["new"] * 8 + ["rare"] * 2, "side": np.arange(30)}

@@ -167,4 +167,9 @@ def test_what_is_no_confusion_matrix_is_refused_in_words():
             f"counts hold {words}. Accepted: whole numbers from 0. Where they are sums of weights, give "
             "normalize=True, which draws the share of each row."
         )
+    for wrong, words in ((-0.5, "-0.5"), (np.nan, "nan"), (np.inf, "inf")):
+        with pytest.raises(ConfigurationError) as caught:
+            confusion_matrix([[1, wrong], [0, 4]], ["a", "b"], normalize=True)
+        accepted = "Accepted with normalize=True: finite numbers from 0, such as sums of weights."
+        assert str(caught.value) == f"counts hold {words}. {accepted}"
     assert plt.get_fignums() == []

@@ -19,8 +19,9 @@ def ax():
 
 
 def shape_of(scatter):
-    """The colour and the outline of a marker."""
-    return to_hex(scatter.get_facecolor()[0]), scatter.get_paths()[0].vertices.round(3).tobytes()
+    """The colour and the outline of a marker, and whether it is hollow."""
+    outline, hollow = scatter.get_paths()[0].vertices.round(3).tobytes(), not len(scatter.get_facecolor())
+    return to_hex(scatter.get_edgecolor()[0]), outline, hollow
 
 
 def test_points_of_each_class_and_crosses_over_the_wrong(ax):
@@ -47,6 +48,18 @@ def test_ten_classes_are_in_the_legend_and_have_no_names_in_the_map(ax):
     assert len(ax.texts) == 0
     assert len({shape_of(scatter)[0] for scatter in ax.collections}) == 10
     assert len({shape_of(scatter)[1] for scatter in ax.collections}) == 10
+
+
+def test_names_that_begin_with_an_underscore_are_in_the_legend_and_so_is_an_empty_one(ax):
+    embedding_map(np.eye(3, 2), range(3), ["_y", "", "cat"], ax=ax)
+    assert [text.get_text().strip() for text in ax.get_legend().get_texts()] == ["_y", "", "cat"]
+
+
+def test_two_hundred_classes_look_different(ax):
+    embedding_map(np.random.default_rng(0).normal(size=(201, 2)), range(201), range(201), ax=ax)
+    shapes = [shape_of(scatter) for scatter in ax.collections]
+    assert len(set(shapes)) == 200
+    assert shapes[200] == shapes[0]
 
 
 @pytest.mark.slow

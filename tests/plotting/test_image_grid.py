@@ -30,6 +30,12 @@ def test_a_grid_holds_images_and_titles_as_they_are():
     axes[0].figure.canvas.draw()
 
 
+def test_names_that_are_no_text_are_drawn_escaped():
+    axes = image_grid([IMAGE] * 2, ["caf\udce9", "caf\udce9 → cat"], wrong=[False, True])
+    assert [ax.get_title() for ax in axes] == [r"caf\udce9", r"✗ caf\udce9 → cat"]
+    axes[0].figure.canvas.draw()
+
+
 @pytest.mark.parametrize(("bands", "shown"), [(1, 0), (2, 0), (3, slice(3)), (4, slice(3)), (5, slice(3))])
 def test_of_many_bands_three_are_shown_and_of_two_the_first(bands, shown, ax):
     image = np.random.default_rng(0).integers(0, 256, (6, 8, bands)).astype(np.uint8)

@@ -80,8 +80,8 @@ def test_risk_is_a_line_within_its_interval_with_the_operating_point(ax):
     assert risk_coverage(COVERAGE, RISK, lower=lower, upper=upper, chosen=0.7, ax=ax) is ax
     low, high, risk, point, guides = ax.lines
     for line, expected in ((low, lower), (high, upper), (risk, RISK)):
-        np.testing.assert_array_equal(line.get_xdata(), COVERAGE)
-        np.testing.assert_array_equal(line.get_ydata(), expected)
+        np.testing.assert_array_equal(line.get_xdata(), [0, *COVERAGE])
+        np.testing.assert_array_equal(line.get_ydata(), [expected[0], *expected])
     assert low.get_linestyle() == high.get_linestyle() == "--" != risk.get_linestyle()
     np.testing.assert_array_equal(point.get_xydata(), [[0.75, 0.05]])
     np.testing.assert_array_equal(guides.get_xydata(), [[0.75, 0], [0.75, 0.05], [0, 0.05]])
@@ -98,7 +98,17 @@ def test_a_bound_from_above_alone_is_a_line(ax):
     risk_coverage(COVERAGE, RISK, upper=[0.1, 0.1, 0.1, 0.2], ax=ax)
     assert legend_of(ax) == ["upper end of the interval", "error"]
     assert len(ax.collections) == 0
-    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [0.1, 0.1, 0.1, 0.2])
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [0.1, 0.1, 0.1, 0.1, 0.2])
+
+
+def test_images_that_are_equally_sure_are_drawn_from_nothing_on(ax):
+    risk_coverage([1], [0.5], lower=[0.4], upper=[0.6], chosen=0.2, ax=ax)
+    low, high, risk, point, _ = ax.lines
+    for line, height in ((low, 0.4), (high, 0.6), (risk, 0.5)):
+        np.testing.assert_array_equal(line.get_xydata(), [[0, height], [1, height]])
+    np.testing.assert_array_equal(point.get_xydata(), [[1, 0.5]])  # there is no smaller share to choose
+    begun = risk_coverage([0, 0.5], [0, 0.5])
+    np.testing.assert_array_equal(begun.lines[0].get_xydata(), [[0, 0], [0.5, 0.5]])
 
 
 def test_a_million_images_are_thinned(ax):

@@ -44,6 +44,14 @@ def test_roc_curves_hold_their_points(ax):
     ax.figure.canvas.draw()
 
 
+@pytest.mark.parametrize("draw", [roc_curves, precision_recall_curves])
+def test_names_that_begin_with_an_underscore_are_in_the_legend(draw, ax):
+    draw({"_y": ([0, 0.5, 1], [1, 1, 0.5]), "cat": ([0, 0.5, 1], [1, 1, 1])}, ax=ax)
+    assert [text.split(",")[0].strip() for text in legend_of(ax)][:2] == ["_y", "cat"]
+    drawn = [handle.get_marker() for handle in ax.get_legend().get_lines()]
+    assert drawn[:2] == [line.get_marker() for line in ax.lines[:2]]
+
+
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 def test_areas_are_those_of_scikit_learn(seed, ties):

@@ -28,6 +28,12 @@ def test_curves_hold_both_lines(ax):
     assert [text.get_text() for text in only_validation.get_legend().get_texts()] == ["validation"]
 
 
+def test_a_curve_of_validation_is_called_so(ax):
+    curves({"loss": [0.9, 0.4], "val_loss": [1.0, 0.6]}, "val_loss", ax=ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["validation"]
+    assert [line.get_linestyle() for line in ax.lines] == ["-"]
+
+
 def test_an_unknown_metric_is_refused_in_words():
     with pytest.raises(ConfigurationError) as caught:
         curves({"loss": [1], "accuracy": [1]}, "acuracy")

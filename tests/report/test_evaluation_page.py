@@ -141,6 +141,20 @@ def test_the_card_shows_names_as_text(whole):
     assert "data:" not in card
 
 
+def test_the_card_of_very_many_classes_has_the_worst_of_them():
+    """A row for each of ten thousand would be more than a bundle holds: its weights would be lost for its card."""
+    truth = np.repeat(np.arange(120), 2)
+    answers = np.where((truth % 10 == 3) & (np.arange(240) % 2 == 0), (truth + 1) % 120, truth)
+    probabilities = np.full((240, 121), 0.001)  # of the last class there is no image
+    probabilities[np.arange(240), answers] = 1 - 0.12
+    card = Evaluation(truth, probabilities, classes=[f"kind {index}" for index in range(121)]).to_card(quick=True)
+    rows = re.findall(r"^\| kind (\d+) \|", card, re.MULTILINE)
+    assert "The 100 with the lowest F1 of 121." in card
+    assert len(rows) == 100
+    assert sorted(rows[:12], key=int) == [str(index) for index in range(3, 120, 10)]  # recall 1/2, precision 1
+    assert "120" not in rows
+
+
 # --- true --------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +341,81 @@ def test_of_two_classes_the_page_and_the_card_say_from_where_on_one_is_said():
     assert words in page.text
     assert "From a probability of 0.3 on, &lt;img src=x onerror=alert(1)&gt; is said, and \\*well\\* otherwise." in card
     assert "thresholds" not in page.text + card  # told once, and in words
+
+
+def test_where_a_threshold_decides_nothing_is_said_of_abstaining_by_the_likeliest_class():
+    random = np.random.default_rng(0)
+    sick = random.random(400) < 0.2
+    score = 1 / (1 + np.exp(-(3 * sick - 2 + random.normal(size=400))))
+    probabilities = np.stack([1 - score, score], axis=1)
+    plain, decided = (
+        Evaluation(sick.astype(int), probabilities, classes=["well", "sick"], thresholds=thresholds)
+        for thresholds in (None, {"sick": 0.1})
+    )
+    assert decided.risk_coverage().risk[-1] < 0.15 < 1 - decided.accuracy  # two answers: no page can tell both
+    words = (
+        "whatever the threshold says.",
+        "abstaining: it speaks of the likeliest class, and here a threshold decides",
+    )
+    page, card = Page(plain.to_html(quick=True)), plain.to_card(quick=True)
+    assert "abstaining" in page.sections
+    assert "## Abstaining" in card
+    assert not any(one in told for one in words for told in (page.text, card))
+    page, card = Page(decided.to_html(quick=True)), decided.to_card(quick=True)
+    assert "abstaining" not in page.sections
+    assert not page.all("a", href="#abstaining")
+    assert "Sets that promise" not in page.text
+    assert "## Abstaining" not in card
+    assert all(one in told for one in words for told in (page.text, card))
+
+
+@pytest.mark.parametrize(
+    ("true", "said", "thresholds", "caption"),
+    [
+        ([0, 0], [0.45, 0.2], None, "none likeliest: cat 45.0 %"),
+        ([1, 0], [0.45, 0.2], None, "none true: cat likeliest: cat 45.0 %"),
+        ([0, 1], [0.3, 0.9], None, "dog 90.0 % sure"),
+        ([1, 1], [0.6, 0.9], None, "cat, dog 90.0 % sure"),
+        ([1, 0], [0.6, 0.9], {"dog": 0.95}, "cat likeliest: dog 90.0 %"),
+    ],
+)
+def test_of_several_labels_a_probability_is_that_of_what_stands_beside_it(true, said, thresholds, caption):
+    one = Evaluation(np.array([true]), np.array([said]), classes=["cat", "dog"], ids=["a.jpg"], thresholds=thresholds)
+    assert f"no picture {caption} a.jpg" in Page(one.to_html(quick=True)).text
+
+
+def test_a_suspected_label_stands_beside_the_probability_of_the_suggested_one():
+    """By hand: of the last image cat is likeliest, and only dog passes its threshold, the mean 0.4 of dogs."""
+    y_true = np.repeat([0, 1, 2], 10)
+    sure, unsure, last = [0.9, 0.05, 0.05], [0.3, 0.4, 0.3], [0.5, 0.42, 0.08]
+    probabilities = np.array([sure] * 10 + [unsure] * 10 + [sure[::-1]] * 9 + [last])
+    one = Evaluation(y_true, probabilities, classes=["cat", "dog", "bird"])
+    assert one.label_errors()[["true", "predicted", "suggested"]].to_numpy().tolist() == [["bird", "cat", "dog"]]
+    assert "rather dog labelled bird 42.0 % sure" in Page(one.to_html(quick=True)).text
+
+
+def test_the_commonest_mistake_has_pictures_before_rare_ones():
+    classes = 60
+    rare = [(true, (true + step) % classes) for true in range(classes) for step in (1, 2) for _ in range(12)]
+    true, said = np.array(rare + [(classes - 1, 30)] * 50).T
+    probabilities = np.full((len(true), classes), 0.2 / (classes - 1))
+    probabilities[np.arange(len(true)), said] = 0.8
+    one = Evaluation(true, probabilities, classes=range(classes), read=picture)
+    assert one.most_confused(1) == [(classes - 1, 30, 50)]
+    text = one.to_html(quick=True)
+    cells = {part.split('"')[0]: part.split("</template>")[0] for part in text.split('<template id="cell-')[1:]}
+    assert len(cells) == 121
+    assert cells["59-30"].count("<img ") == 12
+    assert sum(cell.count("<img ") for cell in cells.values()) == 600
+
+
+def test_the_risk_of_images_that_are_equally_sure_is_drawn_from_nothing_on():
+    one = Evaluation(np.repeat([0, 1], 50), np.tile([0.9, 0.1], (100, 1)), classes=["a", "b"])
+    section = one.to_html(quick=True).split('<section id="abstaining"')[1].split("</section>")[0]
+    (points,) = re.findall(r'<polyline class="first" points="(.*?)"', section)
+    (left, first), (right, last) = (point.split(",") for point in points.split())
+    assert first == last
+    assert (float(left), float(right)) == (62, 378)  # the ends of the axis
 
 
 @pytest.mark.parametrize(("classes", "cells"), [(2, "matrix upright"), (12, "matrix upright"), (200, "grid-matrix")])

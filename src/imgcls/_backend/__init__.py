@@ -26,7 +26,7 @@ from imgcls._backend._engines import (
     quiet,
     traced,
 )
-from imgcls._backend._gradients import Gradients, gradient_function
+from imgcls._backend._gradients import Gradients, Scores, gradient_function, score_function
 from imgcls._backend._strategy import Placement, placement, refresh_normalizations
 from imgcls._backend._tensorflow import (
     OutOfMemory,
@@ -49,6 +49,7 @@ __all__ = [
     "Gradients",
     "OutOfMemory",
     "Placement",
+    "Scores",
     "TrainingStep",
     "as_onnx",
     "by_tensorflow",
@@ -65,6 +66,7 @@ __all__ = [
     "prefers_bfloat16",
     "quiet",
     "refresh_normalizations",
+    "score_function",
     "streamed",
     "takes",
     "traced",

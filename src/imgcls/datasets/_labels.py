@@ -4,6 +4,7 @@ Codes are `int64 (N,)` into `classes` for one label an image, or a `uint8 (N, K)
 back as it went in: names stay names, integers stay integers.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from imgcls._checks import did_you_mean, some
 from imgcls.errors import DataError
 
 Classes = tuple[str, ...] | tuple[int, ...]
+
+_HALF = re.compile("[\ud800-\udfff]")  # of a character; so Python reads a name that is no UTF-8
 
 
 def encode(
@@ -57,11 +60,18 @@ def encode(
 
 
 def check_classes(classes: Sequence[Any]) -> Classes:
-    """Check that `classes` are different names, or different integers."""
+    """Check that `classes` are different names, or different integers; names are text that files can hold."""
     plain = [_plain(name) for name in classes]
     if len(set(plain)) != len(plain):
         twice = sorted({str(name) for name in plain if plain.count(name) > 1})
         message = f"classes names {some(twice)} more than once. Give each class one name."
+        raise DataError(message)
+    broken = next((name for name in plain if isinstance(name, str) and _HALF.search(name)), None)
+    if broken is not None:
+        message = (
+            f"class {broken!r} is no text in UTF-8, so no file could hold it. Rename its folder, or mend the label: "
+            f"for example {_HALF.sub('_', broken)!r}."
+        )
         raise DataError(message)
     if all(isinstance(name, str) for name in plain):
         return tuple(str(name) for name in plain)

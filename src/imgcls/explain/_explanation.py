@@ -73,7 +73,7 @@ def explanation(
         model: What `architectures.build` returned.
         pixels: The image as the model sees it, `uint8 (h, w, c)`.
         image: The image as it is, `uint8 (H, W, C)`.
-        classes: K names.
+        classes: K names; a single one is the class whose probability the model's one output is.
         label: The one to explain.
         instead_of: The one to compare it with, or None.
         method: See `heat_map`.
@@ -106,7 +106,8 @@ def explanation(
             else None,
         ]
     )
+    target = names.index(label) + (len(names) == 1)  # of one output, position 0 is that there is none of its class
     other = None if instead_of is None else names.index(instead_of)
-    heat = heat_map(model, pixels[None], target=names.index(label), instead_of=other, method=method)
+    heat = heat_map(model, pixels[None], target=target, instead_of=other, method=method)
     own_size = stretched(heat, image.shape[0], image.shape[1])[0]
     return Explanation(own_size, image, label, instead_of, method, id)

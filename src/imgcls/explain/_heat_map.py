@@ -34,14 +34,17 @@ def heat_map(
     back, and is as coarse as the feature map, which is enlarged bilinearly.
 
     "occlusion" hides one square after another under the mean colour of the image, a fifth of its sides, and measures
-    how far the class falls (Zeiler & Fergus, arXiv 1311.2901, section 4.2): the logarithm of its odds, which still
-    moves where the probability is 1 (Zintgraf et al., arXiv 1702.04595, section 3). A pixel's heat is the mean over the
-    squares that hide it. It takes up to 121 passes forward, and any model.
+    how far the class falls (Zeiler & Fergus, arXiv 1311.2901, section 4.2): the logarithm of its odds (Zintgraf et al.,
+    arXiv 1702.04595, section 3), computed from the scores before softmax or sigmoid, so that it still moves where the
+    probability is 1. A pixel's heat is the mean over the squares that hide it. It takes up to 121 passes forward, and
+    any model. Where a model of your own ends in something else than softmax or sigmoid, odds are those of its
+    probabilities: if they do not add up to 1, nothing is seen to speak for a class whose probability is rounded to 1.
 
     Args:
         model: What `architectures.build` returned: from pixels 0-255 to probabilities.
         images: `uint8 (N, H, W, C)` of the model's input size.
-        target: The position of the class to explain, N of them, or None for the likeliest of each image.
+        target: The position of the class to explain, N of them, or None for the likeliest of each image. Of one output,
+            1 is its class, and 0 the other one, or that it is not there.
         instead_of: Explain why it is `target` and not this class: the difference of their scores. One or N.
         method: "grad_cam" or "occlusion".
 

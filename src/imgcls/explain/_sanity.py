@@ -30,7 +30,7 @@ def deletion_score(
         run: From `uint8 (n, H, W, C)` to probabilities `(n, K)`, such as `classifier.predict_proba`.
         image: `uint8 (H, W, C)`.
         heat: `(H, W)`. Of equally hot pixels, those further up and to the left go first.
-        target: The position of the class.
+        target: The position of the class. Of one column, as in `heat_map`, 1 is its class, and 0 that it is not there.
         steps: In how many steps pixels are replaced.
 
     Returns:

@@ -20,13 +20,13 @@ _STARTS = (0.25, 0.5, 0.75, 1.0)  # shares of the images held out, from where on
 
 
 class RiskCoverage(NamedTuple):
-    """The error of the surest answers, for ever more of them.
+    """The error of the surest answers, for ever more of them: a point for each of T confidences that differ.
 
     Attributes:
-        coverage: `float (N,)`, rising: the share of images that are answered, the surest first.
-        risk: `float (N,)`: the share of these answers that is wrong.
-        lower: `float (N,)`: the lower ends of its 95 % intervals (Wilson).
-        upper: `float (N,)`: the upper ends.
+        coverage: `float (T,)`, rising: the share of images that are answered, the surest first.
+        risk: `float (T,)`: the share of these answers that is wrong.
+        lower: `float (T,)`: the lower ends of its 95 % intervals (Wilson).
+        upper: `float (T,)`: the upper ends.
 
     Examples:
         >>> import numpy as np
@@ -48,7 +48,7 @@ class RiskCoverage(NamedTuple):
 
 
 def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> RiskCoverage:
-    """Measure what answering only the surest images brings.
+    """Measure what answering only the surest images brings. Equal confidences stand or fall together.
 
     Args:
         confidence: `float (N,)`: the probability of what was predicted.
@@ -58,10 +58,19 @@ def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) ->
         >>> import numpy as np
         >>> risk_coverage(np.array([0.6, 0.9]), np.array([False, True])).risk.tolist()
         [0.0, 0.5]
+        >>> risk_coverage(np.array([0.9, 0.9]), np.array([False, True])).risk.tolist()
+        [0.5]
     """
-    wrong = np.cumsum(~right[np.argsort(-confidence, kind="stable")])
-    answered = np.arange(1, len(wrong) + 1)
-    return RiskCoverage(answered / len(wrong), wrong / answered, *wilson(wrong, answered))
+    _, answered, wrong = _answers(confidence, right)
+    return RiskCoverage(answered / len(right), wrong / answered, *wilson(wrong, answered))
+
+
+def _answers(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> tuple[Floats, NDArray[Any], NDArray[Any]]:
+    """Return confidences that differ `(T,)`, falling, how many images have at least these, and how many are wrong."""
+    order = np.argsort(-confidence, kind="stable")
+    ordered, wrong = confidence[order].astype(np.float64), np.cumsum(~right[order])
+    last = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
+    return ordered[last], last + 1, wrong[last]
 
 
 class Selection(NamedTuple):
@@ -123,20 +132,17 @@ def select(confidence: NDArray[np.floating], right: NDArray[np.bool_], *, most_e
     from scipy.stats import beta
 
     _checks.refuse([_checks.not_between("most_error", most_error)])
-    order = np.argsort(-np.asarray(confidence), kind="stable")
-    ordered, wrong = np.asarray(confidence, np.float64)[order], np.cumsum(~np.asarray(right, bool)[order])
-    last = np.flatnonzero(np.append(np.diff(ordered) != 0, True))  # equal confidences stand or fall together
-    answered, errors = last + 1, wrong[last]
+    thresholds, answered, errors = _answers(np.asarray(confidence), np.asarray(right, bool))
     sure = 1 - (1 - _CONFIDENCE) / len(_STARTS)
     bounds = np.where(errors < answered, beta.ppf(sure, errors + 1, np.maximum(answered - errors, 1e-9)), 1.0)
     place = -1
-    for start in np.searchsorted(answered, np.ceil(np.array(_STARTS) * len(ordered))):
+    for start in np.searchsorted(answered, np.ceil(np.array(_STARTS) * answered[-1])):
         failed = np.flatnonzero(np.append(bounds[start:], np.inf) > most_error)[0]
         place = max(place, int(start + failed) - 1 if failed else -1)
     if place < 0:
         return Selection(np.inf, 0.0, 0.0, 0.0)
-    share, error = answered[place] / len(ordered), errors[place] / answered[place]
-    return Selection(float(ordered[last[place]]), float(share), float(error), float(bounds[place]))
+    share, error = answered[place] / answered[-1], errors[place] / answered[place]
+    return Selection(float(thresholds[place]), float(share), float(error), float(bounds[place]))
 
 
 class OperatingPoint(NamedTuple):

@@ -501,9 +501,9 @@ class Evaluation(Measured):
         chosen = range(min(16, len(self.y_true))) if positions is None else [int(position) for position in positions]
         titles, wrong = [], []
         for index in chosen:
-            true, predicted = self._names(self.y_true[index]), self._names(self.y_pred[index])
-            wrong.append(true != predicted)
-            titles.append(f"{true} → {predicted}" if wrong[-1] else f"{predicted}")
+            true, predicted = (_page.words(self, codes[index]) or "none" for codes in (self.y_true, self.y_pred))
+            wrong.append(not self.right[index])
+            titles.append(f"{true} → {predicted}" if wrong[-1] else predicted)
         axes = plotting.image_grid([read(index) for index in chosen], titles, wrong=wrong)
         if len(axes):  # none where nothing is wrong
             axes[0].figure.suptitle("predicted label; wrong ones in red: ✗ true → predicted", fontsize=10)

@@ -42,9 +42,11 @@ class Leaks(NamedTuple):
     def __str__(self) -> str:
         if not self.ids:
             return f"none of the {self.images:,} images was learnt from"
+        others = len(self.ids) < self.images
+        without = f"{self.accuracy_without:.3f} without" if others else "and there are no others"
         return (
             f"{len(self.ids):,} of {self.images:,} images are copies of images that were learnt from: "
-            f"accuracy {self.accuracy:.3f} with them, {self.accuracy_without:.3f} without"
+            f"accuracy {self.accuracy:.3f} with them, {without}"
         )
 
 

@@ -50,12 +50,17 @@ def facts(
     """
     choices = evaluation.about.get("choices") or {}
     search, thumbnails, several = _Search(quick=quick), Thumbnails(read), evaluation.multi_label
+    decided = bool(evaluation.thresholds_) and not several  # what is said need not be the likeliest class
+    abstains = not several and not decided
+    if decided:
+        search.left_out.append("abstaining: it speaks of the likeliest class, and here a threshold decides")
     leaks = search("leaks", evaluation.leaks, "the images that were learnt from are not at hand")
     found = {
         "images": len(evaluation.y_true),
         "classes": len(evaluation.classes),
         "several": several,
         "called": _called(evaluation),
+        "decided": decided,
         "figures": _figures(evaluation),
         "per_class": _per_class(evaluation),
         "two_by_two": _two_by_two(evaluation) if several else [],
@@ -67,9 +72,9 @@ def facts(
         "reliability": evaluation.reliability(),
         "calibration_error": evaluation["calibration_error"],
         "temperature": choices.get("temperature"),
-        "abstaining": [] if several else [(share, evaluation.select(share)) for share in _ERRORS],
-        "sets": [] if several or len(evaluation.y_true) < _FEW else [evaluation.sets(share) for share in _PROMISED],
-        "risk_coverage": None if several else _risk_coverage(evaluation),
+        "abstaining": [(share, evaluation.select(share)) for share in _ERRORS] if abstains else [],
+        "sets": [evaluation.sets(share) for share in _PROMISED] if abstains and len(evaluation.y_true) >= _FEW else [],
+        "risk_coverage": _risk_coverage(evaluation) if abstains else None,
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
         "leaks": leaks,
         "shortcuts": search("shortcuts", evaluation.shortcuts, "there are no images to search") or [],
@@ -108,8 +113,8 @@ def to_csv(evaluation: "Evaluation") -> str:
     writer.writerow(("id", "true", "predicted", "probability", "loss"))
     columns = (
         evaluation.ids,
-        (_words(evaluation, code, "|") for code in evaluation.y_true),
-        (_words(evaluation, code, "|") for code in evaluation.y_pred),
+        (words(evaluation, code, "|") for code in evaluation.y_true),
+        (words(evaluation, code, "|") for code in evaluation.y_pred),
         evaluation.confidence.tolist(),
         evaluation.losses.tolist(),
     )
@@ -174,17 +179,21 @@ def _risk_coverage(evaluation: "Evaluation") -> dict[str, list[float]]:
 # --- images ------------------------------------------------------------------------------------------------------
 
 
-def _words(evaluation: "Evaluation", code: Any, between: str = ", ") -> str:
+def words(evaluation: "Evaluation", code: Any, between: str = ", ") -> str:
+    """Return the name of the class of a code, or the names of an indicator, of which there may be none."""
     codes = np.flatnonzero(code) if evaluation.multi_label else [code]
     return between.join(str(evaluation.classes[one]) for one in codes)
 
 
 def _shown(evaluation: "Evaluation", position: int) -> dict[str, Any]:
     """Return what is said of one image."""
+    likeliest = int(evaluation.probabilities[position].argmax())
+    uncalled = evaluation.multi_label and not evaluation.y_pred[position, likeliest]
     return {
         "id": str(evaluation.ids[position]),
-        "true": _words(evaluation, evaluation.y_true[position]) or "none",
-        "predicted": _words(evaluation, evaluation.y_pred[position]) or "none",
+        "true": words(evaluation, evaluation.y_true[position]) or "none",
+        "predicted": words(evaluation, evaluation.y_pred[position]) or "none",
+        "likeliest": str(evaluation.classes[likeliest]) if uncalled else "",  # whose probability it is, if not called
         "probability": float(evaluation.confidence[position]),
         "loss": float(evaluation.losses[position]),
         "right": bool(evaluation.right[position]),
@@ -235,8 +244,14 @@ def _suspected(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, An
     positions, suggested = suspected_labels(evaluation.y_true, evaluation.probabilities)
     found = []
     for place, code in zip(positions[:_SUSPECTS].tolist(), suggested.tolist(), strict=False):
-        picture = thumbnails.picture(place)
-        found.append(_shown(evaluation, place) | {"suggested": str(evaluation.classes[code]), "picture": picture})
+        found.append(
+            _shown(evaluation, place)
+            | {
+                "suggested": str(evaluation.classes[code]),
+                "probability": float(evaluation.probabilities[place, code]),
+                "picture": thumbnails.picture(place),
+            }
+        )
     return {"count": len(positions), "images": found}
 
 

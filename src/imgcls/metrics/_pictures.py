@@ -40,14 +40,22 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
     curves = {label: one for label, one in curves.items() if one.positives and one.negatives}
     if not curves:
         raise _nothing_to_tell_apart(evaluation)
+    absent = len(evaluation.classes) - len(curves)
     figure = "roc_auc" if kind == "roc" else "average_precision"
     areas = {label: evaluation.per_class[label][figure] for label in curves}
     if kind == "roc":
         points = {label: (one.false_positive_rate, one.recall) for label, one in curves.items()}
-        return plotting.roc_curves(points, areas=areas, ax=ax)
+        return _counting(plotting.roc_curves(points, areas=areas, ax=ax), absent)
     points = {label: (one.recall, one.precision) for label, one in curves.items()}
     rates = {label: one.positives / (one.positives + one.negatives) for label, one in curves.items()}
-    return plotting.precision_recall_curves(points, areas=areas, base_rates=rates, ax=ax)
+    return _counting(plotting.precision_recall_curves(points, areas=areas, base_rates=rates, ax=ax), absent)
+
+
+def _counting(ax: "Axes", absent: int) -> "Axes":
+    """Say below how many classes have no curve, as bars of classes do."""
+    if absent:
+        ax.set_xlabel(f"{ax.get_xlabel()}; {absent:,} without a curve left out")
+    return ax
 
 
 def _nothing_to_tell_apart(evaluation: "Evaluation") -> DataError:

@@ -83,11 +83,14 @@ def of_cells(
         {(0, 1): ([3, 1], 2), (1, 1): ([2], 1), (0, 0): ([0], 1)}
     """
     cells: dict[tuple[int, int], list[int]] = {}
+    counts: Counter[tuple[int, int]] = Counter()
     for position in np.argsort(-losses, kind="stable").tolist():
-        cell = cells.setdefault((int(y_true[position]), int(y_pred[position])), [])
-        if len(cell) < (OF_A_CELL if y_true[position] != y_pred[position] else _RIGHT_OF_A_CELL):
-            cell.append(position)
-    order = sorted(cells, key=lambda cell: (cell[0] == cell[1], -len(cells[cell]), cell))
+        true, predicted = cell = int(y_true[position]), int(y_pred[position])
+        chosen = cells.setdefault(cell, [])
+        if counts[cell] < (OF_A_CELL if true != predicted else _RIGHT_OF_A_CELL):
+            chosen.append(position)
+        counts[cell] += 1
+    order = sorted(cells, key=lambda cell: (cell[0] == cell[1], -counts[cell], cell))
     turns = [cell for cell in order for _ in cells[cell]]
     named, shown = Counter(turns[:_MOST_NAMED]), Counter(turns[:_MOST])
     return {cell: (found[: named[cell]], shown[cell]) for cell, found in cells.items()}

@@ -77,7 +77,8 @@ def risk_coverage(
     """Draw the error of the accepted images over the share that is accepted, the surest first.
 
     Args:
-        coverage: `float (T,)`, rising: the share of images accepted.
+        coverage: `float (T,)`, rising: the share of images accepted. What begins later is drawn from 0 on, with the
+            error of the first: among images that are equally sure, nothing tells which are right.
         risk: `float (T,)`: the share of these that is wrong.
         lower: `float (T,)`: lower ends of the intervals of the risk; or None.
         upper: `float (T,)`: upper ends, or a bound from above alone; or None.
@@ -105,9 +106,12 @@ def risk_coverage(
         [] if wrong else [not_numbers(name, column, size, "one for each coverage") for name, column in columns.items()]
     )
     _checks.refuse([wrong, *others])
-    coverage, risk = np.asarray(coverage, float), np.asarray(risk, float)
+    coverage = np.asarray(coverage, float)
+    begins, coverage = (1, np.append(0, coverage)) if coverage[0] > 0 else (0, coverage)
+    columns = {name: np.pad(np.asarray(column, float), (begins, 0), "edge") for name, column in columns.items()}
+    risk = columns["risk"]
     some = thinned(coverage, risk)
-    ends = {name: np.asarray(columns[name], float)[some] for name in ("lower", "upper") if name in columns}
+    ends = {name: columns[name][some] for name in ("lower", "upper") if name in columns}
     ax = ax or new_axes()
     if len(ends) == 2:
         ax.fill_between(coverage[some], ends["lower"], ends["upper"], color=FIRST, alpha=0.2, linewidth=0)
@@ -116,7 +120,7 @@ def risk_coverage(
         ax.plot(coverage[some], end, color=FIRST, linestyle="--", linewidth=0.8, label=words.get(name))
     ax.plot(coverage[some], risk[some], color=FIRST, label="error")
     if chosen is not None:
-        at = int(np.argmin(np.abs(coverage - chosen)))
+        at = begins + int(np.argmin(np.abs(coverage[begins:] - chosen)))
         label = f"chosen: accepts {coverage[at]:.1%} with {risk[at]:.1%} error".replace("%", " %")
         ax.plot(coverage[at], risk[at], "D", color="black", markersize=7, linestyle="none", label=label)
         ax.plot([coverage[at], coverage[at], 0], [0, risk[at], risk[at]], color="black", linestyle=":", linewidth=1)
@@ -125,7 +129,7 @@ def risk_coverage(
         axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     ax.set_xlim(0, 1.02)
     told = coverage > _TOLD
-    highest = np.concatenate([risk, *(np.asarray(columns[name], float)[told] for name in ends)])
+    highest = np.concatenate([risk, *(columns[name][told] for name in ends)])
     ax.set_ylim(0, max(1.08 * float(highest.max(initial=0)), 0.01))
     ax.grid(alpha=0.3)
     legend(ax, "upper left")

@@ -34,8 +34,8 @@ def confusion_matrix(
     Names shrink as classes grow in number; where the Axes is too small for all, every second or third is shown.
 
     Args:
-        counts: `int (K, K)`; `counts[i, j]` images of class i were predicted as class j. With `normalize` any numbers
-            from 0, such as sums of weights.
+        counts: `int (K, K)`; `counts[i, j]` images of class i were predicted as class j. With `normalize` any
+            finite numbers from 0, such as sums of weights.
         classes: K names.
         normalize: Draw the share of each row instead of counts.
         order: None for the order of `classes`; "clustered" to let classes that are confused stand together.
@@ -45,7 +45,8 @@ def confusion_matrix(
         The Axes.
 
     Raises:
-        ConfigurationError: The counts are not (K, K) or no whole numbers, or the order is not known.
+        ConfigurationError: The counts are not (K, K), no whole numbers, below 0 or not finite, or the order is not
+            known.
 
     Examples:
         >>> from imgcls.plotting import confusion_matrix
@@ -64,7 +65,7 @@ def confusion_matrix(
         [
             nothing("classes", classes)
             or not_numbers("counts", counts, (size, size), "one row and one column for each class")
-            or (None if normalize else _not_counts(counts)),
+            or _not_counts(counts, whole=not normalize),
             _checks.unknown_name("order", order, (None, _CLUSTERED)),
         ]
     )
@@ -129,12 +130,17 @@ def clustered_order(counts: NDArray[Any]) -> NDArray[np.intp]:
     return np.asarray(leaves_list(linkage(distances, "average", optimal_ordering=True)), np.intp)
 
 
-def _not_counts(counts: Any) -> str | None:
-    """Check that numbers are counts, of whatever dtype."""
+def _not_counts(counts: Any, *, whole: bool) -> str | None:
+    """Check that numbers are counts, of whatever dtype; or weights, where they need not be whole."""
     numbers = np.asarray(counts, float)
-    wrong = numbers[~(np.isfinite(numbers) & (numbers >= 0) & (numbers == np.floor(numbers)))]
+    accepted = np.isfinite(numbers) & (numbers >= 0)
+    wrong = numbers[~(accepted & (numbers == np.floor(numbers)) if whole else accepted)]
     if not wrong.size:
         return None
+    if not whole:
+        return (
+            f"counts hold {wrong[0]:.4g}. Accepted with normalize=True: finite numbers from 0, such as sums of weights."
+        )
     return (
         f"counts hold {wrong[0]:.4g}. Accepted: whole numbers from 0. Where they are sums of weights, give "
         "normalize=True, which draws the share of each row."

@@ -16,6 +16,7 @@ from imgcls.plotting._style import (
     MARKERS,
     PALETTE,
     SECOND,
+    entry,
     legend,
     new_axes,
     short,
@@ -218,7 +219,7 @@ def _draw(
             markevery=(0.01 * place, 0.12),  # a share of the diagonal, so that many points show few markers
             markersize=5,
             linewidth=1.5,
-            label=labels[name],
+            label=entry(labels[name]),
             **style,
         )
     return named

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls.plotting._shapes import not_numbers, nothing
-from imgcls.plotting._style import MARKERS, PALETTE, legend, new_axes, short
+from imgcls.plotting._style import MARKERS, PALETTE, entry, legend, new_axes, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +23,9 @@ def embedding_map(
 ) -> "Axes":
     """Draw images as points in the plane, with the colour and the marker of their class.
 
-    Up to 10 classes, a legend names them. Beyond, colours come back with other markers, and each name stands at the
-    median of its points, or beside it, at the end of a line; the 200 commonest classes are named.
+    Up to 10 classes, a legend names them. Beyond, colours come back with other markers, from the hundredth class on
+    with hollow ones, and from the two hundredth as at first. Each name stands at the median of its points, or beside
+    it, at the end of a line; the 200 commonest classes are named.
 
     Args:
         points: `float (N, 2)`, such as the first two principal components of embeddings.
@@ -63,15 +64,17 @@ def embedding_map(
     area = float(np.clip(12_000 / len(points), 6, 40))
     for label in present.tolist():
         marker = MARKERS[(label + label // len(PALETTE)) % len(MARKERS)]
+        color, hollow = PALETTE[label % len(PALETTE)], label // (len(PALETTE) * len(MARKERS)) % 2
         ax.scatter(
             points[labels == label, 0],
             points[labels == label, 1],
             s=area,
-            color=PALETTE[label % len(PALETTE)],
+            facecolors="none" if hollow else color,
+            edgecolors=color,
             marker=marker,
             alpha=0.75,
-            linewidths=0,
-            label=None if many else short(classes[label]),
+            linewidths=0.8 if hollow else 0,
+            label=None if many else entry(short(classes[label])),
         )
     if wrong is not None:
         crossed = points[np.asarray(wrong, bool)]

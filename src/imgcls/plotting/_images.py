@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError
-from imgcls.plotting._style import HEAT, WARNING
+from imgcls.plotting._style import HEAT, WARNING, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,8 @@ def image_grid(
         axes[index].imshow(shown, cmap="gray" if gray else None, vmin=0, vmax=255)
         if index < len(titles):
             bad = index < len(wrong) and wrong[index]
-            title = fill(f"✗ {titles[index]}" if bad else titles[index], _LINE)
+            title = readable(titles[index])
+            title = fill(f"✗ {title}" if bad else title, _LINE)
             axes[index].set_title(title, fontsize=9, color=WARNING if bad else "black", parse_math=False)
         if heat is not None:
             _lay_over(axes[index], np.asarray(heat[index], float), image.shape[:2])

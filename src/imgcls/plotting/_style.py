@@ -48,9 +48,19 @@ def new_axes(size: tuple[float, float] = (6, 4)) -> "Axes":
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
+def readable(text: str) -> str:
+    r"""Return a text that can be drawn: names of files that are no UTF-8 have characters that no font can have.
+
+    Examples:
+        >>> print(readable("caf\udce9"))
+        caf\udce9
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
 def short(name: Any) -> str:
     """Return a name as text, without its middle where it is long: names from a list often differ at their ends."""
-    text = str(name)
+    text = readable(str(name))
     half = (_LONGEST - 1) // 2
     return text if len(text) <= _LONGEST else f"{text[:half]}…{text[-half:]}"
 
@@ -83,6 +93,11 @@ def thinned(*columns: NDArray[np.float64]) -> NDArray[np.intp]:
     steps = sum(np.nan_to_num(np.abs(np.diff(column)), posinf=0) for column in columns)
     way = np.append(0, np.cumsum(steps))
     return np.unique(np.searchsorted(way, np.linspace(0, way[-1], _MOST_POINTS)))
+
+
+def entry(label: str) -> str:
+    """Return a label that a legend shows: Matplotlib leaves out what is empty or begins with "_", but no space."""
+    return f" {label}" if not label or label.startswith("_") else label
 
 
 def legend(ax: "Axes", inside: str | None, **options: Any) -> None:

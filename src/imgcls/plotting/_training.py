@@ -17,7 +17,7 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
 
     Args:
         history: One list of E numbers for each name, such as "loss", "val_loss", "accuracy".
-        metric: The name to draw; `val_<metric>` is drawn beside it.
+        metric: The name to draw; `val_<metric>` is drawn beside it. Of "val_loss", validation alone is drawn.
         ax: Where to draw; None for a new figure.
 
     Returns:
@@ -36,8 +36,9 @@ def curves(history: Mapping[str, Sequence[float]], metric: str = "loss", *, ax: 
     if f"val_{metric}" not in history:
         _checks.refuse([_checks.unknown_name("metric", metric, tuple(history))])
     ax = ax or new_axes()
-    for name, label, style in ((metric, "training", "--"), (f"val_{metric}", "validation", "-")):
+    for name in (metric, f"val_{metric}"):
         if name in history:
+            label, style = ("validation", "-") if name.startswith("val_") else ("training", "--")
             values = np.asarray(history[name], dtype=float)
             ax.plot(np.arange(1, len(values) + 1), values, style, marker="o", markersize=3, label=label)
     ax.set(xlabel="epoch", ylabel=metric.replace("_", " "), title=metric.replace("_", " ").capitalize())

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from itertools import islice
@@ -10,11 +11,12 @@ from types import TracebackType
 from typing import IO, Any, Self, final
 
 from imgcls.errors import ConfigurationError, DataError, UnreadableImageError
-from imgcls.predictions._rows import Answer, Rows, joined
+from imgcls.predictions._rows import Answer, Rows, check_columns, joined
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _NAMES = "surrogateescape"  # a file's name may be no UTF-8; it is written as it is
 _LINE = b'{"id": '  # how each of our lines begins
+_ESCAPED = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # a byte of such a name, as Parquet holds it
 _ROWS = 10_000  # of a Parquet file, at a time
 
 
@@ -39,7 +41,8 @@ class Answers:
         unreadable: How many of all rows are, of an earlier run too.
 
     Raises:
-        ConfigurationError: The ending is not known, or what writes Parquet is not installed.
+        ConfigurationError: The ending is not known, what writes Parquet is not installed, or a class has the name of
+            another column of a .csv or .parquet file.
         DataError: The file holds something else, or cannot be written.
 
     Examples:
@@ -56,7 +59,7 @@ class Answers:
         self.path, self._rows = Path(path), Rows(list(classes), abstaining, model)
         self.ids: set[str] = set()
         self.refused = self.unreadable = 0
-        check_path(self.path, classes)
+        check_path(self.path, self._rows)
         self._is_csv = self.path.suffix.lower() == ".csv"
         self._is_parquet = self.path.suffix.lower() == ".parquet"
         self._journal = self.path.with_name(f".{self.path.name}.jsonl") if self._is_parquet else self.path
@@ -85,7 +88,7 @@ class Answers:
             >>> again.close()
         """
         self._file.close()
-        if self._is_parquet and (self.refused or self.ids) and self._journal.exists():
+        if self._is_parquet and self._journal.exists():
             self._make_parquet()
 
     def __enter__(self) -> Self:
@@ -206,8 +209,8 @@ class Answers:
         from pyarrow import parquet
 
         number = pa.float32()
-        kinds = dict.fromkeys(self._rows.columns, pa.string())
-        kinds |= dict.fromkeys(["probability", *map(str, self._rows.classes)], number)
+        kinds = dict.fromkeys(map(_utf8, self._rows.columns), pa.string())
+        kinds |= dict.fromkeys(["probability", *(_utf8(str(name)) for name in self._rows.classes)], number)
         schema = pa.schema(list(kinds.items()))
         temporary = self.path.with_name(f".{self.path.name}.partial")
         try:
@@ -226,13 +229,14 @@ class Answers:
         from pyarrow import parquet
 
         with parquet.ParquetFile(self.path) as table:
-            if table.schema_arrow.names != self._rows.columns:
+            if table.schema_arrow.names != [_utf8(name) for name in self._rows.columns]:
                 raise self._another("its columns are others")
             partial = self._journal.with_name(f"{self._journal.name}.partial")
             with partial.open("w") as lines:
                 for chunk in table.iter_batches(_ROWS):
                     for row in chunk.to_pylist():
-                        named = {name: row.pop(str(name)) for name in self._rows.classes}
+                        row["id"] = _as_named(row["id"])
+                        named = {name: row.pop(_utf8(str(name))) for name in self._rows.classes}
                         error = row.pop("error")
                         model = {"model": row["model"]} if self._rows.model else {}
                         rest = {"error": error, **model} if error else row | {"probabilities": named}
@@ -245,18 +249,16 @@ def _begins(row: Sequence[str], columns: Sequence[str], *, whole: bool) -> bool:
     return list(row) == list(columns) if whole else ",".join(columns).startswith(",".join(row))
 
 
-def check_path(path: Path, classes: Sequence[Any]) -> None:
-    """Refuse a file that cannot be written, before there is work for it."""
+def check_path(path: Path, rows: Rows) -> None:
+    """Refuse a file that cannot be written, or not with these columns, before there is work for it."""
     if path.suffix.lower() not in SUFFIXES:
         message = f"{str(path)!r} has no ending of a table. Accepted: {', '.join(SUFFIXES)}."
         raise ConfigurationError(message)
     if not path.parent.is_dir():
         message = f"folder {str(path.parent)!r} does not exist. Make it, or write somewhere else."
         raise ConfigurationError(message)
-    twice = {*map(str, classes)} & {"id", "label", "answer", "probability", "error", "model"}
-    if path.suffix.lower() == ".parquet" and twice:
-        message = f"class {min(twice)!r} has the name of another column of a .parquet file. Write .csv or .jsonl."
-        raise ConfigurationError(message)
+    if path.suffix.lower() != ".jsonl":
+        check_columns(rows.columns, instead=".jsonl, where probabilities stand apart")
     if path.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
         message = 'a .parquet file needs pyarrow. Install it: pip install "imgcls[parquet]". Or write .csv or .jsonl.'
         raise ConfigurationError(message)
@@ -264,6 +266,16 @@ def check_path(path: Path, classes: Sequence[Any]) -> None:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return the object of a line as the columns of a table."""
-    name = row["id"].encode(errors="backslashreplace").decode()  # Parquet's text is UTF-8
-    labels = {column: joined(row[column]) for column in ("label", "answer") if column in row}
-    return {**row, **labels, **row.pop("probabilities", {}), "id": name}
+    probabilities = row.pop("probabilities", {})
+    texts = {column: _utf8(joined(cell)) for column, cell in row.items() if column != "probability"}
+    return {**row, **texts, **{_utf8(name): number for name, number in probabilities.items()}}
+
+
+def _utf8(text: str) -> str:
+    r"""Return text that Parquet can hold: in a name that is no UTF-8, what is none becomes such as \udce9."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _as_named(text: str) -> str:
+    """Return the name that `_utf8` wrote so."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)

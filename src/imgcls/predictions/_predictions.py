@@ -12,7 +12,7 @@ from imgcls._thresholds import Thresholds
 from imgcls.errors import DataError
 from imgcls.predictions._answers import Answers, check_path
 from imgcls.predictions._prediction import Prediction
-from imgcls.predictions._rows import joined
+from imgcls.predictions._rows import Rows, check_columns, joined
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +120,9 @@ class Predictions(Sequence[Prediction]):
         With several labels an image, the probability is that of the likeliest class.
 
         Where it was asked to abstain, "answer" stands after the label: a class, several joined by "|", or "unknown".
+
+        Raises:
+            ConfigurationError: A class has the name of another column.
         """
         import pandas as pd
 
@@ -130,13 +133,15 @@ class Predictions(Sequence[Prediction]):
             "probability": self._confidence(),
         }
         columns = [str(name) for name in self.classes]
+        check_columns([*head, *columns], instead="`labels` and `probabilities`, which are arrays")
         return pd.concat([pd.DataFrame(head), pd.DataFrame(self.probabilities, columns=columns)], axis=1)
 
     def save(self, path: str | Path) -> Path:
         """Write a table, a row for each image: `.csv`, `.jsonl` or `.parquet`. An existing file is replaced.
 
         Raises:
-            ConfigurationError: The ending is not known, or what writes Parquet is not installed.
+            ConfigurationError: The ending is not known, what writes Parquet is not installed, or a class has the name
+                of another column of a .csv or .parquet file.
             DataError: The file cannot be written.
 
         Examples:
@@ -147,7 +152,7 @@ class Predictions(Sequence[Prediction]):
             {"id": "a.jpg", "label": "cat", "probability": 0.9, "probabilities": {"cat": 0.9, "dog": 0.1}}
         """
         path = Path(path)
-        check_path(path, self.classes)
+        check_path(path, Rows(self.classes, self._abstaining))
         partial = path.with_name(f".partial-{path.name}")
         journal = partial.with_name(f".{partial.name}.jsonl")
         for left in (partial, journal):  # by a process that was killed

@@ -3,11 +3,12 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from imgcls.errors import UnreadableImageError
+from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.predictions._prediction import Prediction
 
 _DIGITS = 6  # of a probability: a float32 has hardly more
@@ -48,10 +49,15 @@ class Rows:
         return ["id", "label", *answer, "probability", *map(str, self.classes), "error", *model]
 
     def csv(self, answers: Iterable[Answer], *, head: bool = False) -> str:
-        """Return lines of CSV; with `head` the line of the columns first."""
+        """Return lines of CSV; with `head` the line of the columns first.
+
+        Raises:
+            ConfigurationError: With `head`, a class has the name of another column.
+        """
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         if head:
+            check_columns(self.columns, instead="JSON Lines, where probabilities stand apart")
             rows.writerow(self.columns)
         rows.writerows(map(self._cells, answers))
         return text.getvalue()
@@ -81,6 +87,22 @@ class Rows:
             "probabilities": {str(name): round(value, _DIGITS) for name, value in answer.probabilities.items()},
             **model,
         }
+
+
+def check_columns(columns: Sequence[str], *, instead: str) -> None:
+    """Refuse a table with two columns of one name: what reads it would take the one for the other.
+
+    Args:
+        columns: Their names.
+        instead: What to take in place of such a table.
+
+    Raises:
+        ConfigurationError: A class is called like another column.
+    """
+    twice = next((name for name, count in Counter(columns).items() if count > 1), None)
+    if twice is not None:
+        message = f"class {twice!r} has the name of another column of the table. Take {instead}, or rename the class."
+        raise ConfigurationError(message)
 
 
 def joined(label: Any) -> str:

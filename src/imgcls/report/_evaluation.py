@@ -37,6 +37,7 @@ _WORDS = {
 }
 _TOLD = 0.2  # of the images; of the surest few, the interval reaches far up and says little
 _SQUARE, _SHARES = (400, 372), (0.0, 1.0)
+_MOST_CLASSES = 100  # in a card, which is read from top to bottom
 _MARKS = re.compile(r"([\\`*_\[\]{}|~$#!])")
 
 
@@ -72,7 +73,8 @@ def model_card(facts: Mapping[str, Any]) -> str:
     Args:
         facts: As `imgcls.metrics._page.facts` gathers them.
     """
-    return _templates(markdown=True).get_template("card.md").render(facts, title=_title(facts))
+    template = _templates(markdown=True).get_template("card.md")
+    return template.render(facts, title=_title(facts), most_classes=_MOST_CLASSES)
 
 
 def _title(facts: Mapping[str, Any]) -> str:
@@ -111,6 +113,7 @@ def _risk(columns: Mapping[str, Sequence[float]] | None) -> Chart | None:
         return None
     points = list(zip(columns["coverage"], columns["risk"], strict=True))
     band = list(zip(columns["lower"], columns["upper"], strict=True))
+    points, band = [(0.0, points[0][1]), *points], [band[0], *band]  # as in plotting.risk_coverage
     ends = zip(columns["coverage"], columns["upper"], strict=True)
     most = max([*columns["risk"], *(upper for share, upper in ends if share > _TOLD)])
     return chart(
@@ -164,12 +167,20 @@ def _templates(*, markdown: bool = False) -> "jinja2.Environment":
         "share": lambda value: f"{100 * value:.1f} %" if math.isfinite(value) else "-",
         "place": lambda value: f"{100 * min(max(value, 0.0), 1.0):.2f}%",
         "many": _many,
+        "worst": _worst,
         "words": lambda name: _WORDS.get(name, str(name).replace("_", " ")),
         "meaning": lambda name: _MEANINGS.get(name, ""),
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.",
     }
     environment.tests["finite"] = math.isfinite
     return environment
+
+
+def _worst(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return the rows of all classes, or of very many those with the lowest F1; classes without images come last."""
+    if len(rows) <= _MOST_CLASSES:
+        return rows
+    return sorted(rows, key=lambda row: (not row["support"], row["figures"]["f1"][0]))[:_MOST_CLASSES]
 
 
 def _many(value: Any) -> str:
