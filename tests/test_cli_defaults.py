@@ -1,10 +1,12 @@
 """`imgcls.toml`: what it sets, what the command line overrides, and what is refused."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from imgcls import ConfigurationError, cli
@@ -228,11 +230,52 @@ def test_a_file_that_is_not_there(wrote, tmp_path):
     assert refusal("info", "x").startswith("'imgcls.toml' is not a file.")
 
 
+@pytest.mark.parametrize("name", ["imgcls.toml", "gone.toml"])
+def test_a_file_without_a_verb_gives_the_help_and_exit_code_2_as_nothing_does(name, wrote):
+    wrote("[train]\nepochs = 12\n")
+    alone, with_file = RUN.invoke(cli.app, []), RUN.invoke(cli.app, ["--config", name])
+    assert with_file.exit_code == alone.exit_code == 2
+    assert "Usage:" in with_file.stdout
+    assert with_file.stdout.strip() == alone.stdout.strip()
+
+
 def test_a_path_in_a_file_is_a_path_and_nothing_more(wrote):
     wrote("[plan]\nroot = '$(touch pwned)/{0}/%s'\n")
     said = RUN.invoke(cli.app, ["plan", "photos"])
     assert isinstance(said.exception, ConfigurationError)  # --root goes with a .csv file alone
     assert not [path for path in (wrote("x = 1", "other.toml").parent).iterdir() if "pwned" in path.name]
+
+
+def test_a_flag_that_a_file_turns_on_is_turned_off_by_hand(wrote):
+    import typer.main
+
+    from imgcls.cli._app import flags_of
+    from imgcls.cli._defaults import _TYPED_ONLY
+
+    for verb in typer.main.get_command(cli.app).commands.values():
+        for key, flag in flags_of(verb).items():
+            if flag.is_flag and key not in _TYPED_ONLY:
+                assert flag.secondary_opts == [f"--no-{key.replace('_', '-')}"], (verb.name, key)
+    model = str(next((Path(__file__).parent / "bundles").glob("*.imgcls")))
+    wrote("[info]\njson = true\n")
+    assert RUN.invoke(cli.app, ["info", model]).stdout.startswith("{")
+    assert RUN.invoke(cli.app, ["info", model, "--no-json"]).stdout.startswith("written by imgcls")
+
+
+def test_a_typed_format_wins_over_json_of_a_file(wrote):
+    model = str(next((Path(__file__).parent / "bundles").glob("*.imgcls")))
+    wrote("[predict]\njson = true\n")
+    Image.new("L", (8, 8)).save("x.png")
+
+    def printed(*flags):
+        return RUN.invoke(cli.app, ["predict", model, "x.png", *flags], catch_exceptions=False).stdout
+
+    assert printed().startswith("{")
+    assert printed("--format", "csv").startswith("id,label")
+    assert printed("--format", "text").startswith("x.png: ")
+    assert printed("--no-json").startswith("x.png: ")
+    assert json.loads(printed("--format", "csv", "-o", "a.csv"))["output"] == "a.csv"  # --format is not of that
+    assert refusal("predict", model, "x.png", "--format", "csv", "--json").startswith("--format csv and --json differ")
 
 
 def test_no_verb_has_a_flag_that_runs_code_and_is_taken_from_a_file():

@@ -1,6 +1,7 @@
 """`imgcls doctor`: facts from fed metadata, libraries and logs; findings from facts; and the verb on this machine."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -456,6 +457,18 @@ def test_rows_without_a_gpu_name_no_libraries():
     shown = rows(facts(driver=NO_DRIVER, tensorflow=UNSEEN, cards=0, libraries=without(*NEEDED)))
     assert shown["NVIDIA driver"] == ("none", "")
     assert not set(NEEDED) & set(shown)
+
+
+@pytest.mark.parametrize("name", ["aws", "colab", "gpu"])
+def test_pages_send_to_lines_and_sections_that_are_printed(name):
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / f"{name}.md").read_text(encoding="utf-8")
+    printed = _sections.sections(facts(packages=_packages.packages()))
+    lines = {row.name for section in printed for row in section.rows}
+    named = re.findall(r"\blines?\s`([^`]+)`(?:\sand\s`([^`]+)`)?", page)
+    assert {one for several in named for one in several if one} <= lines
+    parts = re.findall(r"\bsection\s`([^`]+)`", page)
+    assert parts
+    assert set(parts) <= {section.title for section in printed}
 
 
 def test_rows_of_packages_extras_and_a_tensorflow_that_does_not_start():

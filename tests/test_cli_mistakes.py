@@ -129,7 +129,14 @@ IN_FLAGS = {
 
 @pytest.mark.parametrize(("given", "typed"), IN_FLAGS.items(), ids=IN_FLAGS)
 def test_arguments_are_written_as_they_are_typed(given, typed):
-    assert in_flags(given) == typed
+    assert in_flags(given, None) == typed
+
+
+def test_only_flags_of_the_verb_are_spoken_of():
+    said = "Repair them; on_error='raise' refuses them. trust=True runs code."
+    assert in_flags(said, "evaluate") == "Repair them; --on-error raise refuses them. --trust runs code."
+    assert in_flags(said, "card") == "Repair them; on_error='raise' refuses them. --trust runs code."
+    assert in_flags(said, "info") == said
 
 
 @pytest.fixture
@@ -188,6 +195,19 @@ def test_refused_in_the_last_line_with_exit_code_1(line, message, typed):
     assert message in last
     assert "Traceback" not in said
     assert code == 1
+
+
+@pytest.mark.filterwarnings("default::imgcls.DataWarning")
+def test_a_warning_speaks_of_the_flags_of_the_verb_that_runs(typed, tmp_path):
+    for name in "01":
+        (tmp_path / "digits" / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / "digits" / name / "good.png")
+    (tmp_path / "digits" / "0" / "bad.png").write_bytes(b"no image")
+    for line, flag in (("card model.imgcls digits -o a.md", False), ("evaluate model.imgcls digits", True)):
+        code, said = typed(line)
+        assert code == 0
+        assert "1 of 3 images cannot be read" in said
+        assert ("--on-error raise refuses them" in said) is flag
 
 
 @pytest.mark.parametrize(("line", "message"), WRONG_USAGE.items(), ids=WRONG_USAGE)

@@ -27,11 +27,12 @@ def piped(*command, **more):
     return subprocess.run([*command], capture_output=True, text=True, check=False, timeout=120, env=environment(**more))
 
 
-def in_terminal(*command, **more):
-    """Run a command with a terminal as stdout, and return what it wrote there."""
+def in_terminal(*command, stream="stdout", **more):
+    """Run a command with a terminal as stdout, or as stderr, and return what it wrote there."""
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals on Windows")
     ours, theirs = pty.openpty()
-    with subprocess.Popen([*command], stdout=theirs, stderr=subprocess.DEVNULL, env=environment(**more)) as process:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL} | {stream: theirs}
+    with subprocess.Popen([*command], **streams, env=environment(**more)) as process:
         os.close(theirs)
         parts = []
         while True:
@@ -73,6 +74,18 @@ def test_no_color_is_honored():
     told = in_terminal(sys.executable, "-c", DRAW, NO_COLOR="1")
     assert not re.search(r"\x1b\[[\d;]*3\dm", told)
     assert "computes" in told
+
+
+def test_no_color_is_honored_by_errors_and_warnings():
+    code = (
+        "import contextlib, sys, warnings; from imgcls import cli, errors; from imgcls.cli import _learn\n"
+        "def read(*arguments, **options): warnings.warn('odd', errors.DataWarning); raise errors.DataError('wrong')\n"
+        "_learn.read_dataset = read; sys.argv = ['imgcls', 'check', 'x']\n"
+        "with contextlib.suppress(SystemExit): cli.main()"
+    )
+    command = [sys.executable, "-c", code]
+    assert in_terminal(*command, stream="stderr") == "\x1b[33mimgcls: odd\x1b[0m\n\x1b[31mimgcls: wrong\x1b[0m\n"
+    assert in_terminal(*command, stream="stderr", NO_COLOR="1") == "imgcls: odd\nimgcls: wrong\n"
 
 
 def test_info_in_a_pipe_and_in_a_terminal(made):

@@ -80,6 +80,17 @@ def test_a_csv_file_of_new_images_needs_no_labels(photos, cats, tmp_path_factory
     assert [sample.label for sample in as_dataset(new, labelled=False)] == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("labels", [[None, None], ["cat", None], [float("nan"), "dog"]])
+def test_a_table_whose_labels_are_yet_to_be_filled_in_has_images_all_the_same(cats, labels):
+    frame = pd.DataFrame({"image": ["cat/0.jpg", "cat/1.jpg"], "label": labels})
+    frame.to_csv("todo.csv", index=False)
+    for data in (frame, "todo.csv"):
+        dataset = as_dataset(data, labelled=False)
+        assert (dataset.labels, dataset.ids) == (None, ("cat/0.jpg", "cat/1.jpg"))
+        with pytest.raises(DataError, match="labels are missing"):
+            as_dataset(data)
+
+
 NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
 
 

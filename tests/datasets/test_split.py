@@ -317,6 +317,23 @@ def test_a_file_remembers_the_split(uneven, tmp_path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_an_image_that_links_two_groups_joins_them_unless_a_file_keeps_them_apart(tmp_path):
+    """A copy of an image of one part, in a group of the other part."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    labels, groups = np.array(["a", "b"] * 20), np.arange(40) // 2
+    before = assignment(Dataset.from_arrays(pixels, labels, groups=groups).split((0.6, 0.4), file=tmp_path / "a.csv"))
+    other = next(index for index in range(40) if before[str(index)] != before["0"])
+    more = Dataset.from_arrays(
+        np.append(pixels, pixels[:1], axis=0), np.append(labels, "a"), groups=np.append(groups, groups[other])
+    )
+    after = assignment(more.split((0.6, 0.4)))
+    assert after["0"] == after["40"] == after[str(other)]
+    moved = {groups[int(name)] for name, part in before.items() if after[name] != part}
+    assert moved in ({groups[0]}, {groups[other]})  # the one that follows the other, and nothing else
+    kept = assignment(more.split((0.6, 0.4), file=tmp_path / "a.csv"))
+    assert kept == before | {"40": 0}
+
+
 def test_a_file_remembers_names_that_are_no_utf8(tmp_path):
     for index in range(20):
         name = b"ros\xe9 %d.png" % index if index % 2 else "rosé %d.png".encode() % index

@@ -51,6 +51,20 @@ def test_one_image_of_every_kind_is_the_same_image(tmp_path):
     np.testing.assert_array_equal(answers[0]._read(), PHOTO)
 
 
+@pytest.mark.parametrize("side", [8, 9, 30])
+def test_an_array_that_is_one_image_to_predict_is_one_row_everywhere(tmp_path, side):
+    photo = RANDOM.integers(0, 256, (side, side, 3), np.uint8)
+    gray = RANDOM.integers(0, 256, (side, side), np.uint8)
+    for name, image in (("photo", photo), ("gray", gray), ("channel", gray[..., None])):
+        found = predictor().predict_proba(image)
+        np.testing.assert_array_equal(found, predictor().predict_proba([image]))
+        assert found[0, 0] == predictor().predict(image).probabilities["red"]
+        assert predictor().predict_to(tmp_path / f"{name}.csv", image).ids == {"0"}
+    assert [row["id"] for row in rows(tmp_path / "photo.csv")] == ["0"]
+    predictor().predict_to(tmp_path / "frame.csv", photo[..., ::-1], bgr=True)
+    assert [float(row["red"]) for row in rows(tmp_path / "frame.csv")] == pytest.approx([by_pillow(photo)], abs=1e-6)
+
+
 def test_a_frame_of_opencv_has_its_colours_turned_round(tmp_path):
     frame = PHOTO[..., ::-1]
     for frames in ([frame, frame], np.stack([frame, frame]), iter([frame, frame])):
@@ -173,6 +187,19 @@ def test_a_folder_that_was_stopped_goes_on(tmp_path, stopped_after):
             with Image.open(row["id"]) as image:
                 assert float(row["red"]) == pytest.approx(by_pillow(np.asarray(image)), abs=1e-6)
     assert {row["model"] for row in found} == {"3f"}
+
+
+def test_an_image_that_comes_twice_is_answered_once(tmp_path):
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for path in paths:
+        path.write_bytes(png(PHOTO))
+    (tmp_path / "images.csv").write_text("image\na.png\nb.png\na.png\n")
+    named = [Sample(PHOTO, None, name) for name in "aba"]
+    for many in ([*paths, paths[0]], tmp_path / "images.csv", iter(named)):
+        table, ran = tmp_path / "answers.csv", []
+        answers = predictor(lambda pixels, ran=ran: ran.extend(pixels) or reddest(pixels)).predict_to(table, many)
+        assert len(rows(table)) == len(answers.ids) == len(ran) == 2
+        table.unlink()
 
 
 def test_images_of_a_stream_are_named_by_their_number(tmp_path):

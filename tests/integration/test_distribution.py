@@ -145,6 +145,7 @@ def check_logical_devices():
     check_an_interrupted_run_goes_on_exactly(two)
     check_replicas_draw_their_own_numbers(two)
     check_statistics_are_those_of_the_whole_batch(two)
+    check_a_layer_makes_its_variables_on_every_replica(two)
     # the classifier
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=1, devices=two).fit(digits(), verbose=0)
     assert classifier.choices_.get("devices") is None
@@ -269,6 +270,22 @@ def check_statistics_are_those_of_the_whole_batch(devices):
     np.testing.assert_allclose(
         normalisation.moving_mean, (1 - momentum) * features.mean(axis=(0, 1, 2)), rtol=1e-4, atol=1e-7
     )
+
+
+def check_a_layer_makes_its_variables_on_every_replica(devices):
+    """Also where it makes them when it is first called."""
+    import keras
+
+    class Fading(keras.layers.Layer):
+        def build(self, shape):
+            self.light = self.add_weight(shape=(), initializer="ones", trainable=False)
+
+        def call(self, images):
+            self.light.assign(self.light * 0.9)
+            return images * self.light
+
+    expected, found = (twenty_steps(one, augmentation=Fading())[0] for one in ("auto", devices))
+    assert_same_training(found, expected)
 
 
 @pytest.mark.parametrize("job", ["two devices", pytest.param("devices", marks=pytest.mark.slow)])

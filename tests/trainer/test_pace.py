@@ -16,6 +16,9 @@ from imgcls.trainer._pace import Pace, budget_seconds
         ("1h30min", 5400),
         ("1.5h", 5400),
         ("2 min", 120),
+        ("600", 600),  # from a shell
+        ("0.5", 0.5),
+        (" 90 ", 90),
         (None, None),
     ],
 )
@@ -24,7 +27,26 @@ def test_words_become_seconds(given, seconds):
 
 
 @pytest.mark.parametrize(
-    "given", ["ten minutes", "10", "min", "5 parsec", "1.2.3s", 0, -1, True, float("inf"), "10min!"]
+    "given",
+    [
+        *(
+            "ten minutes",
+            "min",
+            "5 parsec",
+            "1.2.3s",
+            "1.2.3",
+            "10min!",
+            "1h30",
+            "10 20",
+            "0",
+            "0s",
+            "-5",
+            ".",
+            ".s",
+            "",
+        ),
+        *("inf", "nan", "9" * 400, 0, -1, True, float("inf")),
+    ],
 )
 def test_what_is_no_time_is_refused(given):
     with pytest.raises(ConfigurationError) as refusal:

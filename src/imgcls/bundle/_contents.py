@@ -197,6 +197,7 @@ def check_classes(classes: Sequence[Any]) -> None:
     """
     half = next((repr(name) for name in classes if isinstance(name, str) and _HALF.search(name)), None)
     problem = f"{half} is no text in UTF-8" if half else _schema.description().problem(list(classes), of="classes")
+    problem = problem or _too_long(classes)
     if problem is not None:
         message = f"no bundle can hold the classes: {problem}. Rename that folder or label."
         raise BundleError(message)
@@ -215,15 +216,20 @@ def _check_beside(description: Mapping[str, Any], beside: Mapping[str, Any]) -> 
         raise ValueError(message)
 
 
+def _too_long(classes: Sequence[Any]) -> str | None:
+    if len(classes) * max((len(str(name)) for name in classes), default=0) <= _MOST_NAMES:
+        return None
+    return f"classes are too many for names so long; accepted: {_MOST_NAMES:,} characters, each taken as the longest"
+
+
 def _contradiction(description: Mapping[str, Any]) -> str | None:
     """Return what a schema cannot say."""
     classes, blueprint = description["classes"], description["blueprint"]
     if len({type(name) for name in classes}) > 1 or len(set(classes)) < len(classes):
         return "classes are mixed or repeated; accepted: different names, or different whole numbers"
-    if len(classes) * max(len(str(name)) for name in classes) > _MOST_NAMES:
-        return (
-            f"classes are too many for names so long; accepted: {_MOST_NAMES:,} characters, each taken as the longest"
-        )
+    too_long = _too_long(classes)
+    if too_long is not None:
+        return too_long
     outputs, sigmoid, several = blueprint["num_classes"], blueprint["head"] == "sigmoid", description["multi_label"]
     alone = outputs == 1 and len(classes) == 2 and sigmoid and not several
     if (outputs != len(classes) and not alone) or (several and not sigmoid):

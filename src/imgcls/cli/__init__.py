@@ -26,12 +26,13 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the command line; turn refusals into one message on stderr and exit code 1."""
     _let_every_name_out()
+    running: dict[str, Any] = {}  # `begin` notes the verb here: what is said speaks of its flags
     with warnings.catch_warnings():
-        warnings.showwarning = partial(_show_warning, otherwise=warnings.showwarning)
+        warnings.showwarning = partial(_show_warning, otherwise=warnings.showwarning, running=running)
         try:
-            app()
+            app(obj=running)
         except ImgclsError as error:
-            complain(in_flags(str(error)))
+            complain(in_flags(str(error), running.get("verb")))
             sys.exit(1)
         except OSError as error:
             complain(_in_words(error))
@@ -51,8 +52,11 @@ def begin(
     if show_version:
         typer.echo(__version__)
         raise typer.Exit
-    if context.invoked_subcommand is not None:
-        take_defaults(context, config)
+    if context.invoked_subcommand is None:  # --config alone: as without anything
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+    context.ensure_object(dict)["verb"] = context.invoked_subcommand
+    take_defaults(context, config)
 
 
 def _let_every_name_out() -> None:
@@ -75,9 +79,11 @@ def _in_words(error: OSError) -> str:
     return f"{place}{error.strerror or error}. Check the path, its permissions and the free disk, and try again."
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any, otherwise: Any, **more: Any) -> None:
+def _show_warning(
+    message: Warning | str, category: type[Warning], *place: Any, otherwise: Any, running: dict[str, Any], **more: Any
+) -> None:
     """Say our own warnings in words alone: in a shell there is no line of the user's to point at."""
     if category.__module__.startswith("imgcls."):
-        typer.secho(f"imgcls: {in_flags(str(message))}", fg="yellow", err=True)
+        complain(in_flags(str(message), running.get("verb")), color="yellow")
     else:
         otherwise(message, category, *place, **more)

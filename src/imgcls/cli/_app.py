@@ -30,7 +30,7 @@ Data = Annotated[Path, typer.Argument(help="A folder with class sub-folders, or 
 Image = Annotated[str | None, typer.Option(help="Of a .csv file: the column of image paths; else `image`.")]
 Label = Annotated[str | None, typer.Option(help="Of a .csv file: the column of labels; else `label`.")]
 Root = Annotated[Path | None, typer.Option(help="Of a .csv file: what its paths are relative to; else its folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json/--no-json", show_default=False, help="Print the result as JSON on stdout.")]
 Verbose = Annotated[str, typer.Option(help="Progress on stderr: 0 nothing, 1 a live bar, 2 a line an epoch, or auto.")]
 OnError = Annotated[str, typer.Option(help="Unreadable images: skip names and leaves out, raise refuses.")]
 Model = Annotated[Path, typer.Argument(help="A bundle that `imgcls train` or ImageClassifier.save wrote.")]
@@ -50,13 +50,13 @@ def flags_of(verb: Any) -> dict[str, Any]:
     return {max(option.opts, key=len).lstrip("-").replace("-", "_"): option for option in options}
 
 
-def in_flags(message: str) -> str:
+def in_flags(message: str, verb: str | None) -> str:
     """Write arguments of Python as they are typed in a shell: `image_size='big'` as `--image-size big`.
 
-    What stands in quotes or in a call is left as it is.
+    What stands in quotes or in a call is left as it is, and so is what the verb has no flag for; None for any verb.
     """
     verbs: dict[str, Any] = getattr(typer.main.get_command(app), "commands", {})
-    names = {name for verb in verbs.values() for name in flags_of(verb)}
+    names = {flag for name, one in verbs.items() if verb in {None, name} for flag in flags_of(one)}
 
     def typed(found: re.Match[str]) -> str:
         name, value = found["name"], found["value"]  # None where something is quoted

@@ -1,7 +1,7 @@
 """`imgcls check`, `train` and `plan`: from images to a bundle."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from imgcls._checks import not_positive, refuse
 from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole, word
 from imgcls.cli._open import is_table, read_dataset, tensorflow_started
 from imgcls.cli._print import print_document, print_json, print_text, summary
+
+if TYPE_CHECKING:
+    from imgcls.classifier import ImageClassifier
 
 
 @app.command()
@@ -65,7 +68,7 @@ def train(
     mixing: Annotated[str, typer.Option(help="mixup, cutmix, both, or none.")] = "none",
     epochs: Annotated[str, typer.Option(help="How often every image is seen, at most, or auto.")] = "auto",
     learning_rate: Annotated[str, typer.Option(help="A number, which stays constant, or auto.")] = "auto",
-    budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
+    budget: Annotated[str, typer.Option(help="The time for training: seconds, words such as 10min, or none.")] = "none",
     checkpoint: Annotated[
         Path | None, typer.Option(help="A folder for the state of training; the same command goes on from there.")
     ] = None,
@@ -80,7 +83,8 @@ def train(
 ) -> None:
     """Train on a folder, evaluate on images never seen, save a bundle.
 
-    Ctrl-C keeps what was learnt. With --checkpoint, the same command goes on where it stopped, exactly.
+    Ctrl-C keeps what was learnt, and an output that exists already: then it is saved beside it, such as in
+    model.interrupted.imgcls. With --checkpoint, the same command goes on where it stopped, exactly.
 
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
@@ -92,6 +96,7 @@ def train(
         word("class_weight", class_weight, ["balanced"]),
     )
     report.check_path(output, (".imgcls",), example="model.imgcls")
+    stopped = output.with_suffix(f".interrupted{output.suffix}") if output.exists() else output
     dataset = read_dataset(data, image=image, label=label, root=root)
     check_classes(dataset.classes)  # now, and not when hours of training cannot be saved
     with tensorflow_started():
@@ -112,9 +117,7 @@ def train(
     try:
         train_classifier(dataset, classifier, checkpoint=checkpoint, on_error=on_error, verbose=level)
     except KeyboardInterrupt:
-        if hasattr(classifier, "history_") and classifier.history_.epochs:
-            classifier.save(output)
-            typer.echo(f"saved {output} as far as it was trained; not evaluated", err=True)
+        _save_as_far_as_trained(classifier, stopped, output)
         raise
     classifier.save(output)
     if json_:
@@ -124,6 +127,16 @@ def train(
     typer.echo(f"saved {output}")
 
 
+def _save_as_far_as_trained(classifier: "ImageClassifier", path: Path, output: Path) -> None:
+    """Save what was learnt before Ctrl-C, if anything was, and say where; `output`, where it is another, stays."""
+    if not hasattr(classifier, "model_"):
+        typer.echo("nothing saved: nothing was learnt yet", err=True)
+        return
+    classifier.save(path)
+    stays = "" if path == output else f"; {output} stays as it was before"
+    typer.echo(f"saved {path} as far as it was trained; not evaluated{stays}", err=True)
+
+
 @app.command()
 def plan(
     data: Data,
@@ -131,7 +144,7 @@ def plan(
     architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
     weights: Annotated[str, typer.Option(help="imagenet, the path of a weights file, none, or auto.")] = "auto",
     image_size: Annotated[str, typer.Option(help="The side in pixels, or auto.")] = "auto",
-    budget: Annotated[str, typer.Option(help="The time that training may take, such as 10min, or none.")] = "none",
+    budget: Annotated[str, typer.Option(help="The time for training: seconds, words such as 10min, or none.")] = "none",
     seconds: Annotated[float, typer.Option(help="How long it may measure.")] = 20.0,
     image: Image = None,
     label: Label = None,

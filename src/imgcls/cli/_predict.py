@@ -42,7 +42,12 @@ def predict(
         str | None, typer.Option(help="Of --abstain set: raps for larger sets where an image is hard; else lac.")
     ] = None,
     json_: Annotated[
-        bool, typer.Option("--json", help="The same as --format jsonl; with --output, what was written, as JSON.")
+        bool,
+        typer.Option(
+            "--json/--no-json",
+            show_default=False,
+            help="The same as --format jsonl; with --output, what was written, as JSON.",
+        ),
     ] = False,
 ) -> None:
     """Say what is in new images: one line an image, as soon as it is known.
@@ -53,13 +58,16 @@ def predict(
     imgcls predict photos.onnx photos/ -o answers.csv
     """
     asked = abstain or []
+    form_typed = was_typed(context, "form")
+    if form_typed and output is None and not was_typed(context, "json_"):
+        json_ = False  # what is typed wins over a default
     promises = {"coverage": coverage, "most_error": most_error, "set_method": set_method}
     given = {name: value for name, value in promises.items() if value is not None}
     refuse([unknown_name("format", form, FORMATS)])
     refuse(
         [
             *(_idle(name, asked) for name in given if was_typed(context, name)),
-            _another_form(form, output, json_=json_) if was_typed(context, "form") else None,
+            _another_form(form, output, json_=json_) if form_typed else None,
         ]
     )
     options: dict[str, Any] = {"abstain": asked, **given} if asked else {}

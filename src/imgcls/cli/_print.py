@@ -1,6 +1,7 @@
 """How a verb prints: coloured in a terminal, plain in a pipe, one JSON document with `--json`. Results go to stdout."""
 
 import json
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -103,9 +104,10 @@ def summary(evaluation: "Evaluation") -> dict[str, Any]:
     return figures
 
 
-def complain(message: str) -> None:
-    """Say on stderr what is wrong."""
-    typer.secho(f"imgcls: {message}", fg="red", err=True)
+def complain(message: str, *, color: str = "red") -> None:
+    """Say on stderr what is wrong, coloured in a terminal."""
+    plain = os.environ.get("NO_COLOR", "") != ""  # Typer does not look at it, and rich does on stdout
+    typer.secho(f"imgcls: {message}", fg=color, err=True, color=False if plain else None)
 
 
 def _console() -> "Console":

@@ -28,10 +28,18 @@ def export(
     ] = None,
     quantize: Annotated[str | None, typer.Option(help="Of LiteRT: float16 or int8.")] = None,
     any_size: Annotated[
-        bool, typer.Option("--any-size", help="Take images of any size; the file resizes them itself.")
+        bool,
+        typer.Option(
+            "--any-size/--no-any-size",
+            show_default=False,
+            help="Take images of any size; the file resizes them itself.",
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Keep a quantised file that is less accurate or slower.")
+        bool,
+        typer.Option(
+            "--force/--no-force", show_default=False, help="Keep a quantised file that is less accurate or slower."
+        ),
     ] = False,
     image: Image = None,
     label: Label = None,

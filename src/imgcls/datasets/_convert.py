@@ -1,5 +1,6 @@
 """One road: whatever `fit`, `evaluate` and `predict` are given becomes a Dataset here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,18 @@ import numpy as np
 from imgcls import images
 from imgcls.datasets import _sources
 from imgcls.datasets._dataset import Dataset
+from imgcls.datasets._labels import are_names_each, is_missing
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 
-def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True, multi_label: bool | None = None) -> Dataset:
+def as_dataset(
+    data: Any,
+    labels: Any = None,
+    *,
+    labelled: bool = True,
+    classes: Sequence[Any] | None = None,
+    multi_label: bool | None = None,
+) -> Dataset:
     """Turn anything with images in it into a Dataset.
 
     Args:
@@ -20,6 +29,7 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True, multi_la
         labels: N labels, where `data` does not carry its own.
         labelled: Whether labels are needed. Without, a folder may hold images directly, and a table needs no column
             `label`.
+        classes: What names in lists of `labels` are among, and in which order they are coded; None for those found.
         multi_label: As in `Dataset.from_arrays`, for `labels`.
 
     Raises:
@@ -32,7 +42,9 @@ def as_dataset(data: Any, labels: Any = None, *, labelled: bool = True, multi_la
         >>> as_dataset(np.zeros((2, 28, 28), np.uint8), ["cat", "dog"])
         Dataset(2 images, 2 classes: 'cat', 'dog')
     """
-    dataset = _convert(data, labels, labelled, multi_label)
+    in_lists = hasattr(labels, "__len__") and are_names_each(labels, multi_label)
+    coding = {} if labels is None else {"classes": classes if in_lists else None, "multi_label": multi_label}
+    dataset = _convert(data, labels, labelled, coding)
     if labelled and dataset.labels is None:
         message = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
         raise DataError(message)
@@ -69,18 +81,18 @@ def is_one_image(data: Any, *, channels: int = 3) -> bool:
     return isinstance(data, bytes | bytearray | memoryview) or images.is_pil(data)
 
 
-def _convert(data: Any, labels: Any, labelled: bool, multi_label: bool | None) -> Dataset:
+def _convert(data: Any, labels: Any, labelled: bool, coding: dict[str, Any]) -> Dataset:
     _refuse_labels_twice(data, labels)
     if isinstance(data, Dataset):
         return data
     if isinstance(data, str | Path):
-        return _from_path(data, labels, labelled, multi_label)
+        return _from_path(data, labels, labelled, coding)
     if isinstance(data, bytes | bytearray) or images.is_pil(data):
-        return Dataset([data], labels, multi_label=multi_label)
+        return Dataset([data], labels, **coding)
     if hasattr(data, "columns"):
         return _from_frame(data, labelled)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
-        return Dataset.from_arrays(data, labels, multi_label=multi_label)
+        return Dataset.from_arrays(data, labels, **coding)
     try:
         items = list(data)
     except TypeError:
@@ -93,8 +105,8 @@ def _convert(data: Any, labels: Any, labelled: bool, multi_label: bool | None) -
         message = "the list of images is empty. Give at least one image."
         raise EmptyDatasetError(message)
     if all(isinstance(item, str | Path) for item in items):
-        return Dataset.from_files(items, labels, multi_label=multi_label)
-    return Dataset.from_arrays(items, labels, multi_label=multi_label)
+        return Dataset.from_files(items, labels, **coding)
+    return Dataset.from_arrays(items, labels, **coding)
 
 
 def _refuse_labels_twice(data: Any, labels: Any) -> None:
@@ -105,7 +117,7 @@ def _refuse_labels_twice(data: Any, labels: Any) -> None:
 
 
 def _from_frame(frame: Any, labelled: bool, root: Path | None = None) -> Dataset:
-    if labelled or "label" in frame.columns:
+    if labelled or ("label" in frame.columns and not any(map(is_missing, frame["label"]))):
         return Dataset.from_frame(frame, root=root)
     return _images_of(frame, "image", root)
 
@@ -116,9 +128,9 @@ def _images_of(frame: Any, image: str, root: str | Path | None) -> Dataset:
     return Dataset(_sources.existing(names, root=root), ids=names)
 
 
-def _from_path(path: str | Path, labels: Any, labelled: bool, multi_label: bool | None) -> Dataset:
+def _from_path(path: str | Path, labels: Any, labelled: bool, coding: dict[str, Any]) -> Dataset:
     if _sources.is_glob(path):
-        return Dataset.from_files(path, labels, multi_label=multi_label)
+        return Dataset.from_files(path, labels, **coding)
     if Path(path).suffix.lower() == ".csv":
         return _from_frame(_sources.read_csv(Path(path)), labelled, root=Path(path).parent)
     if labelled:

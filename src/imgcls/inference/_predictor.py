@@ -1,6 +1,6 @@
 """`Predictor`: what a classifier, an exported file and a server answer with."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -100,12 +100,12 @@ class Predictor:
             name = str(image) if isinstance(image, str | Path) else "image"
             found = self.run(self.read(image, name)[None])
             return self.as_predictions(found, [name], read=lambda _: _images.read(image))[0]
-        dataset = as_dataset(_rgb_of_many(images) if bgr else images, labelled=False)
+        dataset = self._many(images, bgr=bgr)
         return self.as_predictions(self.outputs(dataset, verbose=verbose), dataset.ids, read=dataset.read)
 
     def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
-        """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`."""
-        found = self.outputs(as_dataset(images, labelled=False), verbose=verbose)
+        """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`; of one image, a row."""
+        found = self.outputs(self._many(images), verbose=verbose)
         probabilities: NDArray[np.float32] = self._decide(found)["probabilities"]
         return probabilities
 
@@ -115,8 +115,9 @@ class Predictor:
         """Write what is in many images into a table, a row for each, and go on where an earlier run was stopped.
 
         Args:
-            path: A `.csv`, `.jsonl` or `.parquet` file. Images that it answers already, by their ids, are left out. A
-                `DataWarning` says how many of them have no name, and are known by their number alone.
+            path: A `.csv`, `.jsonl` or `.parquet` file. Images that it answers already, by their ids, are left out, and
+                so is an image that comes again. A `DataWarning` says how many of them have no name, and are known by
+                their number alone.
             images: What `predict` takes for many, or an iterator, whose images are named by their number, but for a
                 `Sample`, which has an id.
             bgr: As in `predict`.
@@ -136,10 +137,11 @@ class Predictor:
             if is_stream(images):
                 named = _numbered(_checked(images, bgr=bgr))
             else:
-                dataset = as_dataset(_rgb_of_many(images) if bgr else images, labelled=False)
+                dataset = self._many(images, bgr=bgr)
                 named = _named(dataset, by_user=isinstance(images, Dataset))
-                report.begin("answering", len(dataset))
-                run = self._run_for(len(dataset) - len(answers.ids))
+                names = set(dataset.ids)  # an image may come twice
+                report.begin("answering", len(names))
+                run = self._run_for(len(names - answers.ids))
             new = _New(named, answers.ids.copy(), answers.path)
             for answer in self._stream(iter(new), run):
                 answers.add([answer])
@@ -224,6 +226,10 @@ class Predictor:
             **self._decide(found),
         )
 
+    def _many(self, images: Any, *, bgr: bool = False) -> Dataset:
+        several = as_several(images, channels=self.input_shape[2])
+        return as_dataset(_rgb_of_many(several) if bgr else several, labelled=False)
+
     def _stream(self, named: Iterator[tuple[str | None, Any]], run: Run) -> Iterator[Prediction | UnreadableImageError]:
         """Yield an answer for each pair of a name, None for one of its own, and an image."""
 
@@ -249,17 +255,18 @@ class _New:
 
     Args:
         named: Names, images, and whether the name is the image's own.
-        done: Names that have a row.
+        done: Names that have a row. Those that are iterated over are added, so that an image comes once.
         path: The file of rows.
     """
 
-    def __init__(self, named: Iterable[tuple[str, Any, bool]], done: Container[str], path: Path) -> None:
+    def __init__(self, named: Iterable[tuple[str, Any, bool]], done: set[str], path: Path) -> None:
         self._named, self._done, self._path = named, done, path
         self._unnamed, self._warned = 0, False
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         for name, item, is_own in self._named:
             if name not in self._done:
+                self._done.add(name)
                 yield name, item
             elif not is_own:
                 self._unnamed += 1
@@ -293,6 +300,26 @@ def _named(dataset: Dataset, *, by_user: bool) -> Iterator[tuple[str, Any, bool]
 def is_stream(images: Any) -> bool:
     """Say whether images come one after the other, from an iterator."""
     return isinstance(images, Iterator)
+
+
+def as_several(images: Any, *, channels: int) -> Any:
+    """Return an array that is one image as `(1, ...)`, for what takes many, and anything else as it is.
+
+    Args:
+        images: As for `Predictor.predict`.
+        channels: Of the model.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.inference._predictor import as_several
+        >>> photo, gray = np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30), np.uint8)
+        >>> as_several(photo, channels=3).shape, as_several(gray, channels=3).shape
+        ((1, 20, 30, 3), (1, 20, 30))
+        >>> as_several([photo, photo], channels=3) == [photo, photo]
+        True
+    """
+    one = isinstance(images, np.ndarray) and is_one_image(images, channels=channels)
+    return images[None] if one else images
 
 
 def _checked(images: Any, *, bgr: bool = False) -> Iterator[Any]:

@@ -167,11 +167,11 @@ def _templates(*, markdown: bool = False) -> "jinja2.Environment":
         "share": lambda value: f"{100 * value:.1f} %" if math.isfinite(value) else "-",
         "place": lambda value: f"{100 * min(max(value, 0.0), 1.0):.2f}%",
         "many": _many,
-        "worst": _worst,
         "words": lambda name: _WORDS.get(name, str(name).replace("_", " ")),
         "meaning": lambda name: _MEANINGS.get(name, ""),
         "sentence": lambda text: f"{text[:1].upper()}{text[1:]}.",
     }
+    environment.filters["worst"] = _worst
     environment.tests["finite"] = math.isfinite
     return environment
 

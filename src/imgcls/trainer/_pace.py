@@ -7,27 +7,35 @@ from imgcls.errors import ConfigurationError
 from imgcls.trainer import _schedules
 
 _UNITS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
+_NUMBER = r"\d+\.?\d*|\.\d+"
 
 
 def budget_seconds(budget: Any) -> float | None:
-    """Return the seconds of a budget: a number, or words such as "90s", "10min", "1h30min"; None for none.
+    """Return the seconds of a budget: a number, as text too, or words such as "90s", "1h30min"; None for none.
 
     Raises:
         ConfigurationError: It is none of these.
     """
     if budget is None:
         return None
-    if isinstance(budget, str):
-        parts = re.findall(r"([\d.]+)\s*([a-z]+)", budget.lower())
-        whole = "".join(number + unit for number, unit in parts) == re.sub(r"\s+", "", budget.lower())
-        if parts and whole and all(unit in _UNITS and number.count(".") < 2 for number, unit in parts):
-            budget = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    if isinstance(budget, int | float) and not isinstance(budget, bool) and 0 < budget < float("inf"):
-        return float(budget)
+    seconds = _read(budget) if isinstance(budget, str) else budget
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
+        return float(seconds)
     message = (
         f"budget={budget!r} is not accepted. Accepted: seconds above 0, or words such as '90s', '10min', '1h30min'."
     )
     raise ConfigurationError(message)
+
+
+def _read(words: str) -> float | None:
+    """Return the seconds that words mean, or None. A number alone is seconds: a shell and a settings file give text."""
+    text = words.strip().lower()
+    if re.fullmatch(_NUMBER, text):
+        return float(text)
+    parts = re.findall(rf"({_NUMBER})\s*([a-z]+)", text)
+    whole = "".join(number + unit for number, unit in parts) == re.sub(r"\s+", "", text)
+    known = bool(parts) and whole and all(unit in _UNITS for _, unit in parts)
+    return sum(float(number) * _UNITS[unit] for number, unit in parts) if known else None
 
 
 @final
