@@ -339,6 +339,14 @@ def test_one_image_of_every_kind_gives_the_same_prediction(fitted, folder):
     assert len({answer.probability for answer in answers}) == 1
 
 
+def test_an_array_that_is_one_image_is_one_row_of_probabilities_and_of_features(fitted, folder):
+    path = folder / "red" / "01.png"
+    image = np.asarray(Image.open(path))
+    for many in (fitted.predict_proba, fitted.embed):
+        np.testing.assert_array_equal(many(image), many([path]))
+        np.testing.assert_array_equal(many(image[..., 0]), many([Image.fromarray(image[..., 0])]))
+
+
 def test_many_images_of_every_kind(fitted, folder):
     paths = sorted(folder.glob("red/*.png"))
     kinds = [paths, folder / "red", str(folder / "red" / "*.png"), [path.read_bytes() for path in paths]]
@@ -363,6 +371,30 @@ def test_evaluation_on_some_of_the_classes_aligns_by_name(fitted):
     evaluation = fitted.evaluate(images[red], labels[red])
     assert evaluation.confusion[0].sum() == 0
     assert evaluation.confusion[1].sum() == red.sum()
+
+
+def test_lists_of_names_are_coded_by_the_classes_that_were_learnt(tmp_path):
+    images, colors = pictures(seed=5)
+    names = [["round", color] if index % 3 else [color] for index, color in enumerate(colors)]
+    classifier = small(epochs=1).fit(
+        images, names, validation_data=(images[colors == "red"], [["red"]] * 30), verbose=0
+    )
+    truth = np.array([[name in row for name in ("blue", "red", "round")] for row in names])
+    for some in (colors == "red", np.arange(60) % 3 == 0, np.arange(60) < 1):  # not all labels occur in them
+        given = [row for row, taken in zip(names, some, strict=True) if taken]
+        evaluation = classifier.evaluate(images[some], given)
+        np.testing.assert_array_equal(evaluation.y_true, truth[some])
+        assert classifier.score(images[some], given) == evaluation.accuracy
+    none = classifier.evaluate(images[:2], [[], []])
+    np.testing.assert_array_equal(none.y_true, np.zeros((2, 3)))
+    with pytest.raises(DataError) as caught:
+        classifier.evaluate(images[:2], [["red"], ["ruond", "red"]])
+    assert str(caught.value) == (
+        "label 'ruond' is not one of the 3 classes. Did you mean 'round'? The classes are 'blue', 'red', 'round'."
+    )
+    for columns in (np.eye(3, dtype=int)[:2], Dataset.from_arrays(images[:2], [["red"], ["red", "blue"]])):
+        with pytest.raises(DataError, match=r"Give the same: a column for each, or, where labels are lists of names, "):
+            classifier.evaluate(columns) if isinstance(columns, Dataset) else classifier.evaluate(images[:2], columns)
 
 
 def test_pictures_are_drawn(fitted):

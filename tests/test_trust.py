@@ -9,7 +9,8 @@ from keras import layers
 from sklearn.metrics import log_loss
 
 from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier
-from imgcls.metrics import Evaluation, prediction_sets
+from imgcls.metrics import Evaluation, fit_temperature, prediction_sets, tempered
+from imgcls.trainer._probe import solve
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +160,64 @@ def test_a_head_that_was_solved_holds_out_by_turns(parts, tmp_path):
     assert labels == [training.classes[code] for code in np.asarray(training.labels)[:300]]
     with pytest.raises(ConfigurationError, match="abstain='unknown' compares"):
         classifier.predict(test[:3], abstain="unknown")
+
+
+@pytest.fixture(scope="module")
+def weights(parts, tmp_path_factory):
+    """Of a small backbone, pretrained on the images of the test."""
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    pretrained = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(parts[2], verbose=0)
+    pretrained.model_.get_layer("backbone").save_weights(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"test_time_augmentation": "flip"},
+        {"precision": "mixed_bfloat16"},
+        {"test_time_augmentation": "flip", "fine_tune": True, "epochs": 1, "learning_rate": 1e-3},
+    ],
+    ids=["one way", "both ways", "bfloat16", "both ways, fine-tuned"],
+)
+def test_what_is_learnt_after_a_solved_head_is_of_the_model_that_is_used(parts, weights, options, tmp_path):
+    training, validation, test = parts
+    one = ImageClassifier("small_cnn", weights=weights, image_size=16, **options)
+    one.fit(training[:300], validation_data=validation, verbose=0)
+    for used in (one, ImageClassifier.load(one.save(tmp_path / "one.imgcls"))):
+        found = used.evaluate(validation)
+        np.testing.assert_allclose(used.held_out_.probabilities, found.probabilities, atol=1e-5)
+        assert used.held_out_.accuracy == found.accuracy
+        undone = tempered(found.probabilities, 1 / used.temperature_)
+        assert fit_temperature(found.y_true, undone) == pytest.approx(used.temperature_, rel=1e-2)
+        assert used.predict(validation, abstain="unknown").unknown.mean() <= 0.05
+    assert used.predict(test, abstain="unknown").unknown.mean() < 0.1
+    if not one.choices_["fine_tune"].value:
+        assert one.history_["val_accuracy"][0] == pytest.approx(found.accuracy)
+        return
+    before = ImageClassifier("small_cnn", weights=weights, image_size=16, test_time_augmentation="flip")
+    before.fit(training[:300], verbose=0)
+    figures = f"{found.accuracy:.1%} right of 451 validation images, {before.score(validation):.1%} before"
+    assert one.choices_["fine_tune"].reason.startswith(figures.replace("%", " %"))
+
+
+def test_heads_that_have_not_seen_an_image_are_solved_on_what_the_model_that_is_used_sees(parts, weights):
+    """The features of an image and of its mirror image, averaged."""
+    images, labels = np.stack([sample.image for sample in parts[0][:300]]), np.asarray(parts[0].labels)[:300]
+    plain, both = (
+        ImageClassifier("small_cnn", weights=weights, image_size=16, test_time_augmentation=way)
+        for way in (None, "flip")
+    )
+    plain.fit(images, labels, verbose=0)
+    both.fit(images, labels, verbose=0)
+    features = (plain.embed(images) + plain.embed(images[:, :, ::-1].copy())) / 2
+    np.testing.assert_allclose(both.embed(images), features, atol=1e-4)
+    expected = solve(features, labels, head="softmax", num_classes=10).outputs
+    expected = tempered(expected, both.temperature_)
+    for found in (both.held_out_, both.out_of_fold_):
+        np.testing.assert_allclose(found.probabilities, expected, atol=2e-3)
+    assert np.abs(plain.held_out_.probabilities - both.held_out_.probabilities).max() > 0.1
 
 
 def test_several_labels_have_a_temperature_and_no_sets():

@@ -3,6 +3,7 @@
 A check returns a sentence, or None when all is well; `refuse` raises one error with every sentence.
 """
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from imgcls.errors import ConfigurationError
+
+_LARGEST = 2**63 - 1  # that TensorFlow and a bundle hold
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -29,13 +32,15 @@ def unknown_name(argument: str, value: Any, names: Sequence[Any]) -> str | None:
 
 
 def not_whole(argument: str, value: Any, *, least: int = 1, names: Sequence[str] = ()) -> str | None:
-    """Check that `value` is a whole number of at least `least`, or one of the words in `names`."""
+    """Check that `value` is a whole number of at least `least` and of 64 bits, or one of the words in `names`."""
     if (isinstance(value, str) and value in names) or (value is None and "None" in names):
         return None
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least:
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and least <= value <= _LARGEST:
         return None
+    most = f" and at most {_LARGEST}" if whole and value > _LARGEST else ""
     words = "".join(f", or {name if name == 'None' else repr(name)}" for name in names)
-    return f"{argument}={value!r} is not accepted. Accepted: a whole number of at least {least}{words}."
+    return f"{argument}={value!r} is not accepted. Accepted: a whole number of at least {least}{most}{words}."
 
 
 def not_size(argument: str, value: Any, *, side: bool = False) -> str | None:
@@ -62,8 +67,8 @@ def not_between(argument: str, value: Any) -> str | None:
 
 
 def not_positive(argument: str, value: Any) -> str | None:
-    """Check that `value` is a number above 0."""
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and value > 0:
+    """Check that `value` is a finite number above 0."""
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < math.inf:
         return None
     return f"{argument}={value!r} is not accepted. Accepted: a number above 0."
 

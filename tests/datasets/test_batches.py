@@ -238,9 +238,12 @@ def test_where_images_are_kept_is_said_in_one_line(data, monkeypatch, tmp_path):
 
     folder = _cache.shown(_cache.folder())
     assert said() == ("memory", [f"16 decoded training images are kept in memory and in {folder} (6 kB)"])
-    assert said(dataset=Dataset.from_arrays(np.zeros((4, 12, 10), np.uint8))) == ("memory", [])
+    arrays = Dataset.from_arrays(np.zeros((4, 12, 10), np.uint8))
+    assert said(dataset=arrays) == ("memory", [])
+    assert said("store", arrays) == ("stream", [])  # in memory already: nothing is decoded
     monkeypatch.setattr(_batches, "IN_MEMORY_BYTES", 0)
     assert said() == ("store", [f"16 decoded training images are kept in {folder} (6 kB)"])
+    assert said(dataset=arrays) == ("stream", [])
     monkeypatch.setattr(_cache, "free_disk", lambda folder: 0)
     monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "new"))
     streamed = "16 decoded training images (6 kB) fit neither memory nor the cache: decoded anew in every pass"

@@ -138,7 +138,10 @@ def test_align_refuses_a_label_that_is_not_there(data):
     several = Dataset.from_arrays(IMAGES[:2], [[1, 1], [0, 1]], classes=["red", "blue"])
     with pytest.raises(DataError) as caught:
         several.align(["red", "green"])
-    assert str(caught.value) == "the classes are 'red', 'blue' and not 'red', 'green'. Give the same columns."
+    assert str(caught.value) == (
+        "the classes are 'red', 'blue' and not 'red', 'green'. Give the same: a column for each, or, where labels are "
+        "lists of names, classes= as in Dataset.from_arrays(images, names, classes=...)."
+    )
 
 
 @pytest.mark.parametrize(
@@ -230,6 +233,8 @@ def test_show_draws_images_and_labels(data):
     assert [ax.get_title() for ax in axes] == ["b", "a", "c"]
     np.testing.assert_array_equal(axes[2].get_images()[0].get_array(), IMAGES[2])
     assert [ax.get_title() for ax in Dataset.from_arrays(IMAGES).show()] == [""] * 6
+    several = Dataset.from_arrays(IMAGES[:3], [["cat", "cow"], [], ["cow"]], multi_label=True)
+    assert [ax.get_title() for ax in several.show()] == ["cat, cow", "none", "cow"]
 
 
 def test_read_converts_channels_and_source_does_not_decode(data, photos):

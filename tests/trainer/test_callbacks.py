@@ -1,14 +1,12 @@
 """The callbacks that everybody brings, by name: they do here what they do in `keras.Model.fit`."""
 
 import csv
-import json
 
 import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, Dataset, architectures, trainer
-from imgcls.trainer._callbacks import Memory
+from imgcls import ConfigurationError, Dataset, ImageClassifier, architectures, trainer
 
 
 @pytest.fixture(scope="module")
@@ -105,39 +103,31 @@ def test_one_alone_is_a_list_of_one_and_none_is_none(digits):
         run(digits, "EarlyStopping")
 
 
-# --- what a checkpoint keeps of them -----------------------------------------------------------------------------
+def test_a_callback_that_swaps_averages_is_refused(digits):
+    """It would do so within ours, which swaps them too, and leave the average where training goes on."""
+    with pytest.raises(ConfigurationError, match=r"^SwapEMAWeights would put the average into training: "):
+        run(digits, [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)])
 
 
-class Noting(keras.callbacks.Callback):
-    def __init__(self, folder="a"):
-        super().__init__()
-        self.folder, self.best, self.seen, self.function = folder, np.float32(np.inf), [], print
-        self.best_weights = None
+def test_early_stopping_of_ones_own_is_not_overruled_by_a_patience_that_nobody_asked_for():
+    """Both restore weights at the end, and ours, by val_loss, did so last."""
 
+    class Wanted(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_wanted"] = [0.5, 0.9, 0.1, 0.1, 0.1, 0.1][epoch]
+            if epoch == 1:
+                self.weights = self.model.get_weights()
 
-def through_json(facts):
-    return json.loads(json.dumps(facts))
-
-
-def test_memory_keeps_what_changed_and_gives_it_to_callbacks_of_the_same_kind():
-    one = Noting("logs of Monday")
-    memory = Memory([keras.callbacks.LambdaCallback(), one])
-    one.best, one.best_weights = np.float32(0.5), [np.ones(3), np.zeros((2, 2))]
-    one.seen.append(7)  # in place
-    facts, arrays = memory.capture()
-    other = Noting("logs of Tuesday")
-    again = Memory([other])  # the other callback is not given any more
-    again.restore(through_json(facts), arrays)
-    assert (other.best, other.seen, other.folder) == (0.5, [7], "logs of Tuesday")
-    assert [one.tolist() for one in other.best_weights] == [[1, 1, 1], [[0, 0], [0, 0]]]
-    assert other.function is print
-
-
-def test_memory_tells_two_callbacks_of_one_kind_apart():
-    first, second = Noting(), Noting()
-    memory = Memory([first, second])
-    first.best, second.best = 1.0, 2.0
-    facts, arrays = memory.capture()
-    others = [Noting(), Noting()]
-    Memory(others).restore(through_json(facts), arrays)
-    assert [one.best for one in others] == [1.0, 2.0]
+    wanted = Wanted()
+    stopping = keras.callbacks.EarlyStopping("val_wanted", mode="max", patience=2, restore_best_weights=True)
+    train, held_out = Dataset.builtin("digits")[:200], Dataset.builtin("digits")[200:300]
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=6)
+    classifier.fit(train, validation_data=held_out, callbacks=[wanted, stopping], verbose=0)
+    assert classifier.history_.epochs == 4
+    assert classifier.history_.best_epoch is None
+    assert classifier.choices_["patience"] == (
+        None,
+        "your own EarlyStopping decides when to stop, and which weights are kept",
+    )
+    for now, then in zip(classifier.model_.get_weights()[:-2], wanted.weights[:-2], strict=True):
+        np.testing.assert_array_equal(now, then)  # the last two were divided by the temperature

@@ -74,6 +74,37 @@ def test_files_of_others_are_never_touched(tmp_path):
     assert (tmp_path / "checkpoint-old").is_dir()
 
 
+@pytest.mark.parametrize("number", [0, 3, 4000])
+def test_a_file_with_the_name_of_a_checkpoint_is_none_and_the_others_are_removed(tmp_path, number):
+    stray, said = tmp_path / f"checkpoint-{number:06d}", []
+    checkpoints = opened(tmp_path, said=said)
+    for count in range(1, 8):
+        checkpoints.save(state(count))
+        if count == 2:
+            stray.write_text("not ours")
+    assert checkpoints.trouble is None
+    assert stray.read_text() == "not ours"
+    last = max(2, number) + 5
+    assert numbers(tmp_path) == sorted([number, last - 1, last])
+    checkpoints.close()
+    assert newest(tmp_path, said) == 7
+    assert said == []
+
+
+def test_one_that_cannot_be_removed_keeps_no_others(tmp_path):
+    class Stuck(Disk):
+        def remove(self, folder):
+            if folder.name == "checkpoint-000001":
+                raise PermissionError(errno.EACCES, "injected")
+            super().remove(folder)
+
+    checkpoints = opened(tmp_path, disk=Stuck())
+    for count in range(1, 8):
+        checkpoints.save(state(count))
+    assert checkpoints.trouble is None
+    assert numbers(tmp_path) == [1, 6, 7]
+
+
 @pytest.mark.parametrize("name", ["arrays.safetensors", "state.json", "manifest.json"])
 def test_a_flipped_byte_anywhere_is_found_and_skipped(tmp_path, name):
     checkpoints = opened(tmp_path / "runs")

@@ -61,6 +61,46 @@ def test_what_is_foretold_happens(digits, weights, found):
     assert found.memory == 4 * (fitted.model_.count_params() + 500 * 64)
 
 
+@pytest.fixture
+def slow(monkeypatch):
+    """Let only the network take time, a tenth of a second for an image; return the ids of those that it has seen."""
+    known, clock = set(), [0.0]
+
+    def embed(features, data, *, cache=True, report):
+        ids = [*data.ids]
+        new = set(ids) - (known if cache else set())
+        clock[0] += 0.1 * len(new)
+        known.update(new if cache else ())
+        found = np.random.default_rng(0).normal(size=(len(ids), 64)).astype(np.float32)
+        return trainer.Embedded(found, np.arange(len(ids)), {}, len(new), "tensorflow", "", None)
+
+    monkeypatch.setattr(_forecast, "embed", embed)
+    monkeypatch.setattr(_forecast.time, "monotonic", lambda: clock[0])
+    return known
+
+
+def test_a_second_forecast_goes_on_where_the_first_one_ended(digits, weights, slow):
+    """In ten seconds a hundred images are computed; those that are known already take no time, in training neither."""
+    for earlier, left in enumerate((500, 400, 300)):
+        found = classifier(weights).forecast(digits[600:1100], seconds=10, verbose=0)
+        assert found.looked_at == len(slow) == 100 * (earlier + 1)
+        assert found.seconds == pytest.approx(0.1 * left)
+
+
+def test_where_all_features_are_known_training_takes_no_time(digits, weights, slow):
+    slow.update(digits[600:1100].ids)
+    found = classifier(weights).forecast(digits[600:1100], seconds=10, verbose=0)
+    assert found.looked_at == 500
+    assert found.seconds == pytest.approx(0.1 * 500 / 1000)
+
+
+def test_some_images_that_are_known_do_not_tell_the_speed_of_the_others(digits, weights, slow):
+    slow.update(digits[600:1100].ids[::2])
+    found = classifier(weights).forecast(digits[600:1100], seconds=10, verbose=0)
+    assert 100 - 32 < len(slow) - 250 <= 100  # that were computed
+    assert found.seconds == pytest.approx(25, rel=0.2)
+
+
 def test_classes_are_ranked_by_what_more_of_them_would_bring(found, digits):
     gains = [one.gain for one in found.classes]
     assert gains == sorted(gains, reverse=True)
@@ -172,6 +212,14 @@ def test_nothing_is_learnt_or_kept(digits, weights):
     one.forecast(digits[:100], verbose=0)
     assert not hasattr(one, "model_")
     assert isinstance(one.fit(digits[:100], verbose=0).choices_["head"], trainer.Choice)
+
+
+@pytest.mark.parametrize("options", [{}, {"test_time_augmentation": "flip"}, {"precision": "mixed_bfloat16"}])
+def test_features_are_those_that_fit_needs(digits, weights, options, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "cache"))
+    one = classifier(weights).set_params(**options)
+    one.forecast(digits[:100], verbose=0)
+    assert one.fit(digits[:100], verbose=0).choices_["engine"].value == "cache"
 
 
 def test_no_time_to_measure_is_refused(digits):

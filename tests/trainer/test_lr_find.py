@@ -66,6 +66,38 @@ def test_the_classifier_tests_its_own_recipe(digits):
     np.testing.assert_array_equal(curve.losses, again.losses)
 
 
+def test_a_pretrained_backbone_is_tested_as_it_is_fine_tuned(digits, tmp_path):
+    """Against `fit` itself, whose Keras schedule takes the same rates, one batch an epoch."""
+    others = Dataset.builtin("digits")[300:]
+    pretrained = ImageClassifier("small_cnn", image_size=8, epochs=2, augmentation=None).fit(others, verbose=0)
+    pretrained.model_.get_layer("backbone").save_weights(tmp_path / "backbone.weights.h5")
+    recipe = {"weights": tmp_path / "backbone.weights.h5", "fine_tune": True, "dropout": 0.0, "augmentation": None}
+    classifier = ImageClassifier("small_cnn", image_size=8, batch_size=300, engine="tensorflow", **recipe)
+    curve = classifier.lr_find(digits, steps=14, verbose=0)
+    rates = keras.optimizers.schedules.ExponentialDecay(1e-6, decay_steps=1, decay_rate=float(1e7 ** (1 / 13)))
+    fitted = classifier.set_params(learning_rate=rates, epochs=8).fit(digits, verbose=0)
+    assert fitted.choices_["head"].value == "solved"
+    np.testing.assert_allclose(curve.losses[:8], fitted.history_["loss"], rtol=1e-4)
+    assert curve.losses[7] < curve.losses[0] < 1 < np.log(10)  # of a head from random numbers
+
+
+def test_a_first_layer_that_does_not_learn_is_one_that_is_frozen(digits):
+    def losses(**options):
+        keras.utils.set_random_seed(0)
+        first = keras.layers.Dense(20, "relu", use_bias=False, trainable=options.pop("trainable", True))
+        last = keras.layers.Dense(10, "softmax", use_bias=False)
+        pixels = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+        model = keras.Sequential([*pixels, first, last])
+        options |= {"optimizer": "rmsprop", "lowest": 1e-3, "highest": 0.1, "steps": 12}  # without weight decay
+        return trainer.lr_find(model, digits, verbose=0, **options).losses
+
+    np.testing.assert_allclose(losses(first_layer_rate=1e-9), losses(trainable=False), rtol=1e-4)
+    assert abs(losses()[-1] - losses(trainable=False)[-1]) > 0.01
+    for wrong in (0, 1.5, "a", None):
+        with pytest.raises(ConfigurationError, match=r"is not accepted\. Accepted: a number above 0, up to 1\.$"):
+            losses(first_layer_rate=wrong)
+
+
 def test_an_augmentation_by_name_is_its_layer(digits):
     def losses(augmentation):
         options = {"steps": 4, "lowest": 1e-3, "seed": 3, "verbose": 0}
@@ -73,6 +105,30 @@ def test_an_augmentation_by_name_is_its_layer(digits):
 
     np.testing.assert_array_equal(losses("light"), losses(transforms.augmentation("light", seed=3)))
     assert (losses("light") != losses(None)).any()
+
+
+def test_a_layer_that_makes_its_variables_when_it_is_first_called_is_tested_too(digits):
+    class Times(keras.layers.Layer):
+        def build(self, shape):
+            self.factor = self.add_weight(shape=(), initializer="ones", trainable=False)
+
+        def call(self, images):
+            return images * self.factor
+
+    def losses(augmentation):
+        model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10, seed=0)
+        return trainer.lr_find(model, digits, augmentation=augmentation, steps=4, lowest=1e-3, verbose=0).losses
+
+    np.testing.assert_allclose(losses(Times()), losses(None), rtol=1e-5)
+
+
+def test_models_that_the_step_cannot_train_are_refused_as_by_train(digits):
+    wrong = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=3)
+    with pytest.raises(ConfigurationError, match=r"^the model has \(3,\) outputs and 10 classes need \(10,\)\.$"):
+        trainer.lr_find(wrong, digits, verbose=0)
+    own = type("Own", (keras.Model,), {"call": lambda self, images: images})()
+    with pytest.raises(ConfigurationError, match=r"^model=Own is not accepted: Keras does not know its shapes"):
+        trainer.lr_find(own, digits, verbose=0)
 
 
 def test_images_without_labels_are_refused_in_words():

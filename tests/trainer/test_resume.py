@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -408,6 +409,50 @@ def test_a_layer_of_the_users_own_has_its_random_state_back_also_where_a_run_goe
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
+def cropped(seed=None, container=keras.Sequential):
+    """Keras' RandomCrop names the seed that it drew among its settings."""
+    return container([keras.layers.ZeroPadding2D(2), keras.layers.RandomCrop(8, 8, seed=seed)])
+
+
+def test_a_crop_that_draws_its_seed_goes_on(digits, tmp_path):
+    run(digits, augmentation=cropped(), checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
+    ends = []
+    for number in range(2):
+        folder = shutil.copytree(tmp_path / "run", tmp_path / str(number))
+        ends.append(run(digits, model=new_model(number), augmentation=cropped(), checkpoint=folder))
+    assert ends[0][1].epochs == 3
+    assert_equal(*ends)  # its random state is that of the checkpoint, whatever was drawn
+
+
+@pytest.mark.parametrize("container", [keras.Sequential, keras.layers.Pipeline, lambda layers: layers[-1]])
+def test_a_seed_counts_where_it_was_given(container):
+    drawn, again, one, same, other = (
+        trainer._identity.settings_of(cropped(seed, container)) for seed in (None, None, 5, 5, 6)
+    )
+    assert drawn == again
+    assert one == same
+    assert len({drawn, one, other}) == 3
+
+
+class Drawing(keras.layers.Layer):
+    """Makes its random state when it is first called."""
+
+    def build(self, shape):
+        self.generator = keras.random.SeedGenerator(3)
+
+    def call(self, images):
+        return images * keras.random.uniform((), 0.5, 1.0, seed=self.generator)
+
+
+def test_a_layer_that_makes_its_variables_when_it_is_first_called_goes_on_and_goes_back(digits, tmp_path):
+    truth = run(digits, augmentation=Drawing())
+    run(digits, augmentation=Drawing(), checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
+    assert_equal(run(digits, model=new_model(7), augmentation=Drawing(), checkpoint=tmp_path / "run"), truth)
+    with pytest.warns(TrainingWarning, match="back to epoch 1/3, step 0/5"):  # where it was not called yet
+        _, history = run(digits, augmentation=Drawing(), callbacks=[Poison(1)])
+    assert history.epochs == 3
+
+
 def test_the_second_ctrl_c_does_not_wait(digits, tmp_path):
     class Impatient(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -440,6 +485,29 @@ def test_a_full_disk_is_said_and_training_goes_on(digits, uninterrupted, tmp_pat
     assert_equal(finished, uninterrupted["plain"])
     monkeypatch.undo()
     assert_equal(run(digits, model=new_model(seed=4), checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+class HalvesAtTheBeginning(keras.callbacks.Callback):
+    """Does something to the optimizer and to itself at the beginning of every epoch, as Keras' own example does."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun.append(epoch)
+        self.model.optimizer.learning_rate = float(self.model.optimizer.learning_rate) / 2
+
+
+def test_an_epoch_that_was_interrupted_is_begun_once(digits, tmp_path):
+    """Or the rate would be halved twice, and callbacks count one epoch more, than in a run that never stopped."""
+    options = {"optimizer": "sgd", "learning_rate": 0.1}
+    halving = HalvesAtTheBeginning()
+    straight = run(digits, callbacks=[halving], **options)
+    run(digits, callbacks=[HalvesAtTheBeginning(), Stopper(7)], checkpoint=tmp_path / "run", **options)
+    resumed = HalvesAtTheBeginning()
+    assert_equal(run(digits, callbacks=[resumed], checkpoint=tmp_path / "run", **options), straight)
+    assert resumed.begun == halving.begun == [0, 1, 2]
 
 
 # --- not a number ------------------------------------------------------------------------------------------------
@@ -520,6 +588,13 @@ def test_nan_from_the_start_is_an_error(digits):
 def test_a_schedule_of_your_own_is_not_lowered(digits):
     with pytest.warns(TrainingWarning, match="and the rate follows your own schedule"):
         _, history = run(digits, callbacks=[Poison(8)], **recipe("keras schedule"))
+    assert history.epochs == 1
+
+
+def test_a_rate_that_a_callback_schedules_is_not_said_to_be_lowered(digits):
+    scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.1)
+    with pytest.warns(TrainingWarning, match="and the rate follows your own schedule"):
+        _, history = run(digits, callbacks=[scheduler, Poison(8)], optimizer="sgd", learning_rate=0.1)
     assert history.epochs == 1
 
 

@@ -294,6 +294,43 @@ def test_capture_and_restore_hold_all_that_a_step_changes(digits):
         np.testing.assert_array_equal(one, other)
 
 
+class Fading(keras.layers.Layer):
+    """Makes its variables, random state among them, when it is first called; darkens images more with each step."""
+
+    def build(self, images_shape):
+        self.light = self.add_weight(shape=(), initializer="ones", trainable=False, name="light")
+        self.generator = keras.random.SeedGenerator(7)
+
+    def call(self, images, *more):
+        self.light.assign(self.light * 0.9)
+        drawn = keras.random.uniform((), seed=self.generator)
+        return (images * self.light * drawn, *more) if more else images * self.light * drawn
+
+
+@pytest.mark.parametrize("argument", ["augmentation", "mixing"])
+def test_what_a_layer_makes_when_it_is_first_called_is_part_of_the_state_from_the_beginning(digits, argument):
+    model, goal, layer = softmax_regression(), trainer.objective(num_classes=10, multi_label=False), Fading()
+    layers = {"augmentation": None, "mixing": None, argument: layer}
+    step = _backend.TrainingStep(
+        model, trainer.optimizer("sgd", 0.1), goal, **layers, one_label=True, targets=goal.spec()
+    )
+    beginning = step.capture()
+    assert float(layer.light) == 1
+    assert layer.generator.state.numpy().tolist() == [7, 0]  # nothing was drawn to make it
+    images = np.stack([digits.read(index) for index in range(30)])
+    targets, weights = goal.targets(digits.labels[:30]), np.ones(30, np.float32)
+    ends = []
+    for _ in range(2):
+        for _ in range(3):
+            step(images, targets, weights)
+        ends.append(step.capture())
+        assert float(layer.light) == pytest.approx(0.9**3)
+        step.restore(beginning)
+        assert float(layer.light) == 1
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # --- XLA ------------------------------------------------------------------------------------------------------------
 
 

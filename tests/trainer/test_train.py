@@ -45,6 +45,30 @@ def linear_model():
     return keras.Sequential(layers)
 
 
+def test_validation_images_are_coded_by_the_classes_that_are_learnt(squares):
+    """A folder that lacks a class has other codes; one with another class is refused."""
+    bright = [index for index in range(96) if index % 2]
+    images = np.stack([squares.read(index) for index in bright])
+    model = small_model()
+    validated = trainer.train(
+        model, squares, validation_data=Dataset.from_arrays(images, ["bright"] * 48), epochs=8, batch_size=8, verbose=0
+    )
+    truth = float((np.argmax(np.asarray(model(images, training=False)), axis=1) == 1).mean())
+    assert truth > 0.5
+    assert validated["val_accuracy"][-1] == pytest.approx(truth)
+    with pytest.raises(DataError, match="grey"):
+        trainer.train(model, squares, validation_data=Dataset.from_arrays(images, ["grey"] * 48), epochs=1, verbose=0)
+
+
+def test_divided_data_are_not_learnt_from_as_a_whole(squares):
+    """They hold images to test on."""
+    images = np.stack([squares.read(index) for index in range(96)])
+    divided = Dataset(images, labels=squares.labels, classes=["dark", "bright"], parts=["train", "train", "test"] * 32)
+    with pytest.raises(DataError, match=r'^the data are divided, .* Give data\.subset\("train"\), and '):
+        trainer.train(small_model(), divided, epochs=1, verbose=0)
+    assert trainer.train(small_model(), divided.subset("train"), epochs=1, verbose=0).epochs == 1
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", keras.optimizers.Nadam(0.005)])
 def test_every_optimizer_learns_to_tell_dark_from_bright(squares, optimizer):
     history = trainer.train(small_model(), squares, optimizer=optimizer, epochs=4, batch_size=16, verbose=0)
@@ -440,6 +464,23 @@ def test_a_layer_that_cannot_mix_is_refused_before_training(squares):
         (
             {"optimizer": "adaam"},
             "optimizer='adaam' is not known. Did you mean 'adam'? Accepted: adam, adamw, sgd, rmsprop, muon.",
+        ),
+        (
+            {"optimizer": keras.optimizers.MultiOptimizer(lambda variable: keras.optimizers.SGD())},
+            (
+                "optimizer=MultiOptimizer has a learning rate for each part, and training is led by one. Give one "
+                "Keras optimizer or a name; first_layer_rate= lets early layers learn more slowly."
+            ),
+        ),
+        ({"first_layer_rate": None}, "first_layer_rate=None is not accepted. Accepted: a number above 0, up to 1."),
+        ({"first_layer_rate": "a"}, "first_layer_rate='a' is not accepted. Accepted: a number above 0, up to 1."),
+        ({"first_layer_rate": 0}, "first_layer_rate=0 is not accepted. Accepted: a number above 0, up to 1."),
+        (
+            {"seed": 2**63},
+            (
+                "seed=9223372036854775808 is not accepted. Accepted: a whole number of at least 0 and at most "
+                "9223372036854775807."
+            ),
         ),
         (
             {"optimizer": keras.optimizers.SGD(), "learning_rate": 0.1},

@@ -1,5 +1,6 @@
 """Transfer: features once, a head that is solved, fine-tuning where it helps, a tournament of backbones."""
 
+import itertools
 import signal
 from importlib.util import find_spec
 
@@ -13,6 +14,7 @@ from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageCla
 from imgcls._backend import _engines
 from imgcls.metrics import tempered
 from imgcls.trainer import _plan, _tournament, _transfer
+from imgcls.trainer._speed import Speed
 
 SOLVED = ("solved", "the features are fixed: computed once, the best head for them is found in seconds")
 
@@ -78,7 +80,7 @@ def test_its_figures_are_those_of_the_model(fitted, digits):
 @pytest.mark.skipif(find_spec("openvino") is None, reason="needs imgcls[fast]")
 @pytest.mark.parametrize(
     ("options", "conversions"),
-    [({}, 1), ({"test_time_augmentation": "flip"}, 2), ({"fine_tune": True, "epochs": 1}, 2)],
+    [({}, 1), ({"test_time_augmentation": "flip"}, 1), ({"fine_tune": True, "epochs": 1}, 2)],
     ids=["solved", "both ways", "fine-tuned"],
 )
 @pytest.mark.parametrize("engine", ["auto", "openvino"])
@@ -251,7 +253,7 @@ def test_any_optimizer_may_fine_tune(digits, weights, optimizer, rate):
         assert chosen.value == pytest.approx(float(trainer.optimizer("sgd").learning_rate) / 30)
 
 
-def test_ctrl_c_while_fine_tuning_keeps_a_classifier(digits, weights):
+def test_ctrl_c_while_fine_tuning_keeps_a_classifier(digits, weights, tmp_path):
     class Stopper(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             signal.raise_signal(signal.SIGINT)
@@ -260,7 +262,10 @@ def test_ctrl_c_while_fine_tuning_keeps_a_classifier(digits, weights):
     with pytest.raises(KeyboardInterrupt):
         stopped.fit(digits[:64], validation_data=digits[300:], callbacks=[Stopper()], verbose=0)
     assert stopped.history_.interrupted
+    assert stopped.history_.epochs == 0
     assert stopped.score(digits[:64]) > 0.8
+    loaded = ImageClassifier.load(stopped.save(tmp_path / "a.imgcls"))  # as `imgcls train` saves it
+    np.testing.assert_array_equal(loaded.predict_proba(digits[:64]), stopped.predict_proba(digits[:64]))
 
 
 def test_what_does_not_help_is_not_kept(digits, weights, fitted):
@@ -278,10 +283,26 @@ def test_what_does_not_help_is_not_kept(digits, weights, fitted):
     )
     assert found.choices["fine_tune"].value is False
     assert "points less" in found.choices["fine_tune"].reason
+    assert [variable.path for variable in model.trainable_variables] == ["head/kernel", "head/bias"]  # as before
     assert "held_out_loss" in found.history
     assert architectures.temper(model, fitted.temperature_)
     for one, other in zip(model.get_weights(), fitted.model_.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_used_both_ways_is_solved_and_measured_so_and_fine_tuned_one_way(digits, weights):
+    """First with a rate that changes nothing, then with one that ruins the backbone, which is not kept."""
+    plan = trainer.plan(classifier(weights, test_time_augmentation="flip").get_params(), digits[:300], digits[300:])
+    given = {"validation_data": digits[300:], "fine_tune": "auto", "epochs": 1, "optimizer": "sgd", "verbose": 0}
+    images = np.stack([digits.read(index, size=(16, 16)) for index in range(300, 400)])
+    for rate, words in ((1e-12, "0.0 points more"), (1.0, "points less")):
+        one_way = plan.build()
+        used = plan.delivered(one_way)
+        found = trainer.transfer(used, digits[:300], trained=one_way, learning_rate=rate, **given)
+        assert not found.tuned
+        assert words in found.choices["fine_tune"].reason
+        np.testing.assert_allclose(np.asarray(used(images)), found.validated, atol=1e-5)
+        assert np.abs(np.asarray(one_way(images)) - found.validated).max() > 0.1
 
 
 def test_without_validation_nobody_could_say_whether_it_helps(digits, weights):
@@ -289,16 +310,49 @@ def test_without_validation_nobody_could_say_whether_it_helps(digits, weights):
     assert tried.choices_["fine_tune"] == (False, "without validation data nobody could say whether it helps")
 
 
-def test_a_budget_that_is_spent_allows_less_of_the_backbone_or_nothing(digits, weights, monkeypatch):
-    model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=10, weights=weights)
-    clock = iter(np.arange(100.0))  # a batch of 32 takes one second: 400 images 12.5
+def a_clock(monkeypatch, *passing):
+    """Let so many seconds pass between one look at the clock and the next, over and over."""
+    clock = itertools.accumulate(itertools.cycle(passing))
     monkeypatch.setattr(_transfer.time, "monotonic", lambda: next(clock))
-    passes = {1.0: 3.5, 0.5: 2.25, 0.25: 1.625}
-    for share, cost in passes.items():
-        assert _transfer._depth(model, 400, 2 * 12.5 * cost + 0.1, batch_size=32) == (share, "")
-    share, reason = _transfer._depth(model, 400, 20.0, batch_size=32)
+
+
+def test_a_budget_that_is_spent_allows_less_of_the_backbone_or_nothing(digits, weights, monkeypatch):
+    """Tracing takes 3 s and a batch of 32 one second: 400 images 12.5, and 64 for validation 2."""
+    model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=10, weights=weights)
+    a_clock(monkeypatch, 0, 4, 1)
+    epochs = {1.0: 12.5 * 3.5 + 2, 0.5: 12.5 * 2.25 + 2, 0.25: 12.5 * 1.625 + 2}
+    compiling = {1.0: 3 * 10, 0.5: 3 * 6, 0.25: 3 * 4}
+    for share, epoch in epochs.items():
+        left = compiling[share] + 2 * epoch + 5  # at the end, both are compared on the validation images
+        assert _transfer._depth(model, model, 400, 64, left + 0.1, batch_size=32) == (share, 5, "")
+        assert _transfer._depth(model, model, 400, 64, left - 0.1, batch_size=32)[0] < share
+    share, _, reason = _transfer._depth(model, model, 400, 64, 50.0, batch_size=32)
     assert share == 0
-    assert reason == "20 s of the budget are left, and 2 epochs of the upper quarter take some 41 s"
+    assert reason == (
+        "50 s of the budget are left, and compiling, 2 epochs of the upper quarter and their validation take some 62 s"
+    )
+    assert _transfer._depth(model, model, 400, 0, 12 + 2 * 12.5 * 1.625 + 0.1, batch_size=32) == (0.25, 0, "")
+
+
+def test_the_comparison_takes_as_long_as_what_is_delivered(weights, monkeypatch):
+    """It is traced in 5 s and looks at 32 images in 2 s, and what is trained in 3 s and 1 s."""
+    shape = {"input_shape": (16, 16, 1), "num_classes": 10, "weights": weights}
+    trained = architectures.build("small_cnn", **shape)
+    delivered = architectures.build("small_cnn", **shape, test_time_augmentation="flip")
+    a_clock(monkeypatch, 0, 4, 1, 0, 7, 2)
+    whole = 3 * 10 + 2 * (12.5 * 3.5 + 2) + 5 + 4
+    assert _transfer._depth(delivered, trained, 400, 64, whole + 0.1, batch_size=32) == (1.0, 9, "")
+    assert _transfer._depth(delivered, trained, 400, 64, whole - 0.1, batch_size=32)[0] == 0.5
+
+
+def test_the_comparison_is_within_the_budget(digits, weights, monkeypatch):
+    given, train = [], _transfer.train
+    monkeypatch.setattr(_transfer, "_depth", lambda *_, **__: (0.25, 5000.0, ""))
+    monkeypatch.setattr(_transfer, "train", lambda *data, **rest: given.append(rest) or train(*data, **rest))
+    options = {"fine_tune": True, "budget": 9000, "epochs": 1}
+    one = classifier(weights, **options).fit(digits[:64], validation_data=digits[300:], verbose=0)
+    assert 5000 < given[0]["spent"] < 9000 == given[0]["budget"]
+    assert one.history_.seconds < 5000  # what was kept back was not spent
 
 
 def test_fine_tuning_goes_on_as_deep_as_it_began_although_more_time_is_left_now(digits, weights, tmp_path, monkeypatch):
@@ -310,7 +364,7 @@ def test_fine_tuning_goes_on_as_deep_as_it_began_although_more_time_is_left_now(
                 signal.raise_signal(signal.SIGINT)
 
     def fit(share, folder, callbacks=()):
-        monkeypatch.setattr(_transfer, "_depth", lambda *arguments, **options: (share, ""))
+        monkeypatch.setattr(_transfer, "_depth", lambda *arguments, **options: (share, 0.0, ""))
         one = classifier(weights, fine_tune=True, epochs=2, budget="10min", seed=1)
         return one.fit(
             digits[:300], validation_data=digits[300:], checkpoint=tmp_path / folder, callbacks=callbacks, verbose=0
@@ -449,7 +503,7 @@ def test_a_backbone_that_knows_groups_and_no_classes_wins_nothing(two_at_hand, m
     found = trainer.Embedded(features, positions, {}, 40, "tensorflow", "", None)
     monkeypatch.setattr(_tournament, "embed", lambda *_, **__: found)
     with trainer.ProgressReport(0) as report:
-        entry = _tournament._enter(architectures.describe("mobilenet_025"), data, 0, report)
+        entry = _tournament._enter(architectures.describe("mobilenet_025"), data, 0, report, timed=False)
     assert entry.accuracy < 0.7
 
 
@@ -457,7 +511,7 @@ def test_what_there_is_no_time_for_is_named(two_at_hand, monkeypatch):
     entries = iter(
         [_tournament.Entry("mobilenet_025", 0.8, 0.02, 1.0), _tournament.Entry("mobilenet_v2_035", 0.9, 0.02, 1.0)]
     )
-    monkeypatch.setattr(_tournament, "_enter", lambda *_: next(entries))
+    monkeypatch.setattr(_tournament, "_enter", lambda *_, **__: next(entries))
     names, data = architectures.installed(), large_photos(30)
     with trainer.ProgressReport(0) as report:
         choice = _tournament.tournament(names, data, budget=60, report=report)
@@ -465,6 +519,36 @@ def test_what_there_is_no_time_for_is_named(two_at_hand, monkeypatch):
             "mobilenet_025",
             "80.0% right of 30 images held out; no other was tried; no time for mobilenet_v2_035",
         )
+
+
+@pytest.mark.parametrize("known", [0, 39, 40])
+def test_features_that_are_known_do_not_make_the_next_network_quick(two_at_hand, monkeypatch, known):
+    """Starting takes 2 s, and the small network 0.1 s for an image, of which only the first ones are known."""
+    clock, timed = [0.0], []
+
+    def embed(model, batches, *, report):
+        count = len(batches.dataset)
+        clock[0] += 2 + 0.1 * (count - known) if count > known else 0
+        features = np.random.default_rng(0).normal(size=(count, 64)).astype(np.float32)
+        return trainer.Embedded(features, np.arange(count), {}, count - known, "tensorflow", "", None)
+
+    def speed(model, batch_size):
+        timed.append(batch_size)
+        clock[0] += 2 + 2 * 0.1 * batch_size
+        return Speed(2.0, 0.1)
+
+    monkeypatch.setattr(_tournament, "embed", embed)
+    monkeypatch.setattr(_tournament, "speed", speed)
+    monkeypatch.setattr(_tournament.time, "monotonic", lambda: clock[0])
+    small, large = (architectures.describe(name).multiply_adds for name in architectures.installed())
+    spent = {0: 2 + 0.1 * 40, 39: 2 + 0.1 + 2 + 0.1 * 64, 40: 2 + 0.1 * 64}[known]
+    needed = (2 + 0.1 * 40) * large / small  # as much as if no feature had been known
+    for spare, tried in ((-0.1, False), (0.1, True)):
+        budget = (spent + needed + spare) / 0.25
+        with trainer.ProgressReport(0) as report:
+            choice = _tournament.tournament(architectures.installed(), large_photos(40), budget=budget, report=report)
+        assert choice.reason.endswith("no time for mobilenet_v2_035") is not tried
+    assert timed == [32] * 2 * bool(known)  # once in a tournament
 
 
 def test_a_better_one_is_taken_where_it_is_better_by_more_than_the_error(two_at_hand, monkeypatch):
@@ -475,7 +559,7 @@ def test_a_better_one_is_taken_where_it_is_better_by_more_than_the_error(two_at_
                 _tournament.Entry("mobilenet_v2_035", second, 0.02, 0.0),
             ]
         )
-        monkeypatch.setattr(_tournament, "_enter", lambda *_, entries=entries: next(entries))
+        monkeypatch.setattr(_tournament, "_enter", lambda *_, entries=entries, **__: next(entries))
         with trainer.ProgressReport(0) as report:
             assert _tournament.tournament(architectures.installed(), large_photos(30), report=report).value == expected
 

@@ -81,6 +81,7 @@ class TrainingStep:
             tf.TensorSpec((), tf.float32),
         ]
         self._graphs: dict[Any, Any] = {}
+        self._build_layers()
         self._place.begin_alike(self._variables())
 
     def __call__(
@@ -148,6 +149,19 @@ class TrainingStep:
         frozen = {id(variable) for layer in layers for variable in layer.variables}
         kept = [variable for variable in self._model.non_trainable_variables if id(variable) not in frozen]
         return [variable for variable in kept if keras.backend.is_float_dtype(variable.dtype)]
+
+    def _build_layers(self) -> None:
+        """Let layers make the variables that they make when they are first called: those are part of the state too.
+
+        They are called with tensors without values, so that no random number is drawn.
+        """
+        images, targets, weights = (keras.KerasTensor(tuple(one.shape), one.dtype.name) for one in self._signature[:3])
+        pixels = keras.KerasTensor(images.shape, "float32")
+        with self._place.scope():
+            if self._augmentation is not None:
+                self._augmentation(pixels, training=True)
+            if self._mixing is not None:
+                self._mixing(pixels, targets, weights)
 
     def _trace(self, mix: bool, rated: bool, size: tuple[int, int] | None) -> Any:
         def step(images: Any, targets: Any, weights: Any, rate: Any) -> None:

@@ -17,6 +17,7 @@ from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import DataError, ImgclsError
 from imgcls.inference import Predictor
+from imgcls.inference._predictor import as_several
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
 from imgcls.trainer._embed import Embedder
@@ -112,7 +113,7 @@ class Answering:
         return predictor.predict(images, bgr=bgr, verbose=verbose)
 
     def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
-        """Return the probabilities `float32 (N, K)` of many images, in the order of `classes_`."""
+        """Return the probabilities `float32 (N, K)` of many images, in the order of `classes_`; of one image, a row."""
         return self.predictor.predict_proba(images, verbose=verbose)
 
     def predict_to(
@@ -171,8 +172,8 @@ class Answering:
     def set_thresholds(self, thresholds: Mapping[Any, float] | None) -> Self:
         """Say a class from a probability of your own on, and no longer the likeliest, or each of at least one half.
 
-        `evaluate`, `predict`, `predict_to`, the bundle, exports and the server keep to it. Choose thresholds on images
-        that are not those of the final test. `fit` takes them away.
+        `evaluate`, `predict`, `predict_to`, the bundle, `ExportedModel` and the server keep to it. Choose thresholds on
+        images that are not those of the final test. `fit` takes them away.
 
         Args:
             thresholds: {class: probability from 0 to 1}, such as `evaluation.thresholds()` or an operating point gives.
@@ -221,12 +222,12 @@ class Answering:
         return self._predictor_that(None)
 
     def embed(self, images: Any) -> NDArray[np.float32]:
-        """Return the features of many images, `float32 (N, D)`: what the head of the model decides on.
+        """Return the features of many images, `float32 (N, D)`: what the head of the model decides on. Of one, a row.
 
         Features are kept on disk, in the cache, so that asking again costs no time.
 
         Args:
-            images: What `predict` takes for many.
+            images: What `predict` takes for one or many.
 
         Raises:
             NotFittedError: There is no model yet.
@@ -240,7 +241,8 @@ class Answering:
             (5, 64)
         """
         self._check_fitted()
-        features: NDArray[np.float32] = self._embedded(as_dataset(images, labelled=False)).features
+        several = as_several(images, channels=self._blueprint_["input_shape"][2])
+        features: NDArray[np.float32] = self._embedded(as_dataset(several, labelled=False)).features
         return features
 
     def similar(self, image: Any, k: int = 5, *, among: Any = None) -> Similar:

@@ -6,12 +6,14 @@ from typing import Any, Self, final
 
 from sklearn import base
 
-from imgcls import _checks, trainer
+from imgcls import _checks, architectures, trainer
 from imgcls.classifier._in_files import InFiles
 from imgcls.classifier._parts import learn_from
 from imgcls.classifier._trust import Trust, held_out, out_of_fold
 from imgcls.datasets import ON_ERROR, Dataset, as_dataset
 from imgcls.trainer import Choice, Forecast, LearningRateCurve
+
+_GIVEN_A_RATE = {"learning_rate": 1.0, "schedule": "cosine"}  # any number is planned for alike
 
 
 @final
@@ -40,7 +42,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         progressive_resizing: Train on images of half the side at first, then of three quarters, and in full size during
             the last 30 %: six tenths of the pixels. For photos, and networks that are trained as a whole.
         test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the cost
-            of a prediction and none of training; None for those of the image alone.
+            of a prediction and of features that are computed once, and none of training steps; None for those of the
+            image alone.
         optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", a Keras optimizer, or "auto".
         learning_rate: A number, which stays constant; a Keras schedule; or "auto" for the optimizer's usual peak.
         schedule: How the rate moves: "cosine", "one_cycle", "linear", "constant", "plateau", or "auto" for warm-up and
@@ -61,7 +64,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         engine: What computes features of a fixed backbone, and predictions: "tensorflow", "openvino", "onnxruntime", or
             "auto" for the quickest that is installed, agrees with TensorFlow and pays for its conversion.
         precision: In what the backbone computes while it trains: "float32", "mixed_bfloat16", or "auto" for the latter
-            where a GPU is quicker with it. What is kept and saved computes in float32.
+            where a GPU is quicker with it. What is kept and saved computes in float32, and so do fixed features.
         devices: What shares each batch: "auto" for the workers that the variable TF_CONFIG names, or else all GPUs, or
             else the CPU; "cpu" or "gpu" of this machine alone; or names, such as ["GPU:0", "GPU:1"].
         patience: Epochs without a lower `val_loss` before training stops and the best weights are restored; None
@@ -217,11 +220,12 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         training, validation, sample_weight = learn_from(as_dataset(data, y), validation_data, sample_weight)
         with trainer.ProgressReport(verbose) as report:
             plan = trainer.plan(
-                arguments, training, validation, callbacks=bool(callbacks), checkpoint=checkpoint, report=report
+                arguments, training, validation, callbacks=callbacks, checkpoint=checkpoint, report=report
             )
         for name, choice in plan.choices.items():
             report.say(f"{name} = {choice.value}: {choice.reason}")
         model = plan.build()
+        delivered = plan.delivered(model) if plan.solved else model  # a head is solved for the model that is used
         run: dict[str, Any] = {
             "validation_data": validation,
             "sample_weight": sample_weight,
@@ -233,13 +237,13 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             "spent": time.monotonic() - began,
         }
         if plan.solved:
-            learnt = trainer.transfer(model, training, **run, **plan.settings)
+            learnt = trainer.transfer(delivered, training, trained=model, **run, **plan.settings)
             history, choices = learnt.history, plan.choices | learnt.choices
         else:
             learnt, choices = None, plan.choices
             history = trainer.train(model, training, **run, **plan.settings)
-        delivered = plan.delivered(model)
-        embedder = None if learnt is None or learnt.tuned or delivered is not model else learnt.embedded.by
+            delivered = plan.delivered(model)
+        embedder = None if learnt is None or learnt.tuned else learnt.embedded.by
         self._learn(
             delivered,
             training.classes,
@@ -265,7 +269,9 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         """Try ever higher learning rates for a few steps each, and suggest one. Nothing is learnt or kept.
 
         The recipe of this classifier is tested: its architecture, optimizer, batch size, augmentation and loss. Give
-        the suggestion as `learning_rate`, with `schedule="cosine"`.
+        the suggestion as `learning_rate`, with `schedule="cosine"`. With `fine_tune=True` the test begins where that
+        training does: the head of the pretrained backbone is solved, and all learns, early layers less. The loss is low
+        there already. Where it falls no further, there is no suggestion, and "auto" is the rate to keep.
 
         Args:
             data: What `fit` takes.
@@ -274,7 +280,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             verbose: As in `fit`.
 
         Returns:
-            A `LearningRateCurve`: `suggestion`, `plot()`, `to_frame()`.
+            A `LearningRateCurve`: `suggestion`, which may be None, `plot()`, `to_frame()`.
 
         Examples:
             >>> from imgcls import Dataset, ImageClassifier
@@ -285,12 +291,20 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         arguments = self._plain_arguments()
         trainer.check_arguments(arguments, verbose)
         training, _, _ = learn_from(as_dataset(data, y), None, None)
-        plan = trainer.plan(arguments, training, None)
-        settings = ("optimizer", "loss", "label_smoothing", "batch_size", "augmentation", "mixing", "seed")
+        plan = trainer.plan(arguments | _GIVEN_A_RATE, training, None)
+        given = plan.settings
+        model = plan.build()
+        if plan.solved:  # and all is trained afterwards, since a rate is given
+            solving = {name: given[name] for name in ("loss", "class_weight", "engine", "seed")}
+            used = plan.delivered(model)
+            trainer.transfer(used, training, trained=model, fine_tune=False, **solving, verbose=verbose)
+            architectures.unfreeze(model)
+        tested = ("optimizer", "loss", "label_smoothing", "batch_size", "augmentation", "mixing", "seed")
         return trainer.lr_find(
-            plan.build(),
+            model,
             training,
-            **{name: plan.settings[name] for name in settings},
+            **{name: given[name] for name in tested},
+            first_layer_rate=given.get("first_layer_rate", 1.0),
             steps=steps,
             verbose=verbose,
         )

@@ -246,7 +246,8 @@ class Learnt(Answering):
 
     def _measured(self, data: Any, y: Any) -> Dataset:
         """Return labelled images to measure on, with the classes of this classifier."""
-        dataset = as_dataset(data, y, multi_label=self._multi_label or None)
+        several: dict[str, Any] = {"classes": self.classes_.tolist(), "multi_label": True} if self._multi_label else {}
+        dataset = as_dataset(data, y, **several)
         if dataset.parts is not None and dataset.divided:
             dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
         dataset = dataset.align(self.classes_.tolist())
@@ -271,7 +272,7 @@ class Learnt(Answering):
             positions: Which of them.
         """
         pixels = np.stack([self.predictor.read(dataset.source(place)) for place in positions])
-        target = explained[np.asarray(positions)]
+        target = explained[np.asarray(positions)] + (len(self.classes_) == 1)  # as in `explain.explanation`
         try:
             return list(explain.heat_map(self.model_, pixels, target=target))
         except ConfigurationError:  # no feature map

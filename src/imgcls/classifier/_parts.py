@@ -30,9 +30,9 @@ def learn_from(
     validation = None
     if validation_data is not None:
         pair = isinstance(validation_data, tuple) and len(validation_data) == 2
-        several = dataset.multi_label or None  # None: as the rows are
+        several: dict[str, Any] = {"classes": dataset.classes, "multi_label": True} if dataset.multi_label else {}
         given = validation_data if pair else (validation_data,)
-        validation = as_dataset(*given, multi_label=several)
+        validation = as_dataset(*given, **several)  # of one label an image, as the rows are
     if dataset.parts is not None and dataset.divided:
         if validation is None and "validation" in dataset.parts:
             validation = dataset.subset("validation")

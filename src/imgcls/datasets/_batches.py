@@ -264,12 +264,15 @@ class Batches:
     def _choose(self, keep: str) -> str:
         """Open the store where it is needed, and return where images are kept."""
         fits = self._bytes() <= min(IN_MEMORY_BYTES, _memory.available() // 4)
-        sources = map(self.dataset.source, range(len(self.dataset)))
-        if keep in {"auto", "store"} and all(isinstance(source, str | Path) for source in sources):
+        if keep in {"auto", "store"} and self._are_files():
             self._store = _store.Store.open(self.image_size, self.channels, count=len(self.dataset))
         if keep == "memory" or (keep == "auto" and fits):
             return "memory"
         return "stream" if self._store is None else "store"
+
+    def _are_files(self) -> bool:
+        sources = map(self.dataset.source, range(len(self.dataset)))
+        return all(isinstance(source, str | Path) for source in sources)
 
     def _read_all(self, on_progress: Callable[[int], None] | None) -> None:
         """Read every image once, put new ones into the store, and go on with those that can be read."""
@@ -301,14 +304,14 @@ class Batches:
         self._quarantine.conclude()
 
     def _announce(self, what: str, say: Callable[[str], None], *, asked: str) -> None:
-        """Say in one line where images are kept, unless it is in memory alone."""
+        """Say in one line where images from files are kept, unless it is in memory alone."""
         images = f"{len(self.dataset):,} decoded {what} images".replace("  ", " ")
         if self._store is not None:
             folder, trouble = _cache.shown(self._store.path.parent), self._store.trouble
             say(f"{images} are kept in {'memory and in ' * (self.keep == 'memory')}{folder} ({self._size()})")
             if trouble is not None:
                 say(f"{folder} takes no more images ({trouble}): those it lacks are decoded anew")
-        elif self.keep == "stream" and asked != "stream":
+        elif self.keep == "stream" and asked != "stream" and self._are_files():
             say(f"{images} ({self._size()}) fit neither memory nor the cache: decoded anew in every pass")
 
     def _bytes(self) -> int:

@@ -258,7 +258,7 @@ class Dataset(Constructors):
     def show(self, n: int = 16) -> NDArray[Any]:
         """Draw the first `n` images with their labels and return the Axes (n,)."""
         shown = [self[index] for index in range(min(n, len(self)))]
-        titles = ["" if sample.label is None else str(sample.label) for sample in shown]
+        titles = [_title(sample.label) for sample in shown]
         return plotting.image_grid([sample.image for sample in shown], titles)
 
     # --- dividing ------------------------------------------------------------------------------------------------
@@ -276,8 +276,10 @@ class Dataset(Constructors):
         """Divide into stratified parts that copies of one image, and images of one group, never straddle.
 
         What an image is decides its part: a hash of `seed` and its content (or its id, or its group). Files that are
-        added later move none of the old ones, as long as every part has every class. A part has its share of a class as
-        closely as independent draws have it, and at least one image as far as they go.
+        added later move none of the old ones, as long as every part has every class, and none of the new files is a
+        copy that is larger than the original or links images that were apart, such as a copy of one in the group of
+        another; with `file` they move none in any case. A part has its share of a class as closely as independent
+        draws have it, and at least one image as far as they go.
 
         Args:
             fractions: The share of each part, summing to 1, such as (0.7, 0.15, 0.15). None takes the parts that the
@@ -413,7 +415,11 @@ class Dataset(Constructors):
             return self
         if self.multi_label:
             if set(classes) != set(self.classes):  # a column that is missing does not mean "none of these"
-                message = f"the classes are {some(self.classes)} and not {some(list(classes))}. Give the same columns."
+                message = (
+                    f"the classes are {some(self.classes)} and not {some(list(classes))}. Give the same: a column for "
+                    "each, or, where labels are lists of names, classes= as in Dataset.from_arrays(images, names, "
+                    "classes=...)."
+                )
                 raise DataError(message)
             labels: Any = self.labels[:, [self.classes.index(name) for name in classes]]
         else:
@@ -530,6 +536,12 @@ class Dataset(Constructors):
 
 
 _NO_GROUP = "no group: "  # and an id, which alone may be the name of a group
+
+
+def _title(label: Any) -> str:
+    if isinstance(label, tuple):  # several labels an image, of which there may be none
+        return ", ".join(map(str, label)) or "none"
+    return "" if label is None else str(label)
 
 
 def _freeze(array: NDArray[Any]) -> NDArray[Any]:

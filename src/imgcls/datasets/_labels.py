@@ -43,7 +43,7 @@ def encode(
         message = "classes names none. Accepted: at least one, or None for those that the labels name."
         raise DataError(message)
     labels = labels if hasattr(labels, "__len__") else list(labels)
-    if multi_label is not False and _is_names_each(labels, multi_label):
+    if multi_label is not False and are_names_each(labels, multi_label):
         return _encode_names(labels, count, classes)
     array = labels if isinstance(labels, np.ndarray) else np.asarray(_listed(labels), dtype=object)
     if len(array) != count:
@@ -130,7 +130,7 @@ def is_missing(cell: Any) -> bool:
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)  # noqa: PLR0124 - NaN alone differs
 
 
-def _is_names_each(labels: Any, multi_label: bool | None) -> bool:
+def are_names_each(labels: Any, multi_label: bool | None) -> bool:
     """Say whether labels are a collection of names for each image: sets, or lists with text in them."""
     if isinstance(labels, np.ndarray):
         return False

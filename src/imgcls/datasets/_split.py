@@ -1,9 +1,10 @@
 """Splits that stay: a hash of what an image is decides its part, never its place in a list.
 
 Every unit (an image; all copies of an image; all images of a group) has a number in [0, 1) that follows from the seed
-and its key alone, and the fractions cut [0, 1) into intervals, one for each part. Files that are added later
-therefore move none of the old ones, unless one of them links two units into one. Each part gets its share of each class as closely as independent draws do, which is
-the price of stability; where chance leaves a part without a class, the unit nearest to the part's interval moves there.
+and its key alone, and the fractions cut [0, 1) into intervals, one for each part. Files that are added later therefore
+move none of the old ones, unless one of them links two units into one. Each part gets its share of each class as
+closely as independent draws do, which is the price of stability; where chance leaves a part without a class, the unit
+nearest to the part's interval moves there.
 """
 
 import csv

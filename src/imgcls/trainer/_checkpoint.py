@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from imgcls._flush import flush
 from imgcls.errors import CheckpointError
 
-FORMAT = 2
+FORMAT = 3
 _LAST = 2  # kept, beside the best: the older one is for when the newer one is damaged
 _NAME = re.compile(r"checkpoint-(\d{6,})")
 _SHOWN = 80  # signs of a setting, where two runs differ
@@ -165,7 +165,7 @@ class Checkpoints:
         if self.trouble is not None or not self._writes:
             return
         existing = self._existing()
-        number = 1 + max((int(path.name.rsplit("-", 1)[1]) for path in existing), default=0)
+        number = 1 + max(map(_number, self._named()), default=0)
         partial, final_name = self.folder / _PARTIAL, self.folder / f"checkpoint-{number:06d}"
         try:
             if partial.exists():  # of a process that was killed
@@ -181,8 +181,8 @@ class Checkpoints:
             with suppress(OSError):
                 shutil.rmtree(partial)
             return
-        with suppress(OSError):  # what cannot be removed now is tried again after the next one
-            for path in self._unneeded([*existing, final_name]):
+        for path in self._unneeded([*existing, final_name]):
+            with suppress(OSError):  # what cannot be removed now is tried again after the next one
                 self._disk.remove(path)
                 self._damaged.discard(path)
 
@@ -195,10 +195,11 @@ class Checkpoints:
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _existing(self) -> list[Path]:
-        return sorted(
-            (path for path in self.folder.glob("checkpoint-*") if _NAME.fullmatch(path.name)),
-            key=lambda path: int(path.name.rsplit("-", 1)[1]),
-        )
+        return sorted((path for path in self._named() if path.is_dir()), key=_number)
+
+    def _named(self) -> Iterator[Path]:
+        """Yield what has the name of a checkpoint: also files of others, over which no checkpoint can be written."""
+        return (path for path in self.folder.glob("checkpoint-*") if _NAME.fullmatch(path.name))
 
     def _unneeded(self, existing: list[Path]) -> Iterator[Path]:
         whole = [path for path in existing if path not in self._damaged]
@@ -219,6 +220,10 @@ class Checkpoints:
             "to start anew, give another folder."
         )
         raise CheckpointError(message)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rsplit("-", 1)[1])
 
 
 def _files(state: State, run: Mapping[str, Any], start: str) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import keras
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from imgcls import architectures
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Dataset
-from imgcls.trainer._embed import embed
+from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._objective import objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._plan import Plan, plan
@@ -178,15 +179,9 @@ def _look_at_features(
     validated: bool,
 ) -> Forecast:
     model = planned.build()
-    features = architectures.cut(model)
-    begin = time.monotonic()
-    first = embed(features, data[order[:_FIRST]], report=report)
-    pace = (time.monotonic() - begin) / max(len(first.positions), 1)
-    count = int(np.clip(seconds / max(pace, 1e-6), min(_FIRST, len(data)), len(data)))
-    chosen, begin = data[order[:count]], time.monotonic()
-    found = embed(features, chosen, report=report)
-    new = found.computed / max(len(found.positions), 1)
-    pace = min(pace, (time.monotonic() - begin) / max(found.computed, 1)) if found.computed else pace
+    features = architectures.cut(planned.delivered(model))
+    looked, found, pace, new = _embed_for(features, data, order, seconds, report)
+    chosen = data[order[:looked]]
     goal = objective(num_classes=len(data.classes), multi_label=data.multi_label)
     labels = np.asarray(chosen.labels)[found.positions]
     groups = None if chosen.groups is None else chosen.groups[found.positions]
@@ -206,7 +201,7 @@ def _look_at_features(
     power = _power(curve)
     expected, doubled = (_expected(curve, power, factor * len(data)) for factor in (1, 2))
     by_class = () if data.multi_label or outputs is None else _by_class(data, labels, outputs, power)
-    duration = len(data) * (pace * max(new, 1e-3) + solving / max(len(labels), 1))
+    duration = pace * max(new, 1e-3 * len(data)) + len(data) * solving / max(len(labels), 1)
     memory = weights + 4 * len(data) * found.features.shape[1]
     tuned = planned.settings["fine_tune"]
     if tuned is True:
@@ -225,6 +220,43 @@ def _look_at_features(
         doubled,
         by_class,
     )
+
+
+def _embed_for(
+    features: Any, data: Dataset, order: NDArray[np.int64], seconds: float, report: ProgressReport
+) -> tuple[int, Embedded, float, float]:
+    """Embed as many images as can be computed in some seconds; those with known features come on top.
+
+    Args:
+        features: The network.
+        data: The images.
+        order: Of these positions, the first ones are embedded.
+        seconds: How long images may be computed, beside the first few.
+        report: Shows how far it is.
+
+    Returns:
+        How many images were looked at, what was found, the seconds for an image that is computed, and how many of all
+        images would have had to be.
+    """
+    read = partial(embed, features, report=report)
+    few, begin = data[order[:_FIRST]], time.monotonic()
+    found = read(few)
+    looked, before, new = len(few), 0, float(found.computed)
+    timed = found.computed
+    if timed < len(found.positions):  # images whose features are known do not tell the speed
+        begin = time.monotonic()
+        timed = read(few, cache=False).computed
+    pace = (time.monotonic() - begin) / timed
+    left, start = int(seconds / max(pace, 1e-6)) - found.computed, time.monotonic()
+    while looked < len(data) and left > 0 and time.monotonic() - start < seconds:
+        before, looked, begin = looked, min(looked + left, len(data)), time.monotonic()
+        found = read(data[order[:looked]])
+        if found.computed:
+            pace = min(pace, (time.monotonic() - begin) / found.computed)
+        left = left - found.computed if left - found.computed >= _FIRST else 0  # fewer are not worth another start
+        new += found.computed
+    share = min(found.computed / (looked - before), 1.0)  # of the images that were looked at last
+    return looked, found, pace, min(new + share * (len(data) - looked), len(data))
 
 
 def _look_at_steps(

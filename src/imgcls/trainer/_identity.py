@@ -6,7 +6,7 @@ that learn, seeds and names that Keras counts up.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -173,18 +173,36 @@ def identity(
 
 def _settings(one: Any) -> str | None:
     try:
-        settings = json.dumps(_without_names(one.get_config()), default=str, sort_keys=True)
+        settings = json.dumps(_without_names(one.get_config(), _drawn_seeds(one)), default=str, sort_keys=True)
     except _UNTOLD:
         return None
     return f"{type(one).__name__} {settings}"
 
 
-def _without_names(config: Any) -> Any:
-    """Leave out the names that Keras counts up in each process, names of memory addresses, and what building adds."""
+def _drawn_seeds(one: Any) -> list[Any]:
+    """Return the seeds that layers drew since none was given, and name in their settings, as `RandomCrop` does."""
+    layers = one._flatten_layers() if hasattr(one, "_flatten_layers") else ()  # noqa: SLF001 - as above
+    drawn = (layer for layer in layers if any(_is_drawn(held) for held in layer._seed_generators))  # noqa: SLF001 - as above
+    return [layer.seed for layer in drawn if getattr(layer, "seed", None) is not None]
+
+
+def _is_drawn(generator: Any) -> bool:
+    return generator.get_config()["seed"] is None
+
+
+def _without_names(config: Any, drawn: Sequence[Any]) -> Any:
+    """Leave out the names that Keras counts up in each process, names of memory addresses, and what building adds.
+
+    Seeds that were drawn are None, as where Keras notes that none was given.
+    """
     if isinstance(config, dict):
-        return {key: _without_names(value) for key, value in config.items() if key not in _SIZES | {"name"}}
+        kept = {key: value for key, value in config.items() if key not in _SIZES | {"name"}}
+        return {
+            key: None if key == "seed" and value in drawn else _without_names(value, drawn)
+            for key, value in kept.items()
+        }
     if isinstance(config, list | tuple):
-        return [_without_names(one) for one in config if not _is_input(one)]
+        return [_without_names(one, drawn) for one in config if not _is_input(one)]
     return config
 
 

@@ -24,12 +24,13 @@ from imgcls._progress import ProgressReport
 from imgcls.datasets import Batch, Batches
 from imgcls.errors import TrainingError, TrainingWarning
 from imgcls.trainer._average import Average
-from imgcls.trainer._callbacks import Heard, Memory, watches_batches
+from imgcls.trainer._callbacks import Heard, watches_batches
 from imgcls.trainer._checkpoint import Checkpoints, State
 from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._interrupts import Interrupts
 from imgcls.trainer._keeper import VARIABLE, Keeper, NotANumberError
+from imgcls.trainer._notes import Notes
 from imgcls.trainer._pace import Pace
 from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._validation import Validation
@@ -128,7 +129,7 @@ class Loop:
             return self.history
         self._model.stop_training = False
         self._watchers.on_train_begin()
-        self._memory = Memory(self._callbacks)
+        self._notes = Notes(self._callbacks)
         self._resume()
         with self._interrupts:
             try:
@@ -154,6 +155,8 @@ class Loop:
 
     def _run_epoch(self) -> None:
         self._watchers.on_epoch_begin(self._epoch)
+        if self._place:  # it had begun before: what callbacks did then is in the state, and is not done to it twice
+            self._go_back()
         self._report.begin(f"epoch {self._epoch + 1}/{self._epochs}", len(self._training))
         self._waited, begin = 0.0, time.monotonic()
         with closing(self._batches()) as batches:
@@ -301,7 +304,7 @@ class Loop:
     # --- the state -----------------------------------------------------------------------------------------------
 
     def _capture(self, *, finished: bool = False) -> State:
-        facts, arrays = self._memory.capture()
+        facts, arrays = self._notes.capture()
         arrays |= {f"{VARIABLE}{index:05d}": value for index, value in enumerate(self._step.capture())}
         values = self.history.get("val_loss")
         return State(
@@ -354,7 +357,7 @@ class Loop:
         if self._checkpoints is not None and self._found is not None:
             found = self._found.facts
             self._restore(self._found)
-            self._memory.restore(found["callbacks"], self._found.arrays)
+            self._notes.restore(found["callbacks"], self._found.arrays)
             self._seconds, self._pace.overhead = found["seconds"], found["overhead"]
             self._report.say(f"resumed {self._checkpoints.folder}: {self._where()}")
             if found["images"] != len(self._training.dataset):
@@ -379,7 +382,10 @@ class Loop:
         """Go back to the last good state, with half the learning rate, or give up."""
         engine, place, stopped = self._model.optimizer, self._where(), self._model.stop_training
         count = self._rollbacks + 1
-        fixed = not self._pace.leads and not isinstance(engine.learning_rate, keras.Variable)
+        fixed = not self._pace.leads and (
+            not isinstance(engine.learning_rate, keras.Variable)
+            or any(isinstance(one, keras.callbacks.LearningRateScheduler) for one in self._callbacks)
+        )
         self._go_back()
         self._look_around()
         if count > _ROLLBACKS or fixed or stopped:
@@ -406,7 +412,7 @@ class Loop:
         """Be where the last good state was."""
         good = self._keeper.good
         self._restore(good)
-        self._memory.restore(good.facts["callbacks"], good.arrays)
+        self._notes.restore(good.facts["callbacks"], good.arrays)
 
     def _stop(self, *, exact: bool) -> None:
         """Keep what was learnt; in a checkpoint too, if the state is exactly that between two steps."""

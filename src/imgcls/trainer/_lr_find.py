@@ -14,7 +14,7 @@ from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
-from imgcls.trainer._trainable import check_labels
+from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable
 from imgcls.transforms._mixing import try_mixing
 
 
@@ -23,6 +23,7 @@ def lr_find(
     data: Dataset,
     *,
     optimizer: str = "adamw",
+    first_layer_rate: float = 1.0,
     loss: Any = "auto",
     label_smoothing: float = 0.0,
     batch_size: int = 32,
@@ -44,6 +45,7 @@ def lr_find(
         model: A `keras.Model`, as for `train`.
         data: The training images.
         optimizer: "adam", "adamw", "sgd", "rmsprop" or "muon".
+        first_layer_rate: As for `train`.
         loss: As for `train`.
         label_smoothing: As for `train`.
         batch_size: As for `train`; another one has another best rate.
@@ -74,7 +76,11 @@ def lr_find(
     """
     _checks.refuse(
         [
+            not_trainable(model),
             _checks.unknown_name("optimizer", optimizer, OPTIMIZERS),
+            None
+            if first_layer_rate == 1 or (first_layer_rate and not _checks.not_fraction("", first_layer_rate))
+            else f"first_layer_rate={first_layer_rate!r} is not accepted. Accepted: a number above 0, up to 1.",
             _checks.not_whole("batch_size", batch_size),
             _checks.not_whole("steps", steps),
             _checks.not_positive("lowest", lowest),
@@ -88,7 +94,7 @@ def lr_find(
     if highest <= lowest:
         message = f"lowest={lowest!r} is not below highest={highest!r}. Give a range that rises."
         raise ConfigurationError(message)
-    check_labels(data)
+    checked_labels(data)
     augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
         loss,
@@ -97,8 +103,9 @@ def lr_find(
         label_smoothing=label_smoothing,
         one_hot=mixer is not None,
     )
+    check_outputs(model, goal, data)
     try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
-    engine = set_on(named_optimizer(optimizer, lowest), model, named=True)
+    engine = set_on(named_optimizer(optimizer, lowest), model, named=True, first_layer_rate=first_layer_rate)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     with ProgressReport(verbose) as progress:

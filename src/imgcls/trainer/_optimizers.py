@@ -74,6 +74,12 @@ def optimizer(
         (True, 1.0)
     """
     if isinstance(name, keras.optimizers.Optimizer):
+        if isinstance(name, keras.optimizers.MultiOptimizer):
+            message = (
+                "optimizer=MultiOptimizer has a learning rate for each part, and training is led by one. Give one "
+                "Keras optimizer or a name; first_layer_rate= lets early layers learn more slowly."
+            )
+            raise ConfigurationError(message)
         given = {
             "learning_rate": learning_rate,
             "weight_decay": weight_decay,

@@ -13,6 +13,7 @@ from imgcls import _backend, architectures, transforms
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.trainer._callbacks import stops_early
 from imgcls.trainer._decisions import Decisions
 from imgcls.trainer._identity import fingerprint
 from imgcls.trainer._objective import Objective, objective
@@ -110,7 +111,7 @@ def plan(
     training: Dataset,
     validation: Dataset | None,
     *,
-    callbacks: bool = False,
+    callbacks: Any = None,
     checkpoint: str | Path | None = None,
     report: ProgressReport | None = None,
 ) -> Plan:
@@ -120,7 +121,7 @@ def plan(
         arguments: The hyper-parameters by name.
         training: The images to learn from.
         validation: The images to validate on, or None.
-        callbacks: Whether there are Keras callbacks.
+        callbacks: Keras callbacks. A list, or one alone.
         checkpoint: As in `train`. What a tournament has chosen is kept there too.
         report: Shows how far a tournament of backbones is; open. None for silence.
 
@@ -171,7 +172,7 @@ def plan(
         label_smoothing=arguments["label_smoothing"],
         one_hot=arguments["mixing"] is not None,
     )
-    fine_tune, solved = _stages(arguments, choices, weights, row, goal, callbacks=callbacks)
+    fine_tune, solved = _stages(arguments, choices, weights, row, goal, callbacks=bool(callbacks))
     brings_scaling = row is not None and row.builder is not None
     quick = row is not None and row.quick
     held = {image.shape[2] for image in sample}
@@ -214,6 +215,7 @@ def plan(
         quick=quick,
         color=channels == 3,
         pretrained=solved,
+        stops=stops_early(callbacks),
     )
     settings = {
         name: pick(name, partial(automatic.__getitem__, name))

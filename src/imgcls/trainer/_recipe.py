@@ -62,6 +62,7 @@ def recipe(
     quick: bool = False,
     color: bool = False,
     pretrained: bool = False,
+    stops: bool = False,
 ) -> dict[str, Choice]:
     """Choose batch size, epochs, optimizer and patience.
 
@@ -75,6 +76,7 @@ def recipe(
         quick: Whether the architecture was made to learn in few passes.
         color: Whether the images have colours.
         pretrained: Whether weights are good already.
+        stops: Whether a callback of the user's own stops training early.
 
     Returns:
         A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience"; for a quick
@@ -98,18 +100,18 @@ def recipe(
             _BUDGET_EPOCHS * length.value, f"at most; {_BUDGET_EPOCHS} times those of a run without budget={budget!r}"
         )
     planned = length.value if isinstance(epochs, str) else epochs
-    patience = max(3, planned // 4) if validated else None
+    patience = Choice(None, "there are no validation data")
+    if stops:
+        patience = Choice(None, "your own EarlyStopping decides when to stop, and which weights are kept")
+    elif validated:
+        reason = "a quarter of the epochs, at least 3, without a better val_loss"
+        patience = Choice(max(3, planned // 4), reason)
     return {
         "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
         "epochs": length,
         "optimizer": Choice("adamw", "robust to the learning rate"),
         "learning_rate": Choice("auto", "the usual peak of the optimizer: none to tune"),
-        "patience": Choice(
-            patience,
-            "a quarter of the epochs, at least 3, without a better val_loss"
-            if validated
-            else "there are no validation data",
-        ),
+        "patience": patience,
         **(
             {"optimizer": _MUON, "augmentation": _FLIP_SHIFT if color else _SHIFT}
             if quick and not frozen and not pretrained

@@ -14,8 +14,10 @@ from imgcls.trainer._embed import embed
 from imgcls.trainer._objective import objective
 from imgcls.trainer._probe import solve
 from imgcls.trainer._recipe import Choice
+from imgcls.trainer._speed import speed
 
 _IMAGES = 300  # that each backbone sees, at most
+_FIRST = 32  # images that tell the speed
 _SHARE, _SECONDS = 0.25, 60.0  # of a budget; without one
 
 
@@ -25,7 +27,7 @@ class Entry(NamedTuple):
     name: str
     accuracy: float  # on images held out, from 0 to 1
     error: float  # its standard error
-    seconds: float  # for an image; 0 where all features were known
+    seconds: float  # for an image that is computed; 0 where nobody needs to know
 
 
 def tournament(
@@ -59,7 +61,7 @@ def tournament(
         if entries and pace * row.multiply_adds * len(some) > left:
             left_out.append(row.name)
             continue
-        entry = _enter(row, some, seed, report)
+        entry = _enter(row, some, seed, report, timed=not pace)
         pace = max(pace, entry.seconds / row.multiply_adds)
         entries.append(entry)
         report.say(f"{entry.name:<22} {entry.accuracy:6.1%} right of {len(some)} held out, ± {entry.error:.1%}")
@@ -82,16 +84,21 @@ def by_turns(data: Dataset, seed: int) -> NDArray[np.int64]:
     return datasets.by_turns(data.labels, order)
 
 
-def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: ProgressReport) -> Entry:
+def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: ProgressReport, *, timed: bool) -> Entry:
     side, channels = row.image_size or 224, 3
     goal = objective(num_classes=len(data.classes), multi_label=data.multi_label)
     model = architectures.build(
         row.name, input_shape=(side, side, channels), num_classes=goal.outputs, weights="imagenet", head=goal.head
     )
-    begin = time.monotonic()
+    begin, features = time.monotonic(), architectures.cut(model)
     batches = Batches(data, image_size=(side, side), channels=channels, batch_size=32, keep="store", on_error="skip")
-    found = embed(architectures.cut(model), batches, report=report)
-    seconds = (time.monotonic() - begin) / max(found.computed, 1)
+    found = embed(features, batches, report=report)
+    count, seconds = len(found.positions), 0.0
+    if found.computed >= min(_FIRST, count):
+        seconds = (time.monotonic() - begin) / found.computed
+    elif timed:  # what is known does not tell the speed
+        network = speed(features, min(_FIRST, count))
+        seconds = network.starting / count + network.image
     labels = np.asarray(data.labels)[found.positions]
     groups = None if data.groups is None else np.asarray(data.groups)[found.positions].tolist()
     outputs = solve(
@@ -102,5 +109,5 @@ def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: Pr
         row.name,
         accuracy,
         float(np.sqrt(accuracy * (1 - accuracy) / len(outputs))),
-        seconds if found.computed else 0.0,
+        seconds,
     )

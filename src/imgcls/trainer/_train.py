@@ -27,7 +27,7 @@ from imgcls.trainer._pace import Pace, budget_seconds
 from imgcls.trainer._recipe import choose_schedule, class_weights
 from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._schedules import SCHEDULES
-from imgcls.trainer._trainable import check_labels, check_outputs, not_trainable, sample_weights
+from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable, sample_weights
 from imgcls.trainer._validation import Validation
 from imgcls.transforms._mixing import try_mixing
 from imgcls.transforms._state import put_back
@@ -178,7 +178,7 @@ def train(
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
             None
-            if 0 < first_layer_rate <= 1
+            if first_layer_rate == 1 or (first_layer_rate and not _checks.not_fraction("", first_layer_rate))
             else f"first_layer_rate={first_layer_rate!r} is not accepted. Accepted: a number above 0, up to 1.",
             _checks.unknown_name("deterministic", deterministic, (True, False)),
             _checks.unknown_name("jit_compile", jit_compile, (True, False)),
@@ -195,7 +195,7 @@ def train(
         _backend.make_deterministic()
     schedule = _check_schedule(schedule, optimizer, learning_rate)
     callbacks = checked_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
-    check_labels(data, validation_data)
+    validation_data = checked_labels(data, validation_data)
     alternating_flip = alternating_flip or transforms.alternates(augmentation)
     augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(

@@ -11,11 +11,22 @@ from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._objective import Objective
 
 
-def check_labels(data: Dataset, validation_data: Dataset | None = None) -> None:
-    """Refuse data without labels."""
+def checked_labels(data: Dataset, validation_data: Dataset | None = None) -> Dataset | None:
+    """Return the validation images, coded by the classes of those that are learnt from.
+
+    Raises:
+        DataError: Images have no labels, or other classes; or the data are divided, and hold images to test on.
+    """
     if data.labels is None or (validation_data is not None and validation_data.labels is None):
         message = "data without labels cannot be trained on. Give labels."
         raise DataError(message)
+    if data.divided:
+        message = (
+            'the data are divided, and hold images that are not to be learnt from. Give data.subset("train"), and '
+            'data.subset("validation") as validation_data.'
+        )
+        raise DataError(message)
+    return None if validation_data is None else validation_data.align(data.classes)
 
 
 def not_trainable(model: Any) -> str | None:

@@ -27,12 +27,14 @@ from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
+from imgcls.trainer._speed import speed
 from imgcls.trainer._train import train
-from imgcls.trainer._trainable import check_labels, sample_weights
+from imgcls.trainer._trainable import checked_labels, sample_weights
 
 _BATCH = 32
 _SHARES = (1.0, 0.5, 0.25)  # of the layers
 _BACKWARD = 2.5  # what gradients and updates of all layers cost, in passes forward
+_TRACED = (2.0, 8.0)  # what compiling costs, in starts of the pass forward: itself, and for gradients of all layers
 _LEAST_EPOCHS = 2
 _SURE = 1.96  # standard errors
 
@@ -75,6 +77,7 @@ def transfer(
     model: Any,
     data: Dataset,
     *,
+    trained: Any = None,
     validation_data: Dataset | None = None,
     fine_tune: Any = "auto",
     loss: Any = "auto",
@@ -95,6 +98,8 @@ def transfer(
     Args:
         model: A model that `architectures.build` made, with a backbone that is not trainable. It is changed in place.
         data: The training images.
+        trained: The same network with the same weights, as it is fine-tuned, where that is another model than what is
+            used and measured: in another precision, or without mirror images. It is changed too. None for `model`.
         validation_data: Images that decide whether fine-tuning is kept.
         fine_tune: False for the head alone; True to train the backbone too, and keep that; "auto" to keep it
             where it is better on the validation images by more than chance explains. As much of the network is trained
@@ -124,7 +129,8 @@ def transfer(
         True
     """
     began, seconds = time.monotonic() - spent, budget_seconds(budget)
-    check_labels(data, validation_data)
+    trained = model if trained is None else trained
+    validation_data = checked_labels(data, validation_data)
     goal = objective(loss, num_classes=len(data.classes), multi_label=data.multi_label)
     measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     weigh, own_weights = (
@@ -150,7 +156,8 @@ def transfer(
             groups=groups,
             seed=seed,
         )
-        model.get_layer("head").set_weights([probe.kernel, probe.bias])
+        for one in (model, trained):
+            one.get_layer("head").set_weights([probe.kernel, probe.bias])
         history, outputs, right = _measured(probe, goal, embedded, targets, validation, validation_data, measures)
         history.quarantined = embedded.quarantined | ({} if validation is None else validation.quarantined)
         history.seconds = time.monotonic() - began
@@ -165,28 +172,29 @@ def transfer(
     }
     if fine_tune is False:
         return Transfer(history, choices, embedded, held_out, validation, validated)
-    left = None if seconds is None else seconds - (time.monotonic() - began)
-    share, refusal = 1.0, ""
-    if fine_tune == "auto" and right is None:
-        refusal = "without validation data nobody could say whether it helps"
-    elif left is not None:
-        batch = settings.get("batch_size", _BATCH)
-        about = {"images": fingerprint(data), "model": shape_of(model), "budget": seconds, "batch_size": batch}
-        share, refusal = Decisions(checkpoint).once(
-            "depth", about, lambda: _depth(model, len(data), left, batch_size=batch)
-        )
+    share, after, refusal = _allowed(
+        model,
+        trained,
+        data,
+        validation,
+        fine_tune=fine_tune,
+        seconds=seconds,
+        spent=time.monotonic() - began,
+        batch_size=settings.get("batch_size", _BATCH),
+        checkpoint=checkpoint,
+    )
     if refusal:
         choices["fine_tune"] = Choice(False, refusal)
         return Transfer(history, choices, embedded, held_out, validation, validated)
     before = model.get_weights()
-    architectures.unfreeze(model, share)
+    architectures.unfreeze(trained, share)
     tuned = train(
-        model,
+        trained,
         data,
         validation_data=validation_data,
         loss=loss,
         budget=budget,
-        spent=time.monotonic() - began,
+        spent=time.monotonic() - began + after,  # what comes after training is taken off its budget
         class_weight=class_weight,
         sample_weight=sample_weight,
         metrics=metrics,
@@ -196,14 +204,17 @@ def transfer(
         verbose=verbose,
         **settings,
     )
+    tuned.seconds -= after
+    if trained is not model:
+        architectures.set_weights(model, trained.get_weights())
     keep, reason = True, "asked for"
     if right is not None and validation_data is not None and validation is not None:
-        after = _right(model, validation_data[validation.positions], goal)
-        better, words = compare(right, after)
+        better, words = compare(right, _right(model, validation_data[validation.positions], goal))
         keep, reason = fine_tune is True or better, words
     with ProgressReport(verbose) as report:
         report.say(f"fine-tuning is {'kept' if keep else 'not kept'}: {reason}")
     if not keep:
+        trained.get_layer("backbone").trainable = False
         architectures.set_weights(model, before)
         history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
@@ -239,20 +250,67 @@ def compare(before: NDArray[Any], after: NDArray[Any]) -> tuple[bool, str]:
     return gain > noise, words
 
 
-def _depth(model: Any, count: int, left: float, *, batch_size: int) -> tuple[float, str]:
-    """Return how much of the backbone can be fine-tuned in the seconds that are left, or why nothing can."""
-    run, images = _backend.compiled(model), np.zeros((batch_size, *model.input_shape[1:]), np.uint8)
-    run(images)
-    begin = time.monotonic()
-    run(images)
-    forward = (time.monotonic() - begin) * count / batch_size
-    for share in _SHARES:
-        if forward * (1 + _BACKWARD * share) * _LEAST_EPOCHS <= left:
-            return share, ""
-    return 0.0, (
-        f"{max(left, 0):.0f} s of the budget are left, and {_LEAST_EPOCHS} epochs of the upper quarter take some "
-        f"{forward * (1 + _BACKWARD * _SHARES[-1]) * _LEAST_EPOCHS:.0f} s"
+def _allowed(
+    model: Any,
+    trained: Any,
+    data: Dataset,
+    validation: Embedded | None,
+    *,
+    fine_tune: Any,
+    seconds: float | None,
+    spent: float,
+    batch_size: int,
+    checkpoint: str | Path | None,
+) -> tuple[float, float, str]:
+    """Return what `_depth` does, once for a run; without a budget all layers may learn."""
+    if fine_tune == "auto" and validation is None:
+        return 0.0, 0.0, "without validation data nobody could say whether it helps"
+    if seconds is None:
+        return 1.0, 0.0, ""
+    validated = 0 if validation is None else len(validation.positions)
+    sizes = {"images": fingerprint(data), "validation": validated, "batch_size": batch_size}
+    decide = partial(_depth, model, trained, len(data), validated, seconds - spent, batch_size=batch_size)
+    share, after, refusal = Decisions(checkpoint).once(
+        "depth", {**sizes, "model": shape_of(trained), "budget": seconds}, decide
     )
+    return share, after, refusal
+
+
+def _depth(
+    model: Any, trained: Any, count: int, validated: int, left: float, *, batch_size: int
+) -> tuple[float, float, str]:
+    """Return how much of the backbone can be fine-tuned in the seconds that are left, or why nothing can.
+
+    Compiling, the least number of epochs, a validation after each and the comparison at the end have to fit.
+
+    Args:
+        model: What is compared at the end.
+        trained: What is trained, and validated after each epoch.
+        count: How many training images there are.
+        validated: How many validation images there are.
+        left: Seconds.
+        batch_size: Of training.
+
+    Returns:
+        The share of the layers, the seconds to keep for the comparison, and the reason where the share is 0.
+    """
+    learning = speed(trained, batch_size)
+    used = learning if trained is model else speed(model, batch_size)
+    after = used.starting + used.image * validated if validated else 0.0
+
+    def needed(share: float) -> float:
+        compiling = learning.starting * (_TRACED[0] + _TRACED[1] * share)
+        epoch = learning.image * (count * (1 + _BACKWARD * share) + validated)
+        return compiling + _LEAST_EPOCHS * epoch + after
+
+    for share in _SHARES:
+        if needed(share) <= left:
+            return share, after, ""
+    refusal = (
+        f"{max(left, 0):.0f} s of the budget are left, and compiling, {_LEAST_EPOCHS} epochs of the upper quarter and "
+        f"their validation take some {needed(_SHARES[-1]):.0f} s"
+    )
+    return 0.0, after, refusal
 
 
 def _measured(
