@@ -183,15 +183,15 @@ def test_no_answers_are_an_empty_table(tmp_path, suffix):
 def test_parquet_holds_names_that_are_no_utf8_as_escapes(tmp_path, multi_label):
     from pyarrow import parquet
 
-    path, classes, ids = tmp_path / "answers.parquet", ["caf\udce9", "tea"], ["caf\udce9/1.jpg", "tea/2.jpg"]
+    path, classes, ids = tmp_path / "answers.parquet", ["ros\udce9", "tea"], ["ros\udce9/1.jpg", "tea/2.jpg"]
     given = np.array([[0.75, 0.25], [0.125, 0.875]], np.float32)
     sets = None if multi_label else np.array([[True, False], [True, True]])
     predictions = Predictions(given, classes=classes, ids=ids, multi_label=multi_label, sets=sets)
     rows = parquet.read_table(predictions.save(path)).to_pylist()
-    said = {} if multi_label else {"answer": r"caf\udce9"}
-    numbers = {"probability": 0.75, r"caf\udce9": 0.75, "tea": 0.25, "error": None}
-    assert rows[0] == {"id": r"caf\udce9/1.jpg", "label": r"caf\udce9", **said, **numbers}
-    assert multi_label or rows[1]["answer"] == r"tea|caf\udce9"
+    said = {} if multi_label else {"answer": r"ros\udce9"}
+    numbers = {"probability": 0.75, r"ros\udce9": 0.75, "tea": 0.25, "error": None}
+    assert rows[0] == {"id": r"ros\udce9/1.jpg", "label": r"ros\udce9", **said, **numbers}
+    assert multi_label or rows[1]["answer"] == r"tea|ros\udce9"
     assert list(tmp_path.iterdir()) == [path]
     with Answers(path, classes, abstaining=not multi_label) as answers:
         assert answers.ids == set(ids)  # which are left out then

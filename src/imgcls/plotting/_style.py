@@ -52,8 +52,8 @@ def readable(text: str) -> str:
     r"""Return a text that can be drawn: names of files that are no UTF-8 have characters that no font can have.
 
     Examples:
-        >>> print(readable("caf\udce9"))
-        caf\udce9
+        >>> print(readable("ros\udce9"))
+        ros\udce9
     """
     return text.encode(errors="backslashreplace").decode()
 
