@@ -3,7 +3,6 @@
 A check returns a sentence, or None when all is well; `refuse` raises one error with every sentence.
 """
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -67,8 +66,8 @@ def not_between(argument: str, value: Any) -> str | None:
 
 
 def not_positive(argument: str, value: Any) -> str | None:
-    """Check that `value` is a finite number above 0."""
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < math.inf:
+    """Check that `value` is a number above 0."""
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and value > 0:
         return None
     return f"{argument}={value!r} is not accepted. Accepted: a number above 0."
 

@@ -141,6 +141,7 @@ def test_images_without_labels_are_refused_in_words():
     [
         ({"lowest": 1.0, "highest": 0.1}, "lowest=1.0 is not below highest=0.1. Give a range that rises."),
         ({"lowest": 0}, "lowest=0 is not accepted. Accepted: a number above 0."),
+        ({"highest": np.inf}, "highest=inf is not accepted. Accepted: a finite number above 0."),
         (
             {"augmentation": "lite"},
             "augmentation='lite' is not known. Did you mean 'light'? Accepted: light, standard, strong, overhead, shift, flip_shift.",

@@ -84,7 +84,8 @@ def lr_find(
             _checks.not_whole("batch_size", batch_size),
             _checks.not_whole("steps", steps),
             _checks.not_positive("lowest", lowest),
-            _checks.not_positive("highest", highest),
+            _checks.not_positive("highest", highest)
+            or (None if highest < np.inf else "highest=inf is not accepted. Accepted: a finite number above 0."),
             _checks.unknown_name("rule", rule, RULES),
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
