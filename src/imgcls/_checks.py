@@ -65,6 +65,13 @@ def not_between(argument: str, value: Any) -> str | None:
     return f"{argument}={value!r} is not accepted. Accepted: a number between 0 and 1."
 
 
+def not_share(argument: str, value: Any) -> str | None:
+    """Check that `value` is a number in (0, 1]."""
+    if value == 1 or not_between(argument, value) is None:
+        return None
+    return f"{argument}={value!r} is not accepted. Accepted: a number above 0, up to 1."
+
+
 def not_positive(argument: str, value: Any) -> str | None:
     """Check that `value` is a number above 0."""
     if isinstance(value, int | float | np.number) and not isinstance(value, bool) and value > 0:

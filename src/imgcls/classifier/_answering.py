@@ -17,7 +17,6 @@ from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import DataError, ImgclsError
 from imgcls.inference import Predictor
-from imgcls.inference._predictor import as_several
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
 from imgcls.trainer._embed import Embedder
@@ -241,8 +240,7 @@ class Answering:
             (5, 64)
         """
         self._check_fitted()
-        several = as_several(images, channels=self._blueprint_["input_shape"][2])
-        features: NDArray[np.float32] = self._embedded(as_dataset(several, labelled=False)).features
+        features: NDArray[np.float32] = self._embedded(self.predictor.many(images)).features
         return features
 
     def similar(self, image: Any, k: int = 5, *, among: Any = None) -> Similar:

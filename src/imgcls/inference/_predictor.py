@@ -100,12 +100,12 @@ class Predictor:
             name = str(image) if isinstance(image, str | Path) else "image"
             found = self.run(self.read(image, name)[None])
             return self.as_predictions(found, [name], read=lambda _: _images.read(image))[0]
-        dataset = self._many(images, bgr=bgr)
+        dataset = self.many(images, bgr=bgr)
         return self.as_predictions(self.outputs(dataset, verbose=verbose), dataset.ids, read=dataset.read)
 
     def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`; of one image, a row."""
-        found = self.outputs(self._many(images), verbose=verbose)
+        found = self.outputs(self.many(images), verbose=verbose)
         probabilities: NDArray[np.float32] = self._decide(found)["probabilities"]
         return probabilities
 
@@ -137,7 +137,7 @@ class Predictor:
             if is_stream(images):
                 named = _numbered(_checked(images, bgr=bgr))
             else:
-                dataset = self._many(images, bgr=bgr)
+                dataset = self.many(images, bgr=bgr)
                 named = _named(dataset, by_user=isinstance(images, Dataset))
                 names = set(dataset.ids)  # an image may come twice
                 report.begin("answering", len(names))
@@ -226,7 +226,18 @@ class Predictor:
             **self._decide(found),
         )
 
-    def _many(self, images: Any, *, bgr: bool = False) -> Dataset:
+    def many(self, images: Any, *, bgr: bool = False) -> Dataset:
+        """Return images of any kind as a Dataset; an array that is one image as a Dataset of one.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls.inference import Predictor
+            >>> def zeros(pixels):
+            ...     return np.zeros((len(pixels), 2), np.float32)
+            >>> predictor = Predictor(zeros, input_shape=(8, 8, 3), classes=["cat", "dog"])
+            >>> len(predictor.many(np.zeros((20, 30, 3), np.uint8)))
+            1
+        """
         several = as_several(images, channels=self.input_shape[2])
         return as_dataset(_rgb_of_many(several) if bgr else several, labelled=False)
 

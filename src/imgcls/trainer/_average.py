@@ -47,5 +47,5 @@ class Average:
 
     @property
     def _engine(self) -> Any:
-        """The optimizer that keeps the average, which may stand in one that scales the loss."""
+        """Return the optimizer that keeps the average, which may stand in one that scales the loss."""
         return getattr(self._model.optimizer, "inner_optimizer", self._model.optimizer)

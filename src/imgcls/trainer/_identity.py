@@ -181,8 +181,8 @@ def _settings(one: Any) -> str | None:
 
 def _drawn_seeds(one: Any) -> list[Any]:
     """Return the seeds that layers drew since none was given, and name in their settings, as `RandomCrop` does."""
-    layers = one._flatten_layers() if hasattr(one, "_flatten_layers") else ()  # noqa: SLF001 - as above
-    drawn = (layer for layer in layers if any(_is_drawn(held) for held in layer._seed_generators))  # noqa: SLF001 - as above
+    layers = one._flatten_layers() if hasattr(one, "_flatten_layers") else ()  # noqa: SLF001 - Keras has no public walk
+    drawn = (layer for layer in layers if any(map(_is_drawn, layer._seed_generators)))  # noqa: SLF001 - nor a list of these
     return [layer.seed for layer in drawn if getattr(layer, "seed", None) is not None]
 
 

@@ -78,9 +78,7 @@ def lr_find(
         [
             not_trainable(model),
             _checks.unknown_name("optimizer", optimizer, OPTIMIZERS),
-            None
-            if first_layer_rate == 1 or (first_layer_rate and not _checks.not_fraction("", first_layer_rate))
-            else f"first_layer_rate={first_layer_rate!r} is not accepted. Accepted: a number above 0, up to 1.",
+            _checks.not_share("first_layer_rate", first_layer_rate),
             _checks.not_whole("batch_size", batch_size),
             _checks.not_whole("steps", steps),
             _checks.not_positive("lowest", lowest),

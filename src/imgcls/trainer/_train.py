@@ -177,9 +177,7 @@ def train(
             _checks.not_whole("patience", patience, names=("None",)),
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
-            None
-            if first_layer_rate == 1 or (first_layer_rate and not _checks.not_fraction("", first_layer_rate))
-            else f"first_layer_rate={first_layer_rate!r} is not accepted. Accepted: a number above 0, up to 1.",
+            _checks.not_share("first_layer_rate", first_layer_rate),
             _checks.unknown_name("deterministic", deterministic, (True, False)),
             _checks.unknown_name("jit_compile", jit_compile, (True, False)),
             _checks.unknown_name("alternating_flip", alternating_flip, (True, False)),
