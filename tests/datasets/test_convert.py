@@ -53,6 +53,8 @@ def test_lists_of_one_name_each_are_several_labels_where_one_says_so(cats):
         one_hot = as_dataset(data, [[1, 0], [0, 1]], multi_label=True)
         assert one_hot.labels.tolist() == [[1, 0], [0, 1]]
         assert not as_dataset(data, [["cat"], ["dog"]]).multi_label
+        plain = as_dataset(data, ["dog", "cat"], multi_label=True, classes=["cow", "dog", "cat"])
+        assert (plain.classes, plain.labels.tolist()) == (("cow", "dog", "cat"), [[0, 1, 0], [0, 0, 1]])
 
 
 def test_without_labels_a_folder_may_hold_images_directly(photos, cats):
@@ -91,6 +93,69 @@ def test_a_table_whose_labels_are_yet_to_be_filled_in_has_images_all_the_same(ca
             as_dataset(data)
 
 
+# --- data of other libraries -----------------------------------------------------------------------------------------
+
+
+def test_a_finite_tf_dataset_is_taken_into_memory():
+    import tensorflow as tf
+
+    made, bare = (tf.data.Dataset.from_tensor_slices(slices) for slices in ((ARRAY, ["b", "a"]), ARRAY))
+    for data in (made, made.batch(2)):
+        dataset = as_dataset(data)
+        assert [sample.label for sample in dataset] == ["b", "a"]
+        np.testing.assert_array_equal(np.stack([sample.image for sample in dataset]), ARRAY)
+    assert (len(as_dataset(bare, labelled=False)), as_dataset(bare, labelled=False).labels) == (2, None)
+    for data, labels, kind, words in (
+        (bare, None, DataError, NO_LABELS),
+        (made, ["b", "a"], DataError, "y is given beside a tf.data.Dataset. Give it elements (image, label), and leave y out."),
+        (made.repeat(), None, ConfigurationError, "the tf.data.Dataset repeats for ever. Leave out repeat(), or end it with take(n)."),
+    ):  # fmt: skip
+        with pytest.raises(kind) as caught:
+            as_dataset(data, labels)
+        assert str(caught.value) == words
+
+
+def test_batches_for_keras_are_refused_in_words_and_at_once(photos):
+    import keras
+    import tensorflow as tf
+
+    class Theirs(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return ARRAY, [0, 1]
+
+    generator = tf.keras.preprocessing.image.ImageDataGenerator()
+    endless = (generator.flow_from_directory(photos), generator.flow(ARRAY, [0, 1]), generator.flow(ARRAY))
+    for data in (*endless, Theirs()):
+        for labelled in (True, False):
+            with pytest.raises(ConfigurationError) as caught:
+                as_dataset(data, labelled=labelled)
+            assert str(caught.value) == (
+                f"data is a {type(data).__name__}, which makes batches for Keras, perhaps without end. Give what it reads: Dataset.from_folder for flow_from_directory, Dataset.from_frame for flow_from_dataframe, or the arrays."
+            )
+
+
+@pytest.mark.parametrize("item", [(ARRAY, [0, 1]), [ARRAY, [0, 1]], {"image": ARRAY[0], "label": 0}])
+def test_images_with_their_labels_are_refused_at_the_first(item):
+    """As Python's generators, PyTorch's loaders and Hugging Face's datasets give them; a generator may have no end."""
+
+    def one_and_no_more():
+        yield item
+        pytest.fail("it asked for another one")
+
+    for labelled in (True, False):
+        with pytest.raises(ConfigurationError) as caught:
+            as_dataset(one_and_no_more(), labelled=labelled)
+        assert str(caught.value) == (
+            f"data is a generator of {type(item).__name__}s, which are no images. Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), a pandas frame, a .csv file, a finite tf.data.Dataset. Give images and labels apart, or use what reads them: Dataset.from_folder, Dataset.from_tf, Dataset.from_huggingface."
+        )
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
 NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
 
 
@@ -114,7 +179,7 @@ NO_LABELS = "there are no labels. Give y, or data that carries labels: a Dataset
             ConfigurationError,
             (
                 "data is a int. Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), "
-                "a pandas frame, a .csv file."
+                "a pandas frame, a .csv file, a finite tf.data.Dataset."
             ),
         ),
         ([], None, True, EmptyDatasetError, "the list of images is empty. Give at least one image."),

@@ -1,5 +1,7 @@
 """`Dataset`: indexing, aligning, counting, and nothing that changes under one's hands."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -160,6 +162,46 @@ def test_align_refuses_a_label_that_is_not_there(data):
 )
 def test_a_group_is_called_the_same_whatever_kind_of_number_it_is(groups, names):
     assert Dataset.from_arrays(IMAGES, groups=groups).groups.tolist() == names
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        range(6),
+        np.arange(6),
+        np.arange(6, dtype=np.float32),
+        pd.Series(range(6)),
+        [0, 1.0, "2", np.int8(3), np.str_("4"), Path("5")],
+        map(Path, "012345"),
+    ],
+)
+def test_ids_are_text(ids):
+    data = Dataset.from_arrays(IMAGES, ids=ids)
+    assert data.ids == tuple("012345")
+    assert {type(name) for name in data.ids} == {str}
+    assert [sample.id for sample in data[4:]] == ["4", "5"]
+    assert data.ids == Dataset.from_arrays(IMAGES).ids
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT])
+def test_an_id_that_is_missing_is_refused_with_its_position(missing):
+    with pytest.raises(DataError) as caught:
+        Dataset.from_arrays(IMAGES, ids=["a", "b", missing, "d", missing, "f"])
+    assert str(caught.value) == (
+        f"2 of 6 ids are missing, first at position 2: {missing!r}. Accepted: names or numbers. Name these images, or leave ids out: then all are called by their positions."
+    )
+
+
+@pytest.mark.parametrize("name", ["ids", "groups"])
+@pytest.mark.parametrize(
+    "given", [dict.fromkeys("abcdef", "p"), set("abcdef"), pd.DataFrame({"patient": list("xxyyzz")})]
+)
+def test_names_without_an_order_are_refused_in_words(name, given):
+    with pytest.raises(DataError) as caught:
+        Dataset.from_arrays(IMAGES, **{name: given})
+    assert str(caught.value) == (
+        f"{name} are a {type(given).__name__}. Accepted: a list, an array or a column, one for each image in their order, such as [{name}[name] for name in names]."
+    )
 
 
 @pytest.mark.parametrize("groups", [["a"] * 7, [1.5] * 7, [None] * 7, [1.0, None]])

@@ -136,6 +136,20 @@ def test_a_tf_dataset_that_does_not_fit_is_refused_in_words(change, kind, words)
     assert str(caught.value) == words
 
 
+@pytest.mark.parametrize("size", [None, 4])
+def test_weights_of_a_tf_dataset_are_not_dropped_in_silence(size):
+    import tensorflow as tf
+
+    made = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS, np.linspace(0, 1, 6)))
+    with pytest.raises(ConfigurationError) as caught:
+        Dataset.from_tf(made if size is None else made.batch(size))
+    assert str(caught.value) == (
+        "elements of the tf.data.Dataset hold 3 things each. Accepted: (image, label). Leave out the others by map(lambda image, label, weight: (image, label)), and give weights as fit(sample_weight=...)."
+    )
+    data = Dataset.from_tf(made.map(lambda image, label, weight: (image, label)))  # what it says works
+    assert data.labels.tolist() == LABELS.tolist()
+
+
 def test_to_tf_lends_our_images(photos):
     data = Dataset.from_folder(photos)
     seen = list(data.to_tf(5, image_size=(8, 12)).as_numpy_iterator())
@@ -303,6 +317,30 @@ def test_joined_datasets_match_classes_by_name(photos, tmp_path):
     again = owls + owls
     assert again.ids == ("1/0", "1/1", "2/0", "2/1")
     assert len(arrays + owls) == 8
+
+
+@pytest.mark.parametrize("clash", [True, False])
+def test_images_without_a_group_share_none_when_datasets_are_joined(clash):
+    cats = Dataset.from_arrays(IMAGES[:3], list("abb"), ids=["1.jpg", "2.jpg", "3.jpg"], groups=[None, "p", None])
+    dogs = Dataset.from_arrays(
+        IMAGES[3:], list("baa"), ids=["1.jpg" if clash else "4.jpg", "5.jpg", "6.jpg"], groups=[None, None, "p"]
+    )
+    both = cats + dogs
+    names = both.ids
+    assert both.groups.tolist() == [
+        f"no group: {names[0]}",
+        "p",
+        f"no group: {names[2]}",
+        f"no group: {names[3]}",
+        f"no group: {names[4]}",
+        "p",
+    ]
+    assert len(set(both.groups.tolist())) == 5
+    again = both + both  # every id clashes, and some have a prefix already
+    assert len(set(again.groups.tolist())) == 2 * 4 + 1
+    assert [group for group in again.groups if group != "p"] == [
+        f"no group: {name}" for name, group in zip(again.ids, again.groups, strict=True) if group != "p"
+    ]
 
 
 def test_what_does_not_join_is_refused_in_words():

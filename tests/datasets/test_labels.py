@@ -1,7 +1,9 @@
 """A label comes back as it went in; what is no label is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from imgcls.datasets import Dataset
 from imgcls.errors import DataError
@@ -172,3 +174,50 @@ def test_one_name_each_is_several_labels_where_one_says_so(labels):
     assert [sample.label for sample in data] == [("cat",), ("dog",)]
     column = dataset([["cat"], ["dog"]])  # nobody said so: it is a column
     assert (column.multi_label, column.labels.tolist()) == (False, [0, 1])
+
+
+@pytest.mark.parametrize(
+    "labels", [["dog", "cat", "dog"], np.array(["dog", "cat", "dog"]), [7, 3, 7], np.array([7, 3, 7])]
+)
+def test_one_plain_label_each_is_several_labels_too_where_one_says_so(labels):
+    found = sorted(set(labels))
+    for classes in (None, [found[1], 99 if found[0] == 3 else "owl", found[0]]):
+        data = dataset(labels, multi_label=True, classes=classes)
+        names = classes or found
+        truth = MultiLabelBinarizer(classes=names).fit_transform([[label] for label in labels])
+        assert (data.multi_label, data.classes, data.labels.dtype) == (True, tuple(names), np.uint8)
+        np.testing.assert_array_equal(data.labels, truth)
+        assert [sample.label for sample in data] == [(label,) for label in labels]
+    assert not dataset(labels).multi_label
+    assert not dataset(labels, multi_label=False).multi_label
+
+
+def test_the_columns_of_a_frame_of_labels_are_the_classes():
+    names = pd.Series(["dog", "cat", "owl", "dog"])
+    one_hot = pd.get_dummies(names)  # columns cat, dog, owl
+    for frame in (one_hot, one_hot.astype(float), one_hot[["owl", "dog", "cat"]], names.to_frame("label")):
+        data = Dataset.from_arrays(np.zeros((4, 4, 4), np.uint8), frame)
+        assert not data.multi_label
+        assert [sample.label for sample in data] == names.tolist()
+    assert dataset(one_hot[["owl", "dog", "cat"]]).classes == ("owl", "dog", "cat")
+    ordered = dataset(one_hot, classes=["owl", "cat", "dog"])
+    assert (ordered.classes, ordered.labels.tolist()) == (("owl", "cat", "dog"), [2, 1, 0, 2])
+    positions = dataset(pd.DataFrame(one_hot.to_numpy()), classes=["Katze", "Hund", "Eule"])
+    assert [sample.label for sample in positions] == ["Hund", "Katze", "Eule", "Hund"]
+    several = dataset(pd.DataFrame({"red": [1, 0, 1], "round": [1, 0, 0]}))
+    assert [sample.label for sample in several] == [("red", "round"), (), ("red",)]
+    with pytest.raises(DataError) as caught:
+        dataset(one_hot, classes=["cat", "dog", "cow"])
+    assert str(caught.value) == (
+        "the columns of labels are 'cat', 'dog', 'owl', and classes= names 'cat', 'dog', 'cow'. Accepted: the same names in the order that you want, or None for the order of the columns."
+    )
+
+
+@pytest.mark.parametrize("labels", [{"a.jpg": "cat", "b.jpg": "dog"}, {"cat", "dog"}])
+def test_labels_without_an_order_are_refused_in_words(labels):
+    for multi_label in (None, True, False):
+        with pytest.raises(DataError) as caught:
+            dataset(labels, multi_label=multi_label)
+        assert str(caught.value) == (
+            f"labels are a {type(labels).__name__}. Accepted: a list, an array or a column, one for each image in their order, such as [labels[name] for name in names]."
+        )

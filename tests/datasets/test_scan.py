@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from imgcls import Dataset, images
-from imgcls.datasets import _duplicates, _scan, _scan_cache
+from imgcls.datasets import _cache, _duplicates, _scan, _scan_cache
 
 
 @pytest.fixture(autouse=True)
@@ -167,6 +167,36 @@ def test_what_is_kept_of_a_file_does_not_depend_on_who_asked_first(tmp_path):
     data = Dataset.from_files([tmp_path / "9.png", tmp_path / "99.png"])
     data.split((0.5, 0.5), duplicates="exact", verbose=0)
     assert data.check(verbose=0).ids("IMG034") == data.ids  # both are blank
+
+
+@pytest.fixture
+def decoders():
+    """Return what makes imgcls look anew which optional decoders there are, as another process would."""
+    yield _cache.optional_decoders.cache_clear
+    _cache.optional_decoders.cache_clear()
+
+
+def test_what_an_optional_decoder_has_read_is_unreadable_where_it_is_not_installed(tmp_path, monkeypatch, decoders):
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
+    tifffile.imwrite(tmp_path / "a.tif", np.full((60, 60), 0.5, np.float32))
+    data = Dataset.from_files([tmp_path / "a.tif"])
+    assert _scan.scan(data).errors == ("",)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "tifffile", None)
+        decoders()
+        assert "needs tifffile" in _scan.scan(data).errors[0]
+    decoders()
+    assert _scan.scan(data).errors == ("",)
+
+
+def test_another_version_of_an_optional_decoder_starts_anew(photos, decoded, monkeypatch, decoders):
+    pytest.importorskip("pydicom", reason="needs pydicom: pip install 'imgcls[dicom]'")
+    for version, count in (("3.0.1", 16), ("3.0.2", 32), ("3.0.1", 32)):
+        monkeypatch.setattr("importlib.metadata.version", lambda package, version=version: version)
+        decoders()
+        assert "pydicom " + version in _cache.optional_decoders()
+        _scan.scan(Dataset.from_folder(photos))
+        assert len(decoded) == count
 
 
 def test_arrays_are_not_kept(own_cache, decoded):

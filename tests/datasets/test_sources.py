@@ -452,6 +452,19 @@ def test_folders_called_by_numbers_keep_their_names(here):
         assert all(sample.id == f"{sample.label}/{sample.label}.png" for sample in data)
 
 
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series])
+def test_folders_called_by_numbers_may_be_asked_for_by_numbers(here, kind):
+    plant(here, *(f"numbers/{number}/{number}.png" for number in range(12)))
+    plant(here, *(f"divided/{part}/{number}/{number}.png" for part in ("train", "test") for number in range(12)))
+    for folder in ("numbers", "divided"):
+        data = Dataset.from_folder(folder, classes=kind([10, 2, 0]))
+        assert data.classes == ("10", "2", "0")
+        assert sorted({(one.label, Path(one.id).stem) for one in data}) == [("0", "0"), ("10", "10"), ("2", "2")]
+        with pytest.raises(DataError) as caught:
+            Dataset.from_folder(folder, classes=kind([2, 12]))
+        assert str(caught.value) == f"'{folder}' has no images of '12'. Did you mean '2'?"
+
+
 def test_a_table_with_parts_and_several_labels_in_a_cell(here):
     plant(here, "1.png", "2.png", "3.png")
     Path("labels.csv").write_text("image,label,split\n1.png,red|round,train\n2.png,,VAL\n3.png, round ,Testing\n")

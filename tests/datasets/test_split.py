@@ -334,6 +334,16 @@ def test_an_image_that_links_two_groups_joins_them_unless_a_file_keeps_them_apar
     assert kept == before | {"40": 0}
 
 
+@pytest.mark.parametrize("ids", [range(100, 400), np.arange(100, 400), [float(number) for number in range(100, 400)]])
+def test_a_file_remembers_ids_that_are_numbers(tmp_path, ids):
+    data, file = dataset(["a", "b", "c"] * 100, ids=ids), tmp_path / "split.csv"
+    first = data.split((0.7, 0.3), duplicates=None, file=file)
+    assert assignment(data.split((0.7, 0.3), duplicates=None, file=file, seed=9)) == assignment(first)
+    rows = pd.read_csv(file, index_col="id")["part"]
+    for part, images in zip(("train", "test"), first, strict=True):
+        assert set(rows.index[rows == part]) == set(map(int, images.ids))
+
+
 def test_a_file_remembers_names_that_are_no_utf8(tmp_path):
     for index in range(20):
         name = b"ros\xe9 %d.png" % index if index % 2 else "rosé %d.png".encode() % index
@@ -483,3 +493,25 @@ def test_a_split_that_cannot_be_is_refused_in_words(options, kind, words):
     with pytest.raises(kind) as caught:
         dataset(["a", "a"]).split(**options)
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seed": 1}, "seed="),
+        ({"groups": ["p", "p", "q"]}, "groups="),
+        ({"duplicates": None}, "duplicates="),
+        ({"file": "split.csv"}, "file="),
+        ({"file": "split.csv", "seed": 3, "duplicates": "exact"}, "seed=, duplicates=, file="),
+    ],
+)
+def test_what_would_do_nothing_to_a_divided_source_is_refused_in_words(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    data = Dataset(np.zeros((3, 4, 4), np.uint8), ["a", "b", "a"], parts=["train", "train", "test"])
+    with pytest.raises(ConfigurationError) as caught:
+        data.split(**options)
+    assert str(caught.value) == (
+        f"the source is divided already, and without fractions its own parts are taken: {words} would do nothing. Leave that out, or give fractions, such as (0.8, 0.2), to divide anew."
+    )
+    assert not list(tmp_path.iterdir())
+    assert [part.ids for part in data.split(seed=0, verbose=0)] == [("0", "1"), ("2",)]

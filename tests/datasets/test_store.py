@@ -13,6 +13,7 @@ import pytest
 
 from imgcls import images
 from imgcls.datasets import Batches, Dataset, _cache, _store
+from imgcls.errors import UnreadableImageError
 
 SIZE = (12, 10)
 
@@ -73,6 +74,22 @@ def test_a_changed_file_is_another_image(data, cache, photos):
     after = whole(batches(data))
     np.testing.assert_array_equal(after[0], before[8])
     np.testing.assert_array_equal(after[1:], before[1:])
+
+
+def test_pixels_of_an_optional_decoder_are_found_only_where_it_is_installed(photos, cache, decoded, monkeypatch):
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
+    tifffile.imwrite(photos / "cat" / "half.tif", np.full((20, 20), 0.5, np.float32))
+    data = Dataset.from_folder(photos)
+    truth = whole(batches(data))
+    assert (truth[data.ids.index("cat/half.tif")] == 128).all()  # half of 255, rounded to even
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "tifffile", None)
+        _cache.optional_decoders.cache_clear()
+        with pytest.raises(UnreadableImageError, match="needs tifffile"):
+            whole(batches(data))
+    _cache.optional_decoders.cache_clear()
+    np.testing.assert_array_equal(whole(batches(data)), truth)
+    assert len(decoded) == 17 + 1  # the others are found in any case
 
 
 def test_sizes_and_channels_do_not_mix(data, cache):

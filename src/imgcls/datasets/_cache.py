@@ -3,7 +3,20 @@
 import os
 import shutil
 import sys
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+
+_OPTIONAL = {  # modules that read what Pillow does not, and the packages that they come in
+    "tifffile": "tifffile",
+    "imagecodecs": "imagecodecs",
+    "pydicom": "pydicom",
+    "gdcm": "python-gdcm",  # this and those below decompress for pydicom
+    "jpeg_ls": "pyjpegls",
+    "libjpeg": "pylibjpeg-libjpeg",
+    "openjpeg": "pylibjpeg-openjpeg",
+    "rle": "pylibjpeg-rle",
+}
 
 
 def folder() -> Path | None:
@@ -21,6 +34,24 @@ def folder() -> Path | None:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "imgcls"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgcls"
+
+
+@cache
+def optional_decoders() -> tuple[str, ...]:
+    """Name what is installed of the packages that some files need to be read, with their versions.
+
+    What is kept of such a file is true only where they are: without them it is refused.
+    """
+    return tuple(f"{module} {_version(package)}" for module, package in _OPTIONAL.items() if find_spec(module))
+
+
+def _version(package: str) -> str:
+    from importlib import metadata  # takes long, for what is seldom asked
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a module that was installed in another way
+        return ""
 
 
 def free_disk(path: Path) -> int:

@@ -22,7 +22,7 @@ class Constructors:
         def __init__(self, images: Any, labels: Any = None, **options: Any) -> None: ...
 
     @classmethod
-    def from_folder(cls, folder: str | Path, *, classes: Sequence[str] | None = None, groups: Any = None) -> Self:
+    def from_folder(cls, folder: str | Path, *, classes: Sequence[Any] | None = None, groups: Any = None) -> Self:
         """Read a folder with one sub-folder for each class, or with `train/`, `validation/`, `test/` that hold those.
 
         Images may lie deeper below their class. Hidden files, other file types and empty folders are ignored and
@@ -30,7 +30,7 @@ class Constructors:
 
         Args:
             folder: The folder.
-            classes: The class folders to read, in this order; None for all, sorted by name.
+            classes: The class folders to read, in this order; None for all, sorted by name. Numbers become text.
             groups: What must not straddle a split: N names, or as in `from_files` a pattern or a function.
 
         Raises:
@@ -202,7 +202,7 @@ class Constructors:
         labels: Any = None,
         *,
         classes: Sequence[Any] | None = None,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[Any] | None = None,
         groups: Sequence[Any] | None = None,
         multi_label: bool | None = None,
     ) -> Self:
@@ -212,12 +212,12 @@ class Constructors:
             images: `uint8 (N, H, W)` or `(N, H, W, C)`; or a list of arrays of different sizes. C = 1 is grayscale,
                 3 RGB, 4 RGBA; any other number of channels trains our own CNNs.
             labels: N names or integers; N lists of names, for several labels an image; or (N, K) zeros and ones,
-                where rows with exactly one 1 each are one-hot.
+                where rows with exactly one 1 each are one-hot. Of a pandas frame of these, the columns are the classes.
             classes: Class names in order; labels are then names among them or integers into them.
-            ids: N names; None for positions.
+            ids: N names; None for positions. Numbers and paths become text.
             groups: N group names.
-            multi_label: Whether (N, K) labels, or lists of one name each, mean several labels an image; None decides
-                from the rows.
+            multi_label: Whether (N, K) labels, or one label an image, plain or in a list of its own, mean several
+                labels an image; None decides from the rows.
 
         Raises:
             DataError: Wrong dtype, range or shape, NaN labels, images and labels of different length.
@@ -267,7 +267,7 @@ class Constructors:
                 the labels found. Integer labels are positions in `class_names` where it has those, else in `classes`.
 
         Raises:
-            ConfigurationError: It is no `tf.data.Dataset`, or it never ends.
+            ConfigurationError: It is no `tf.data.Dataset`, it never ends, or its elements hold more, such as weights.
             DataError: The images are not 0-255, or a label is none of `classes`.
         """
         images, labels, names = _interop.from_tf(dataset)

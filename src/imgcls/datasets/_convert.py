@@ -9,8 +9,13 @@ import numpy as np
 from imgcls import images
 from imgcls.datasets import _sources
 from imgcls.datasets._dataset import Dataset
-from imgcls.datasets._labels import are_names_each, is_missing
+from imgcls.datasets._labels import are_several_names, is_missing
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+
+_ACCEPTED = (
+    "Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), a pandas frame, a .csv file, "
+    "a finite tf.data.Dataset."
+)
 
 
 def as_dataset(
@@ -25,15 +30,17 @@ def as_dataset(
 
     Args:
         data: A Dataset; a folder; a list of paths, bytes, PIL images or arrays; an array `uint8 (N, H, W[, C])`; a
-            pandas frame with the columns `image` and `label`; a `.csv` file with them; a glob such as "new/*.jpg".
+            pandas frame with the columns `image` and `label`; a `.csv` file with them; a glob such as "new/*.jpg"; a
+            finite `tf.data.Dataset`, which is taken into memory.
         labels: N labels, where `data` does not carry its own.
         labelled: Whether labels are needed. Without, a folder may hold images directly, and a table needs no column
             `label`.
-        classes: What names in lists of `labels` are among, and in which order they are coded; None for those found.
+        classes: What names are among where `labels` say several an image, and in which order they are coded; None for
+            those found.
         multi_label: As in `Dataset.from_arrays`, for `labels`.
 
     Raises:
-        ConfigurationError: `data` is nothing that holds images.
+        ConfigurationError: `data` is nothing that holds images, or what other libraries make batches of.
         DataError: Labels are missing, or given twice.
 
     Examples:
@@ -42,8 +49,8 @@ def as_dataset(
         >>> as_dataset(np.zeros((2, 28, 28), np.uint8), ["cat", "dog"])
         Dataset(2 images, 2 classes: 'cat', 'dog')
     """
-    in_lists = hasattr(labels, "__len__") and are_names_each(labels, multi_label)
-    coding = {} if labels is None else {"classes": classes if in_lists else None, "multi_label": multi_label}
+    by_name = hasattr(labels, "__len__") and are_several_names(labels, multi_label)
+    coding = {} if labels is None else {"classes": classes if by_name else None, "multi_label": multi_label}
     dataset = _convert(data, labels, labelled, coding)
     if labelled and dataset.labels is None:
         message = "there are no labels. Give y, or data that carries labels: a Dataset, class folders, a frame."
@@ -93,25 +100,51 @@ def _convert(data: Any, labels: Any, labelled: bool, coding: dict[str, Any]) -> 
         return _from_frame(data, labelled)
     if isinstance(data, np.ndarray) and data.dtype.kind not in "OUS":
         return Dataset.from_arrays(data, labels, **coding)
-    try:
-        items = list(data)
-    except TypeError:
-        message = (
-            f"data is a {type(data).__name__}. Accepted: a Dataset, a folder, a list of paths or images, an array "
-            "(N, H, W[, C]), a pandas frame, a .csv file."
-        )
-        raise ConfigurationError(message) from None
-    if not items:
-        message = "the list of images is empty. Give at least one image."
-        raise EmptyDatasetError(message)
+    if hasattr(data, "as_numpy_iterator"):
+        return Dataset.from_tf(data)
+    items = _items(data)
     if all(isinstance(item, str | Path) for item in items):
         return Dataset.from_files(items, labels, **coding)
     return Dataset.from_arrays(items, labels, **coding)
 
 
+def _items(data: Any) -> list[Any]:
+    """Return what `data` holds, a path or an image each; refuse batches, which may have no end, at the first."""
+    name = type(data).__name__
+    if hasattr(data, "on_epoch_end") and hasattr(data, "__getitem__"):  # a PyDataset or an older Iterator
+        message = (
+            f"data is a {name}, which makes batches for Keras, perhaps without end. Give what it reads: "
+            "Dataset.from_folder for flow_from_directory, Dataset.from_frame for flow_from_dataframe, or the arrays."
+        )
+        raise ConfigurationError(message)
+    try:
+        each = iter(data)
+    except TypeError:
+        message = f"data is a {name}. {_ACCEPTED}"
+        raise ConfigurationError(message) from None
+    items = []
+    for item in each:
+        if isinstance(item, tuple | list | dict):
+            message = (
+                f"data is a {name} of {type(item).__name__}s, which are no images. {_ACCEPTED} Give images and labels "
+                "apart, or use what reads them: Dataset.from_folder, Dataset.from_tf, Dataset.from_huggingface."
+            )
+            raise ConfigurationError(message)
+        items.append(item)
+    if not items:
+        message = "the list of images is empty. Give at least one image."
+        raise EmptyDatasetError(message)
+    return items
+
+
 def _refuse_labels_twice(data: Any, labels: Any) -> None:
+    if labels is None:
+        return
+    if hasattr(data, "as_numpy_iterator"):
+        message = "y is given beside a tf.data.Dataset. Give it elements (image, label), and leave y out."
+        raise DataError(message)
     carries_labels = isinstance(data, Dataset) or hasattr(data, "columns")
-    if labels is not None and (carries_labels or (isinstance(data, str | Path) and not _sources.is_glob(data))):
+    if carries_labels or (isinstance(data, str | Path) and not _sources.is_glob(data)):
         message = f"y is given, but {type(data).__name__} data carries its own labels. Leave y out."
         raise DataError(message)
 

@@ -85,7 +85,7 @@ class Dataset(Constructors):
         labels: Any = None,
         *,
         classes: Sequence[Any] | None = None,
-        ids: Sequence[str] | None = None,
+        ids: Sequence[Any] | None = None,
         groups: Sequence[Any] | None = None,
         parts: Sequence[str] | None = None,
         ignored: Mapping[str, str] | None = None,
@@ -97,7 +97,7 @@ class Dataset(Constructors):
             raise EmptyDatasetError(message)
         self._images = images
         self._at = np.arange(count)
-        self.ids: tuple[str, ...] = tuple(ids) if ids is not None else tuple(map(str, range(count)))
+        self.ids = tuple(map(str, range(count))) if ids is None else _texts(ids)
         self.labels: NDArray[Any] | None = None
         self.classes: _labels.Classes = () if classes is None else _labels.check_classes(classes)
         if labels is not None:
@@ -298,7 +298,8 @@ class Dataset(Constructors):
             One Dataset for each fraction.
 
         Raises:
-            ConfigurationError: The fractions are not positive or do not sum to 1.
+            ConfigurationError: The fractions are not positive or do not sum to 1; or they are None, and another
+                argument says how to divide what is divided already.
             DataError: There are too few images, or `fractions` is None and the source is not divided.
 
         Examples:
@@ -309,6 +310,7 @@ class Dataset(Constructors):
             if self.parts is None:
                 message = "the source is not divided into train/ and test/. Give fractions, such as (0.8, 0.2)."
                 raise DataError(message)
+            _split.refuse_idle(seed, groups, duplicates, file)
             return tuple(self.subset(name) for name in ("train", "validation", "test") if name in self.parts)
         shares = _split.check_fractions(fractions)
         part, unit = self._deal(shares, seed, groups, duplicates, verbose)
@@ -436,7 +438,8 @@ class Dataset(Constructors):
     def __add__(self, other: "Dataset") -> "Dataset":
         """Return the images of both; classes are matched by name, new ones come last.
 
-        Where both use an id, the ids of the first get the prefix "1/" and those of the second "2/".
+        Where both use an id, the ids of the first get the prefix "1/" and those of the second "2/". An image without a
+        group stays in one of its own.
 
         Raises:
             DataError: One has labels, groups or parts and the other not, or their labels are of different kinds.
@@ -459,13 +462,15 @@ class Dataset(Constructors):
                 raise DataError(message)
         names: tuple[Any, ...] = tuple(dict.fromkeys([*self.classes, *other.classes]))
         first, second = self.align(names), other.align(names)
-        clash = not set(self.ids).isdisjoint(other.ids)
-        ids = [f"{prefix}/{name}" if clash else name for prefix, one in ((1, self), (2, other)) for name in one.ids]
+        prefixes = ("", "") if set(self.ids).isdisjoint(other.ids) else ("1/", "2/")
+        ids = [tuple(prefix + name for name in one.ids) for one, prefix in zip((self, other), prefixes, strict=True)]
+        groups = [_renamed(one.groups, one.ids, called) for one, called in zip((self, other), ids, strict=True)]
         both = object.__new__(Dataset)
         both._images = [one.source(index) for one in (self, other) for index in range(len(one))]
-        both._at, both.ids, both.classes = np.arange(len(ids)), tuple(ids), first.classes
+        both.ids, both.classes = ids[0] + ids[1], first.classes
+        both._at = np.arange(len(both.ids))
         both.labels = _joined(first.labels, second.labels)
-        both.groups, both.parts = _joined(self.groups, other.groups), _joined(self.parts, other.parts)
+        both.groups, both.parts = _joined(*groups), _joined(self.parts, other.parts)
         both._ignored = {**self._ignored, **other._ignored}
         return both
 
@@ -555,11 +560,29 @@ def _check_number(what: str, given: Sequence[Any] | NDArray[Any] | None, count: 
         raise DataError(message)
 
 
+def _texts(ids: Sequence[Any]) -> tuple[str, ...]:
+    """Return ids as text, as files of splits and of answers hold them: 1.0 is called 1, as a group is."""
+    _labels.check_listed("ids", ids)
+    given = list(ids)
+    if all(type(name) is str for name in given):  # a million file names, in a tenth of the time
+        return tuple(given)
+    missing = [place for place, name in enumerate(given) if not isinstance(name, str) and _labels.is_missing(name)]
+    if missing:
+        message = (
+            f"{len(missing):,} of {len(given):,} ids are missing, first at position {missing[0]}: "
+            f"{given[missing[0]]!r}. Accepted: names or numbers. Name these images, or leave ids out: then all are "
+            "called by their positions."
+        )
+        raise DataError(message)
+    return tuple(str(int(name) if _is_whole(name) else name) for name in given)
+
+
 def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any]:
     """Put an image without a group (None, NaN, pandas' NA) into one of its own, called after its id.
 
     A name does not change with the kind of number, which a table changes where one cell is empty: 1.0 is called 1.
     """
+    _labels.check_listed("groups", groups)
     _check_number("groups", groups, len(ids))
     missing = [_labels.is_missing(group) for group in groups]
     named = [int(group) if _is_whole(group) else group for group in groups]
@@ -572,6 +595,14 @@ def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any
 
 def _is_whole(group: Any) -> bool:
     return isinstance(group, float | np.floating) and float(group).is_integer()
+
+
+def _renamed(groups: NDArray[Any] | None, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any] | None:
+    """Return groups of images that are called `names` now: a group of its own is called after its image."""
+    if groups is None or groups.dtype.kind != "U":  # numbers
+        return groups
+    three = zip(groups.tolist(), ids, names, strict=True)
+    return np.array([f"{_NO_GROUP}{name}" if group == f"{_NO_GROUP}{old}" else group for group, old, name in three])
 
 
 def _joined(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[Any] | None:

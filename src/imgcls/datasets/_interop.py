@@ -163,7 +163,13 @@ def _column(argument: str, given: str | None, features: Any, kind: str, usual: t
 def _image_and_label(element: Any) -> tuple[NDArray[Any], Any]:
     if isinstance(element, dict) and "image" in element:
         return np.asarray(element["image"]), element.get("label")
-    if isinstance(element, tuple) and len(element) >= 2:
+    if isinstance(element, tuple) and len(element) > 2:  # Keras' third is a weight
+        message = (
+            f"elements of the tf.data.Dataset hold {len(element)} things each. Accepted: (image, label). Leave out the "
+            "others by map(lambda image, label, weight: (image, label)), and give weights as fit(sample_weight=...)."
+        )
+        raise ConfigurationError(message)
+    if isinstance(element, tuple) and len(element) == 2:
         return np.asarray(element[0]), element[1]
     if isinstance(element, np.ndarray) and element.ndim in {3, 4}:
         return element, None

@@ -5,7 +5,7 @@ back as it went in: names stay names, integers stay integers.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +26,11 @@ def encode(
 
     Args:
         labels: N names or integers; N lists, tuples or sets of names, for several labels an image; or (N, K)
-            zeros and ones. Rows with exactly one 1 each are one-hot labels of one class an image, unless
-            `multi_label` is True.
+            zeros and ones, whose classes are the columns of a frame. Rows with exactly one 1 each are one-hot labels of
+            one class an image, unless `multi_label` is True.
         count: How many images there are.
         classes: Class names in order; labels are then names among them or integers into them.
-        multi_label: Whether a (N, K) array, or lists of one name each, mean several labels an image; None decides from
+        multi_label: Whether a (N, K) array, or one name or number each, mean several labels an image; None decides from
             the rows.
 
     Returns:
@@ -42,6 +42,9 @@ def encode(
     if classes is not None and not len(classes):
         message = "classes names none. Accepted: at least one, or None for those that the labels name."
         raise DataError(message)
+    if hasattr(labels, "columns"):
+        labels, classes = _of_columns(labels, classes, multi_label)
+    check_listed("labels", labels)
     labels = labels if hasattr(labels, "__len__") else list(labels)
     if multi_label is not False and are_names_each(labels, multi_label):
         return _encode_names(labels, count, classes)
@@ -56,7 +59,22 @@ def encode(
     if array.ndim != 1:
         message = f"labels have shape {array.shape}. Accepted: (N,) names or integers, or (N, K) zeros and ones."
         raise DataError(message)
-    return _encode_single(array, classes)
+    codes, names = _encode_single(array, classes)
+    return (np.eye(len(names), dtype=np.uint8)[codes] if multi_label else codes), names
+
+
+def check_listed(what: str, given: Any) -> None:
+    """Refuse what has no order that images could share: a mapping, a set, a whole table.
+
+    Raises:
+        DataError: It is one of these; of a mapping the keys alone would be read.
+    """
+    if isinstance(given, Mapping | set | frozenset) or hasattr(given, "columns"):
+        message = (
+            f"{what} are a {type(given).__name__}. Accepted: a list, an array or a column, one for each image in their "
+            f"order, such as [{what}[name] for name in names]."
+        )
+        raise DataError(message)
 
 
 def check_classes(classes: Sequence[Any]) -> Classes:
@@ -139,6 +157,41 @@ def are_names_each(labels: Any, multi_label: bool | None) -> bool:
     if len(rows) != len(labels) or not rows or not several:  # [["a"], ["b"]] is a column, if nobody says otherwise
         return False
     return all(isinstance(name, str) for row in rows for name in row)
+
+
+def are_several_names(labels: Any, multi_label: bool | None) -> bool:
+    """Say whether labels are names of several classes an image: in collections or, with `multi_label`, one name each.
+
+    Examples:
+        >>> from imgcls.datasets._labels import are_several_names
+        >>> are_several_names([["cat", "dog"], ["cat"]], None), are_several_names([[1, 1], [1, 0]], True)
+        (True, False)
+        >>> are_several_names(["dog", "cat"], None), are_several_names(["dog", "cat"], True)
+        (False, True)
+    """
+    if hasattr(labels, "columns"):
+        return False
+    return are_names_each(labels, multi_label) or bool(multi_label and all(isinstance(name, str) for name in labels))
+
+
+def _of_columns(
+    frame: Any, classes: Sequence[Any] | None, multi_label: bool | None
+) -> tuple[NDArray[Any], Sequence[Any] | None]:
+    """Return the rows of a frame of labels, and its columns as classes; a single column holds labels itself."""
+    names = list(frame.columns)
+    if len(names) == 1 and not multi_label:
+        return frame.to_numpy(), classes
+    if classes is None:
+        return frame.to_numpy(), names
+    if set(names) == set(classes):
+        return frame[list(classes)].to_numpy(), classes
+    if names != list(range(len(names))):  # those that pandas gives to columns without names are positions
+        message = (
+            f"the columns of labels are {some(names)}, and classes= names {some(list(classes))}. Accepted: the same "
+            "names in the order that you want, or None for the order of the columns."
+        )
+        raise DataError(message)
+    return frame.to_numpy(), classes
 
 
 def _encode_names(labels: Any, count: int, classes: Sequence[Any] | None) -> tuple[NDArray[Any], Classes]:

@@ -1,7 +1,7 @@
 """Facts about image files, kept from one scan to the next in one SQLite file under the cache folder.
 
 A row belongs to (path, size, times of change, inode, version): a file that changes gets a new row, and none is ever
-read that another version of imgcls or of the decoder wrote. `cp -p`, `rsync -t` and `tar` give a file an old time of
+read that another version of imgcls or of a decoder wrote. `cp -p`, `rsync -t` and `tar` give a file an old time of
 modification; its st_ctime is set by the system alone. SQLite sees to two processes at once and to one that is killed.
 """
 
@@ -110,7 +110,8 @@ def key(path: str | Path) -> bytes | None:
     except (OSError, ValueError):
         return None
     changed = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-    words = (os.path.abspath(path), *changed, _VERSION, images.DECODER_VERSION)  # noqa: PTH100 - the same
+    decoders = (images.DECODER_VERSION, *_cache.optional_decoders())
+    words = (os.path.abspath(path), *changed, _VERSION, *decoders)  # noqa: PTH100 - the same
     return hashlib.blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 

@@ -54,12 +54,13 @@ class Found:
     ignored: dict[str, str] = field(default_factory=dict)
 
 
-def walk(folder: Path, classes: Sequence[str] | None) -> Found:
+def walk(folder: Path, classes: Sequence[Any] | None) -> Found:
     """List the images below `folder` with class sub-folders, or with parts that hold class sub-folders."""
     check_folder(folder)
     found = Found()
     counts: dict[str, int] = {}
     tree = _Tree(folder, found.ignored)
+    classes = None if classes is None else [str(name) for name in classes]  # folders are called by text
     children = tree.folders("")
     parts = _parts_among(folder, children, classes)
     if parts:

@@ -40,6 +40,23 @@ def check_fractions(fractions: Any) -> tuple[float, ...]:
     return parts
 
 
+def refuse_idle(seed: int, groups: Any, duplicates: str | None, file: Any) -> None:
+    """Refuse what says how to divide images whose own parts are taken, since it would do nothing."""
+    given = {
+        "seed": seed != 0,
+        "groups": groups is not None,
+        "duplicates": duplicates != "near",
+        "file": file is not None,
+    }
+    idle = [f"{name}=" for name, is_given in given.items() if is_given]
+    if idle:
+        message = (
+            f"the source is divided already, and without fractions its own parts are taken: {', '.join(idle)} would do "
+            "nothing. Leave that out, or give fractions, such as (0.8, 0.2), to divide anew."
+        )
+        raise ConfigurationError(message)
+
+
 def units(
     keys: Sequence[str], groups: Any = None, clusters: Codes | None = None, size: Codes | None = None
 ) -> tuple[Codes, list[str]]:

@@ -31,6 +31,7 @@ KEY_BYTES = 16
 _LARGE_FILE = 2**28  # bytes
 _PATIENCE = 60.0  # seconds to wait for another process that writes; a chunk takes it a fraction of one
 _PAGE_BYTES = 16384  # an image of 224x224x3 fills ten; with 4096, as quick; with 65536, a third would be wasted
+_TIFF = frozenset({b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"})  # the first bytes
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 NDUInt8 = NDArray[np.uint8]
@@ -190,7 +191,7 @@ class Reader:
         source = self._dataset.source(position)
         content = _content(source)
         if isinstance(content, bytes):
-            name = key(content)
+            name = _name(content)
             self._keys[position] = np.frombuffer(name, np.uint8)
             if self._store.read(name, image):
                 return
@@ -215,6 +216,12 @@ def _content(path: str | Path) -> bytes | str | Path:
         return Path(path).read_bytes() if plain and not str(path).lower().endswith((".dcm", ".dicom")) else path
     except OSError:
         return path
+
+
+def _name(content: bytes) -> bytes:
+    """Return the name of a file's pixels: its key, and for TIFF and DICOM that of what is there to read them with."""
+    by_others = content[:4] in _TIFF or content[128:132] == b"DICM"
+    return key(key(content) + repr(_cache.optional_decoders()).encode()) if by_others else key(content)
 
 
 def _insert(connection: sqlite3.Connection, rows: list[tuple[bytes, int, memoryview]], most: int) -> None:
