@@ -69,6 +69,7 @@ def _steady(model: Any, pictures: np.ndarray) -> np.ndarray:
 def row(name: str) -> dict[str, list[str]]:
     """Return the cells of an architecture in each table."""
     from imgcls import architectures
+    from imgcls._thresholds import Thresholds
     from imgcls.export import Facts, _formats, _measure
     from imgcls.export._source import Source, Wanted
 
@@ -77,7 +78,7 @@ def row(name: str) -> dict[str, list[str]]:
     side = designed if known.multiply_adds <= 1e9 else max(SMALL, known.least_size)
     model, pictures = lively(name, side)
     source = Source.of(model, Facts(name, CLASSES, (side, side, 3), model.count_params()))
-    expected = source.run(pictures)
+    expected, answers = source.run(pictures), Thresholds(None, CLASSES, multi_label=False)
     agreement, milliseconds, megabytes = [f"`{name}`", str(side)], dict[str, float](), 0.0
     with TemporaryDirectory() as folder:
         for form in _formats.rows():
@@ -89,7 +90,7 @@ def row(name: str) -> dict[str, list[str]]:
                 print(f"  {form.name}: {error}", flush=True)
                 agreement.append("fails")
                 continue
-            found = _measure.compare(expected, run(pictures), None, multi_label=False, tie=0.0)
+            found = _measure.compare(expected, run(pictures), None, thresholds=answers, tie=0.0)
             differs = "" if found.agreement == 1 else f" ({found.agreement:.0%})"
             agreement.append(f"{found.largest_difference:.0e}{differs}")
             milliseconds |= _measure.medians({"original": source.run, form.name: run}, pictures[:1])[0]

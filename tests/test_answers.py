@@ -1,7 +1,9 @@
 """Files of answers: stopped at any byte, continued, never mixed."""
 
 import csv
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -91,6 +93,66 @@ def test_a_parquet_file_that_was_stopped_goes_on_from_its_lines(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_lines_of_a_parquet_file_that_was_stopped_are_refused_by_their_name(tmp_path):
+    path, lines = tmp_path / "answers.parquet", tmp_path / ".answers.parquet.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        _stopped(Answers(path, CLASSES, model="3f"))
+    with pytest.raises(DataError) as caught:
+        Answers(path, CLASSES, model="4a")
+    assert str(caught.value) == (
+        f"{str(lines)!r} exists and holds no answers that these could be added to: its rows are of model '3f', and this is '4a'. Name another file, or remove it."
+    )
+    lines.unlink()
+    with Answers(path, CLASSES, model="4a") as answers:
+        assert answers.ids == set()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[prediction("z.jpg")], [prediction("a.jpg", 0.75)], [prediction("a.jpg"), prediction("b.jpg")]],
+    ids=["another image", "another answer", "more"],
+)
+def test_a_finished_parquet_file_is_not_replaced_by_older_lines(tmp_path, rows):
+    path, lines = tmp_path / "answers.parquet", tmp_path / ".answers.parquet.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        _stopped(Answers(path, CLASSES))
+    with Answers(tmp_path / "newer.parquet", CLASSES) as answers:
+        answers.add(rows)
+    answers.path.rename(path)
+    before = path.read_bytes(), lines.read_bytes()
+    with pytest.raises(DataError) as caught:
+        Answers(path, CLASSES)
+    assert str(caught.value) == (
+        f"{str(path)!r} and {str(lines)!r}, where a run that was stopped has left its rows, hold different answers. Remove the one that you do not need, or name another file."
+    )
+    assert (path.read_bytes(), lines.read_bytes()) == before
+    lines.unlink()
+    with Answers(path, CLASSES) as answers:
+        assert answers.ids == {row.id for row in rows}
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed once it was made"])
+def test_a_parquet_file_that_was_added_to_goes_on_from_its_lines(tmp_path, killed):
+    path, lines, names = tmp_path / "answers.parquet", tmp_path / ".answers.parquet.jsonl", [*NAMES, "bad.jpg"]
+    rows = [*(prediction(name, 0.1) for name in NAMES), refusal("bad.jpg")]  # 0.1 is another number in float32
+    answers = Answers(path, CLASSES, model="3f")
+    answers.add(rows)
+    if killed:
+        kept = lines.read_bytes()
+        answers.close()
+        lines.write_bytes(kept)
+    else:
+        answers.close()
+        with pytest.raises(KeyboardInterrupt):
+            _stopped(Answers(path, CLASSES, model="3f"), "new.jpg")
+        names.append("new.jpg")
+    with Answers(path, CLASSES, model="3f") as answers:
+        assert answers.ids == set(names)
+        answers.add([prediction("last.jpg")])
+    assert [name for name, _, _ in written(path)] == [name for name in [*names, "last.jpg"] if name != "bad.jpg"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_answers_of_another_model_or_of_other_classes_are_refused(tmp_path, suffix):
     path = tmp_path / f"answers.{suffix}"
@@ -126,9 +188,9 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
         Answers(_folder(tmp_path / "answers.csv"), CLASSES)
 
 
-def _stopped(answers):
+def _stopped(answers, name="a.jpg"):
     with answers:
-        answers.add([prediction("a.jpg")])
+        answers.add([prediction(name)])
         raise KeyboardInterrupt
 
 
@@ -154,6 +216,61 @@ def test_predictions_are_saved_whole_or_not_at_all(tmp_path, suffix):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ConfigurationError, match=r"'.*answers\.txt' has no ending"):
         predictions.save(tmp_path / "answers.txt")
+
+
+@pytest.fixture
+def full_at():
+    """Return what lets the system refuse files of more bytes than a number, as a full disk does."""
+    resource = pytest.importorskip("resource", reason="needs the limits of Unix")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def cannot_be_written(path, number):
+    return f"{str(path)!r} cannot be written: {os.strerror(number)}. Free the place, or write somewhere else."
+
+
+def _added_until_full(answers, rows, full_at):
+    answers.add(rows[:2])
+    (rest,) = answers.path.parent.iterdir()
+    full_at(rest.stat().st_size + 10)
+    answers.add(rows[2:])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_told_in_words_and_a_rerun_goes_on(tmp_path, suffix, full_at):
+    path, rows = tmp_path / f"answers.{suffix}", [prediction(name) for name in "abcdef"]
+    with pytest.raises(DataError) as caught, Answers(path, CLASSES) as answers:
+        _added_until_full(answers, rows, full_at)
+    assert str(caught.value) == cannot_be_written(path, errno.EFBIG)
+    full_at(2**30)
+    with Answers(path, CLASSES) as answers:
+        assert answers.ids == {"a", "b"}
+        answers.add(rows[2:])
+    assert [name for name, _, _ in written(path)] == list("abcdef")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_disk_that_is_full_from_the_beginning_is_told_in_words(tmp_path, suffix, full_at):
+    path = tmp_path / f"answers.{suffix}"
+    full_at(10)
+    with pytest.raises(DataError) as caught, Answers(path, CLASSES) as answers:
+        answers.add([prediction("a")])
+    assert str(caught.value) == cannot_be_written(path, errno.EFBIG)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_predictions_that_cannot_be_saved_are_refused_by_the_name_that_was_given(tmp_path, suffix, full_at):
+    predictions = Predictions(np.array([[0.75, 0.25]]), classes=CLASSES, ids=["a"])
+    folder, long, file = _folder(tmp_path / f"f.{suffix}"), tmp_path / f"{'a' * 246}.{suffix}", tmp_path / f"a.{suffix}"
+    for path, number in ((folder, errno.EISDIR), (long, errno.ENAMETOOLONG), (file, errno.EFBIG)):
+        if number == errno.EFBIG:
+            full_at(10)
+        with pytest.raises(DataError) as caught:
+            predictions.save(path)
+        assert str(caught.value) == cannot_be_written(path, number)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -80,6 +80,15 @@ def test_numbers_in_a_range(check, good, bad, accepted):
         assert check("x", value) == f"x={value!r} is not accepted. Accepted: a number {accepted}."
 
 
+@pytest.mark.parametrize("value", [float("inf"), np.inf, np.float32("inf")])
+def test_infinity_is_no_number_above_0(value):
+    assert _checks.not_positive("x", value) == f"x={value!r} is not accepted. Accepted: a finite number above 0."
+    assert _checks.not_positive("x", value, finite=False) is None
+    for finite in (True, False):
+        words = f"x={-value!r} is not accepted. Accepted: a number above 0."
+        assert _checks.not_positive("x", -value, finite=finite) == words
+
+
 @pytest.mark.parametrize(
     ("problems", "words"),
     [(["a", None], "a"), (["a", None, "b"], "2 arguments are wrong:\n- a\n- b")],

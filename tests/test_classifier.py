@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import weakref
 
 import keras
 import numpy as np
@@ -13,10 +14,12 @@ from sklearn.metrics import accuracy_score
 
 import imgcls
 from imgcls import (
+    BundleError,
     ConfigurationError,
     DataError,
     Dataset,
     DataWarning,
+    EngineWarning,
     ExportedModel,
     ImageClassifier,
     NotFittedError,
@@ -24,6 +27,7 @@ from imgcls import (
     Predictions,
     UnreadableImageError,
 )
+from imgcls.classifier import divide
 
 CLASSES = ("blue", "red")
 
@@ -128,6 +132,20 @@ def test_a_divided_source_that_is_split_anew_forgets_its_parts():
     assert len(classifier.evaluate(data).ids) == 20
 
 
+def test_a_divided_source_keeps_its_test_images_and_needs_images_to_learn_from():
+    images, labels = pictures(40)
+    ids = [f"{index}.png" for index in range(40)]
+    for other in ("test", "validation"):
+        data = Dataset(images, labels, ids=ids, parts=["train"] * 20 + [other] * 20)
+        training, validation, test = divide(data)
+        assert test.ids == tuple(ids[20:])
+        assert sorted([*training.ids, *validation.ids]) == sorted(ids[:20])
+    data = Dataset(images, labels, ids=ids, parts=["test"] * 20 + ["validation"] * 20)
+    for learns in (imgcls.train, lambda data, classifier, **given: classifier.fit(data, **given)):
+        with pytest.raises(ConfigurationError, match=r"^there is no part 'train'\. Accepted: test, validation\.$"):
+            learns(data, small(epochs=1), verbose=0)
+
+
 def test_weights_of_a_divided_source_are_those_of_all_its_parts():
     images, labels = pictures(40)
     parts = np.array(["train", "train", "test", "test"] * 10)
@@ -216,6 +234,53 @@ def test_color_and_channels_follow_the_images():
     colored = small(epochs=1, color="grayscale").fit(*pictures(20), verbose=0)
     assert colored.model_.input_shape == (None, 12, 12, 3)
     assert colored.model_.get_layer("grayscale").output.shape == (None, 12, 12, 1)
+
+
+def test_a_fourth_channel_is_kept_where_it_is_asked_for():
+    """Only it tells the classes apart."""
+    images, codes = np.zeros((60, 12, 12, 4), np.uint8), np.arange(60) % 2
+    images[..., :3] = np.random.default_rng(0).integers(0, 256, (60, 12, 12, 3))
+    images[codes == 1, ..., 3] = 255
+    fitted = small(color=4, epochs=6).fit(images, codes, verbose=0)
+    assert fitted.model_.input_shape == (None, 12, 12, 4)
+    assert fitted.score(images, codes) == 1
+    assert fitted.predict(Image.fromarray(images[1], "RGBA")).label == 1  # a picture with transparency
+    with pytest.raises(UnreadableImageError, match="it has 3 channels where 4 were asked for"):
+        fitted.predict(Image.fromarray(images[1, ..., :3], "RGB"))
+    with pytest.warns(DataWarning, match="fourth channel of these arrays is taken for transparency.*color=4 keeps it"):
+        white = small(epochs=1).fit(images, codes, verbose=0)
+    assert white.model_.input_shape == (None, 12, 12, 3)
+    small(color="rgb", epochs=1).fit(images, codes, verbose=0)  # said, and no warning, which would be an error
+
+
+def test_an_image_of_other_bands_is_left_out_like_any_that_cannot_be_read():
+    images, labels = pictures(40)
+    odd = [*images, np.zeros((12, 12, 2), np.uint8)]
+    with pytest.warns(DataWarning, match="1 of 41 training images"):
+        fitted = small(epochs=1).fit(Dataset.from_arrays(odd, [*labels, "red"]), verbose=0)
+    assert list(fitted.history_.quarantined) == ["40"]
+
+
+def test_gray_is_refused_where_there_is_no_colour():
+    bands = np.zeros((20, 12, 12, 5), np.uint8)
+    with pytest.raises(ConfigurationError, match="color='grayscale' goes with gray and RGB images, and these have 5"):
+        small(color="grayscale").fit(bands, np.arange(20) % 2)
+
+
+def test_large_images_are_looked_at_one_by_one(monkeypatch):
+    """256 photos of a phone would be nine gigabytes."""
+    alive, most, read = [], [], Dataset.read
+
+    def noted(self, index, **how):
+        pixels = read(self, index, **how).copy()
+        alive.append(weakref.ref(pixels))
+        most.append(sum(one() is not None for one in alive))
+        return pixels
+
+    monkeypatch.setattr(Dataset, "read", noted)
+    images, labels = pictures(30)
+    imgcls.trainer.plan(small(augmentation="auto").get_params(), Dataset.from_arrays(list(images), labels), None)
+    assert max(most[:30]) <= 2  # the one that is read, and the one before
 
 
 def test_a_keras_model_of_the_user_and_keras_callbacks(tmp_path):
@@ -463,6 +528,28 @@ def test_one_class_only():
     assert str(refusal.value) == "all 6 images are of one class, 'cat'. Give at least two classes."
 
 
+@pytest.mark.parametrize("name", ["red\r", "x" * 501])
+def test_classes_that_no_bundle_can_hold_are_refused_before_training(monkeypatch, name):
+    """Such as those of a file with the line ends of Windows."""
+    monkeypatch.setattr(imgcls.trainer, "plan", lambda *_, **__: pytest.fail("training has begun"))
+    images, labels = pictures(20)
+    data = Dataset.from_arrays(images, np.where(labels == "red", name, "blue"))
+    for learns in (lambda: small().fit(data, verbose=0), lambda: imgcls.train(data, small(), verbose=0)):
+        with pytest.raises(BundleError, match=r"^no bundle can hold the classes: .*\. Rename that folder or label\.$"):
+            learns()
+
+
+def test_validation_images_of_another_kind_are_refused_before_training(monkeypatch):
+    monkeypatch.setattr(imgcls.trainer, "plan", lambda *_, **__: pytest.fail("training has begun"))
+    images, names = pictures(20)
+    one = Dataset.from_arrays(images, names)
+    for rows in ([[name, "square"] for name in names], [[name] for name in names]):
+        several = Dataset.from_arrays(images, rows, multi_label=True)
+        for data, other in ((one, several), (several, one)):
+            with pytest.raises(DataError, match="validate on disagree on whether an image may have several labels"):
+                small().fit(data, validation_data=other, verbose=0)
+
+
 def test_labels_and_images_of_different_length():
     with pytest.raises(DataError) as refusal:
         small().fit(pictures(6)[0], ["cat"] * 5)
@@ -571,6 +658,19 @@ def test_datasets_and_classifiers_can_be_pickled(fitted, folder):
     np.testing.assert_array_equal(classifier.predict_proba(data), fitted.predict_proba(Dataset.from_folder(folder)))
 
 
+def test_a_pickled_classifier_holds_no_images_and_knows_its_figures():
+    images, labels = pictures()
+    classifier = imgcls.train(Dataset.from_arrays(images, labels), small(epochs=1), verbose=0)
+    data = pickle.dumps(classifier)
+    assert not any(image.tobytes() in data for image in images)
+    again = pickle.loads(data)
+    assert dict(again.evaluation_) == dict(classifier.evaluation_)
+    assert again.evaluation_.leaks() is None
+    with pytest.raises(DataError, match="this evaluation has no images to show"):
+        again.evaluation_.show()
+    assert len(classifier.evaluation_.show()) > 0
+
+
 @pytest.mark.parametrize(
     ("callback", "message"),
     [
@@ -609,6 +709,20 @@ def test_ctrl_c_keeps_the_classifier_usable():
         classifier.fit(*pictures(), callbacks=[Interrupt()], verbose=0)
     assert classifier.history_.interrupted
     assert classifier.score(*pictures(seed=1)) > 0.5
+
+
+def test_what_fails_after_training_leaves_a_classifier_that_can_be_used_and_saved(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("imgcls.classifier._trust.Trust.learn", fails)
+    classifier = small()
+    with pytest.raises(MemoryError):
+        classifier.fit(*pictures(), validation_data=pictures(seed=1), verbose=0)
+    assert (classifier.held_out_, classifier.temperature_) == (None, 1.0)
+    assert classifier.score(*pictures(seed=2)) > 0.5
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "m.imgcls"))
+    np.testing.assert_array_equal(loaded.predict_proba(pictures()[0]), classifier.predict_proba(pictures()[0]))
 
 
 def test_five_channels_train_save_and_predict(tmp_path):
@@ -658,13 +772,24 @@ def test_export_leaves_out_what_fit_left_out(folder, tmp_path):
     assert classifier.export(tmp_path / "a.onnx").images == 8 + 40
 
 
-def test_an_engine_that_is_not_here_can_be_changed_after_loading(fitted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_small", [True, False])
+def test_a_bundle_of_an_engine_that_is_not_here_is_answered_by_tensorflow(fitted, tmp_path, monkeypatch, is_small):
     path = clone(fitted).set_params(engine="onnxruntime").fit(*pictures(), verbose=0).save(tmp_path / "a.imgcls")
-    monkeypatch.setattr("imgcls._backend._engines._is_installed", lambda way: way.name == "tensorflow")
-    loaded = imgcls.ImageClassifier.load(path)
-    with pytest.raises(ConfigurationError, match="engine='onnxruntime' needs"):
-        loaded.predict(pictures()[0][0])
-    assert loaded.set_params(engine="tensorflow").predict(pictures()[0][0]).label in CLASSES
+    wanted = ImageClassifier.load(path).set_params(engine="tensorflow").predict_proba(pictures()[0])
+    monkeypatch.setattr("imgcls._backend._engines.find_spec", lambda name: None)
+    if not is_small:
+        monkeypatch.setattr("imgcls.classifier._in_files._WARMED", 1)
+    with pytest.warns(EngineWarning) as caught:
+        loaded = ImageClassifier.load(path)
+    assert [str(one.message) for one in caught] == [
+        f"TensorFlow answers in place of the engine that '{path}' was saved with: engine='onnxruntime' needs onnxruntime and onnx and tf2onnx. Install it: pip install \"imgcls[onnx]\"."
+    ]
+    assert caught[0].filename == __file__
+    assert loaded.engine == "tensorflow"
+    np.testing.assert_array_equal(loaded.predict_proba(pictures()[0]), wanted)
+    assert loaded.verify()
+    with pytest.raises(ConfigurationError, match="engine='onnxruntime' needs"):  # asked for here, it is refused
+        loaded.set_params(engine="onnxruntime").predict(pictures()[0])
 
 
 def test_a_loaded_classifier_is_compiled_before_it_is_asked(fitted, tmp_path, monkeypatch):

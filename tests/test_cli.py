@@ -149,6 +149,14 @@ def test_ctrl_c_in_the_first_epoch_saves_what_was_learnt_and_never_over_an_older
     assert path.read_bytes() == before
     assert ImageClassifier.load(beside).history_.interrupted
 
+    kept = beside.read_bytes()
+    for number in (2, 3):
+        said = stopped(*train)
+        again = tmp_path / f"m.interrupted-{number}.imgcls"
+        assert said[-1] == f"saved {again} as far as it was trained; not evaluated; {path} stays as it was before"
+        assert ImageClassifier.load(again).history_.interrupted
+    assert (path.read_bytes(), beside.read_bytes()) == (before, kept)
+
 
 def test_ctrl_c_before_anything_was_learnt_says_that_nothing_is_saved(photos, tmp_path, monkeypatch):
     def read(*_, **__):
@@ -158,6 +166,31 @@ def test_ctrl_c_before_anything_was_learnt_says_that_nothing_is_saved(photos, tm
     said = stopped("train", photos, "-o", tmp_path / "m.imgcls", "--verbose", 0)
     assert said[-1] == "nothing saved: nothing was learnt yet"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_once_training_is_over_saves_what_was_learnt_and_never_over_an_older_model(
+    photos, tmp_path, monkeypatch
+):
+    def fails(*_, **__):
+        raise MemoryError
+
+    train = ["train", photos, "-o", tmp_path / "m.imgcls", "--architecture", "small_cnn", "--image-size", 8]
+    train = [str(one) for one in [*train, "--epochs", 1, "--verbose", 0]]
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageClassifier, "fit", fails)  # before: there is nothing to save
+        result = RUN.invoke(cli.app, train)
+    assert (type(result.exception), list(tmp_path.iterdir())) == (MemoryError, [])
+    assert "saved" not in result.stderr
+    monkeypatch.setattr(ImageClassifier, "evaluate", fails)
+    result = RUN.invoke(cli.app, train)
+    path, beside = tmp_path / "m.imgcls", tmp_path / "m.interrupted.imgcls"
+    assert (result.exit_code, type(result.exception)) == (1, MemoryError)
+    assert result.stderr.splitlines()[-1] == f"saved {path} as far as it was trained; not evaluated"
+    assert ImageClassifier.load(path).history_.epochs == 1
+    before = path.read_bytes()
+    assert RUN.invoke(cli.app, train).exit_code == 1
+    assert path.read_bytes() == before
+    assert ImageClassifier.load(beside).history_.epochs == 1
 
 
 def test_train_takes_a_csv(photos, tmp_path):
@@ -251,6 +284,7 @@ def test_plan_says_what_would_be_done_and_trains_nothing(photos, tmp_path, monke
     [
         (("--architecture", "smal_cnn"), "architecture='smal_cnn' is not known. Did you mean 'small_cnn'?"),
         (("--seconds", -1), "seconds=-1.0 is not accepted. Accepted: a number above 0."),
+        (("--seconds", "inf"), "seconds=inf is not accepted. Accepted: a finite number above 0."),
     ],
 )
 def test_plan_refuses_arguments_before_it_reads_an_image(photos, monkeypatch, option, words):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from imgcls import cli
+from imgcls import bundle, cli
 from imgcls.cli._app import in_flags
 
 PUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
@@ -208,6 +208,36 @@ def test_a_warning_speaks_of_the_flags_of_the_verb_that_runs(typed, tmp_path):
         assert code == 0
         assert "1 of 3 images cannot be read" in said
         assert ("--on-error raise refuses them" in said) is flag
+
+
+@pytest.mark.filterwarnings("error::imgcls.DataWarning")
+def test_card_names_what_it_leaves_out_and_speaks_of_no_python(typed, tmp_path):
+    for name in "01":
+        (tmp_path / "digits" / name).mkdir(parents=True)
+        Image.new("L", (8, 8)).save(tmp_path / "digits" / name / "good.png")
+    (tmp_path / "digits" / "0" / "bad.png").write_bytes(b"no image")
+    code, said = typed("card model.imgcls digits -o a.md")
+    assert code == 0
+    words, reason, wrote = said.splitlines()[-3:]
+    assert words == ("imgcls: 1 of 3 images cannot be read and are left out of the figures. Repair or remove them.")
+    assert reason.startswith("left out: ")
+    assert "bad.png" in reason
+    assert wrote == "wrote a.md"
+    assert "on_error" not in said
+    assert "quarantined" not in said
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+def test_a_bundle_of_an_engine_that_is_not_here_is_used_with_a_word(typed, monkeypatch):
+    description, weights, named = bundle.load("model.imgcls")
+    description["parameters"]["engine"] = "openvino"
+    bundle.save("fast.imgcls", description, weights, named)
+    monkeypatch.setattr("imgcls._backend._engines.find_spec", lambda name: None)
+    code, said = typed("verify fast.imgcls")
+    assert code == 0
+    assert said.splitlines()[-1] == (
+        "imgcls: TensorFlow answers in place of the engine that 'fast.imgcls' was saved with: engine='openvino' needs openvino. Install it: pip install \"imgcls[fast]\"."
+    )
 
 
 @pytest.mark.parametrize(("line", "message"), WRONG_USAGE.items(), ids=WRONG_USAGE)

@@ -29,7 +29,7 @@ def test_the_tree_is_as_drawn():
         if inspect.isclass(error) and error is not errors.ImgclsError
     }
     assert found == drawn()
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 @pytest.mark.parametrize(

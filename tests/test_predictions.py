@@ -33,6 +33,75 @@ def test_it_is_an_array_of_labels(classes):
     np.testing.assert_array_equal(metrics.confusion_matrix(truth, made), metrics.confusion_matrix(truth, expected))
 
 
+@pytest.mark.parametrize("classes", [NAMES, [30, 10, 20]], ids=["names", "integers"])
+def test_it_is_compared_label_by_label(classes):
+    """The first, third and fourth are as said; on either side, and of every kind of column."""
+    made, truth = predictions(classes), [classes[code] for code in (0, 1, 0, 1)]
+    right = [True, False, True, True]
+    columns = [pd.Series(truth, index=list("wxyz"), dtype=kind) for kind in (object, "category")]
+    columns += [pd.Series(truth), pd.Series(truth, dtype="string" if classes is NAMES else "Int64")]
+    for given in (truth, tuple(truth), np.array(truth), np.array(truth, object), pd.Index(truth), *columns):
+        for equal, unequal in ((made == given, made != given), (given == made, given != made)):
+            assert np.asarray(equal, bool).tolist() == right
+            assert np.asarray(unequal, bool).tolist() == [not one for one in right]
+    for equal in (made == truth, made == tuple(truth), np.array(truth) == made):
+        assert type(equal) is np.ndarray
+        assert equal.dtype == bool
+    assert np.mean(made == truth) == metrics.accuracy_score(truth, made) == 0.75
+    for equal in (made == columns[0], columns[0] == made, columns[0].eq(made)):
+        pd.testing.assert_series_equal(equal, pd.Series(right, index=list("wxyz")))
+    frame = pd.DataFrame({"truth": truth})
+    assert frame[frame["truth"] != made].index.tolist() == [1]
+
+
+def test_it_is_compared_with_other_predictions_and_with_one_label():
+    made, others = predictions(), Predictions(PROBABILITIES[::-1], classes=NAMES, ids=IDS)
+    assert (made == others).tolist() == [False, False, False, False]
+    assert (made[[0, 2]] == others[[1, 3]]).tolist() == [True, True]
+    for equal in (made == "cat", "cat" == made):  # noqa: SIM300
+        assert equal.tolist() == [True, False, True, False]
+    assert (made != made).tolist() == [False] * 4  # noqa: PLR0124
+    assert (made == predictions([30, 10, 20])).tolist() == [False] * 4
+    assert (made == ["cat", None, "cat", float("nan")]).tolist() == [True, False, True, False]
+    assert (made == None).tolist() == [False] * 4  # noqa: E711
+    unsure = predictions(unknown=np.array([True, False, False, False]), sets=np.ones((4, 3), bool))
+    assert (unsure == made).all()  # as `labels`; `answers` says what is not answered
+    with pytest.raises(ValueError, match="shape"):
+        made == ["cat", "owl", "cat"]  # noqa: B015
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(made)
+
+
+def test_missing_labels_of_a_column_are_not_equal():
+    made = predictions()
+    for kind in (object, "str", "category"):
+        column = pd.Series(["cat", None, "dog", "dog"], dtype=kind)
+        for equal, unequal in ((made == column, made != column), (column == made, column != made)):
+            assert equal.tolist() == [True, False, False, True]
+            assert unequal.tolist() == [False, True, True, False]
+    column = pd.Series(["cat", None, "dog", "dog"], dtype="string")
+    for equal in (made == column, column == made):
+        assert equal.tolist() == [True, pd.NA, False, True]
+
+
+def test_several_labels_are_compared_one_by_one():
+    made = Predictions(np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.3]]), classes=NAMES, ids=["a", "b"], multi_label=True)
+    truth = [[1, 0, 0], [0, 0, 0]]
+    expected = [[True, False, True], [True, True, True]]
+    frame = pd.DataFrame(truth, columns=NAMES)
+    for equal in (made == truth, made == np.array(truth), np.array(truth) == made, made == frame, frame == made):
+        assert np.asarray(equal).tolist() == expected
+    assert (made == made[:1]).tolist() == [[True] * 3, [False, False, True]]
+
+
+def test_numbers_are_calculated_with_beside_a_column():
+    made, truth = predictions([30, 10, 20]), [20, 20, 30, 10]
+    column = pd.Series(truth)
+    for distance in (column - made, np.array(truth) - made, -(made - truth), -1 * (made - column)):
+        assert np.asarray(distance).tolist() == [-10, 0, 0, 0]
+    assert (column < made).tolist() == (made > truth).tolist() == [True, False, False, False]
+
+
 def test_dtype_and_copy_are_numpys():
     made = predictions([30, 10, 20])
     assert np.asarray(made, dtype=float).tolist() == [30.0, 20.0, 30.0, 10.0]

@@ -3,7 +3,9 @@
 import copy
 import inspect
 import json
+import pickle
 from pathlib import Path
+from types import MappingProxyType
 
 import forging
 import keras
@@ -105,20 +107,66 @@ def test_the_license_stays(fitted, tmp_path):
 
 
 def test_folders_of_this_machine_stay_out(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitted, "weights", tmp_path / "secret" / "mine.h5")
+    monkeypatch.setitem(fitted._learnt_with, "weights", tmp_path / "secret" / "mine.h5")
     path = fitted.save(tmp_path / "a.imgcls")
     assert b"secret" not in path.read_bytes()
     assert ImageClassifier.load(path).weights == "mine.h5"
-    monkeypatch.setattr(fitted, "weights", str(tmp_path / "secret" / "mine.h5"))
+    monkeypatch.setitem(fitted._learnt_with, "weights", str(tmp_path / "secret" / "mine.h5"))
     assert b"secret" not in fitted.save(path).read_bytes()
 
 
 def test_arguments_that_are_no_plain_data_come_back_as_their_defaults(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitted, "optimizer", keras.optimizers.SGD(0.1))
-    monkeypatch.setattr(fitted, "devices", [object()])
-    monkeypatch.setattr(fitted, "seed", np.int64(3))
+    monkeypatch.setitem(fitted._learnt_with, "optimizer", keras.optimizers.SGD(0.1))
+    monkeypatch.setitem(fitted._learnt_with, "devices", [object()])
+    monkeypatch.setitem(fitted._learnt_with, "seed", np.int64(3))
     loaded = ImageClassifier.load(fitted.save(tmp_path / "a.imgcls"))
     assert (loaded.optimizer, loaded.devices, loaded.seed) == ("auto", "auto", 3)
+
+
+def test_a_bundle_tells_of_the_fit_and_not_of_what_was_set_since(fitted, tmp_path):
+    expected = bundle.load(fitted.save(tmp_path / "a.imgcls")).description
+    for since in ({"architecture": "small_resnet", "image_size": 32, "learning_rate": 0.5}, {"architecture": mine}):
+        changed = copy.copy(fitted).set_params(**since)
+        with pytest.raises(DataError, match="of one class"):  # so that what was learnt before stays
+            changed.fit(pictures()[0], ["red"] * 60, verbose=0)
+        path = changed.save(tmp_path / "b.imgcls")
+        assert bundle.load(path).description["parameters"] == expected["parameters"]
+        assert bundle.load(path).description["card"] == expected["card"]
+        loaded = ImageClassifier.load(path)
+        assert loaded.get_params() == fitted.get_params()
+        assert loaded.verify()
+        again = loaded.set_params(**since).save(tmp_path / "c.imgcls")
+        assert again.read_bytes() == path.read_bytes()
+        assert pickle.loads(pickle.dumps(loaded)).save(again).read_bytes() == path.read_bytes()
+
+
+def test_the_engine_of_a_bundle_is_the_one_that_answers(fitted, tmp_path):
+    changed = copy.copy(fitted).set_params(engine="tensorflow")
+    assert ImageClassifier.load(changed.save(tmp_path / "a.imgcls")).engine == "tensorflow"
+
+
+@pytest.mark.parametrize(
+    ("classes", "weights"),
+    [
+        ((4, 7), {4: 1.0, 7: 5.0}),
+        ((4, 7), {np.int64(7): np.float32(5)}),
+        ((0, 1), MappingProxyType({True: 5})),
+        (("blue", "red"), {"red": 5.0}),
+        (("4", "7"), {"7": 5.0}),
+    ],
+)
+def test_weights_of_classes_come_back(classes, weights, tmp_path):
+    pixels, names = pictures(40)
+    labels = np.array(classes)[(names == "red").astype(int)]
+    classifier = small(class_weight=weights, epochs=1).fit(pixels, labels, verbose=0)
+    path = classifier.save(tmp_path / "a.imgcls")
+    loaded = ImageClassifier.load(path)
+    assert loaded.class_weight == dict(weights)
+    assert {type(name) for name in loaded.class_weight} == {type(classes[0])}
+    assert loaded.save(tmp_path / "b.imgcls").read_bytes() == path.read_bytes()
+    np.testing.assert_array_equal(
+        loaded.fit(pixels, labels, verbose=0).predict_proba(pixels), classifier.predict_proba(pixels)
+    )
 
 
 def test_a_model_that_has_not_learnt_is_not_saved(fitted, tmp_path, monkeypatch):
@@ -237,6 +285,9 @@ def test_differences_are_measured():
     assert Verification.measured(expected, expected + 0.01, tolerance=0.02)
     several = Verification.measured(expected, np.array([[0.6, 0.5], [0.2, 0.8]]), multi_label=True)
     assert (several.agreeing, round(several.difference, 6)) == (1, 0.1)
+    found = np.array([[0.75, 0.25], [0.2, 0.8]])  # the likeliest are the same
+    assert Verification.measured(expected, found).agreeing == 2
+    assert Verification.measured(expected, found, thresholds=[None, 0.3]).agreeing == 1
 
 
 # --- an architecture of your own -------------------------------------------------------------------------------------

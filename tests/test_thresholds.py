@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -250,6 +251,33 @@ def test_an_exported_file_keeps_to_it_too(screening, tmp_path):
     assert (model.predict(images).labels == said).all()
     assert len(set(said)) == 2
     classifier.set_thresholds(None)
+
+
+def test_certificates_and_verifications_are_of_what_is_said(screening, tmp_path):
+    classifier, images, labels = screening
+    sick = classifier.classes_.tolist().index("sick")
+    limit = float(np.sort(classifier.predict_proba(images)[:, sick])[30]) - 1e-4
+    plain = classifier.evaluate(images, labels).accuracy
+    accuracy = classifier.set_thresholds({"sick": limit}).evaluate(images, labels).accuracy
+    assert accuracy != plain
+    certificate = classifier.export(tmp_path / "screening", data=images, y=labels)
+    assert certificate.accuracy_before == certificate.accuracy_after == pytest.approx(accuracy)
+    golden = classifier.predictor.run(bundle.golden_images((8, 8, 1)))[:, sick]
+    limit = float(golden[0]) - 5e-5
+    crossing = ((golden >= limit) & (golden - 1e-4 < limit)).sum()
+    assert crossing >= 1
+    classifier.set_thresholds({"sick": limit}).export(tmp_path / "screening")
+    exported = ExportedModel.open(tmp_path / "screening", trust=True)
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "screening.imgcls"))
+    classifier.set_thresholds(None)
+    assert exported.verify().agreeing == loaded.verify().agreeing == 8
+    less = np.float32([1e-4, 1e-4])
+    less[sick] = -1e-4
+    exported.predictor.run = lambda pixels, run=exported.predictor.run: run(pixels) + less
+    kept = loaded._kept
+    loaded._kept = replace(kept, golden=replace(kept.golden, probabilities=kept.golden.probabilities + less))
+    assert exported.verify().agreeing == loaded.verify().agreeing == 8 - crossing
+    assert exported.verify()  # by how much is accepted
 
 
 def test_thresholds_and_promises_of_the_likeliest_class_exclude_each_other(screening):

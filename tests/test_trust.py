@@ -1,6 +1,7 @@
 """What is learnt from images held out: the temperature, sets, unknown images; in use, and after loading."""
 
 import csv
+import hashlib
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ from keras import layers
 from sklearn.metrics import log_loss
 
 from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier
+from imgcls.classifier._answering import _promised
 from imgcls.metrics import Evaluation, fit_temperature, prediction_sets, tempered
 from imgcls.trainer._probe import solve
 
@@ -377,3 +379,32 @@ def test_a_table_says_what_is_answered_and_is_of_one_model(parts, fitted, tmp_pa
         fitted.predict_to(table, np.zeros((2, 8, 8, 3), np.uint8), abstain=["set", "unknown"], bgr=True)
     with pytest.raises(DataError, match="its columns are others"):
         fitted.predict_to(table, test[:50])
+
+
+def test_a_promise_is_one_however_it_is_spelled(parts, fitted, tmp_path):
+    images = parts[2][:20]
+    alike = [
+        [{"abstain": "set"}, {"abstain": ["set"]}, {"abstain": ("set", "set"), "coverage": np.float64(0.9)}],
+        [{"abstain": "set"}, {"abstain": "set", "most_error": 0.2}],
+        [{"abstain": "unsure"}, {"abstain": ["unsure"], "coverage": 0.5, "set_method": "raps"}],
+        [{"abstain": ["set", "unknown"]}, {"abstain": ("unknown", "set"), "most_error": np.float32(0.3)}],
+        [{}, {"abstain": []}, {"abstain": (), "coverage": 0.5}],
+    ]
+    for number, spelled in enumerate(alike):
+        for options in spelled:
+            fitted.predict_to(tmp_path / f"{number}.csv", images, **options)
+    others = [{"coverage": 0.8}, {"set_method": "raps"}, {"abstain": ["set", "unsure"]}, {"abstain": "unknown"}]
+    for other in others:
+        with pytest.raises(DataError, match="its rows are of model"):
+            fitted.predict_to(tmp_path / "0.csv", images, **{"abstain": "set"} | other)
+
+
+def test_a_table_of_before_is_gone_on_with(fitted):
+    """The digits of the hash as they were made of `abstain` and its three numbers, spelled the way they mostly are."""
+    for abstain, numbers in (("set", (0.8, 0.05, "lac")), (["set", "unknown"], (0.9, 0.05, "raps"))):
+        digest = hashlib.sha256(repr([abstain, *numbers]).encode())
+        for weight in fitted.model_.get_weights():
+            digest.update(weight.tobytes())
+        coverage, most_error, set_method = numbers
+        asked = _promised(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
+        assert fitted._fingerprint(asked) == digest.hexdigest()[:12]

@@ -3,6 +3,7 @@
 A check returns a sentence, or None when all is well; `refuse` raises one error with every sentence.
 """
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -72,11 +73,12 @@ def not_share(argument: str, value: Any) -> str | None:
     return f"{argument}={value!r} is not accepted. Accepted: a number above 0, up to 1."
 
 
-def not_positive(argument: str, value: Any) -> str | None:
-    """Check that `value` is a number above 0."""
-    if isinstance(value, int | float | np.number) and not isinstance(value, bool) and value > 0:
+def not_positive(argument: str, value: Any, *, finite: bool = True) -> str | None:
+    """Check that `value` is a number above 0, and a finite one unless infinity means something."""
+    above = isinstance(value, int | float | np.number) and not isinstance(value, bool) and value > 0
+    if above and (value < math.inf or not finite):
         return None
-    return f"{argument}={value!r} is not accepted. Accepted: a number above 0."
+    return f"{argument}={value!r} is not accepted. Accepted: a {'finite ' if above else ''}number above 0."
 
 
 def plain(value: Any) -> Any:

@@ -76,6 +76,28 @@ class Thresholds:
             return np.asarray(probabilities.argmax(axis=1))
         return np.where(probabilities[:, self._positive] >= least[self._positive], self._positive, 1 - self._positive)
 
+    def margins(self, probabilities: NDArray[Any]) -> NDArray[Any]:
+        """Return by how much each class is above what it takes, `(N, K)`.
+
+        With one label an image the class with the largest margin is said; with several, each with one of 0 or more.
+
+        Examples:
+            >>> import numpy as np
+            >>> from imgcls._thresholds import Thresholds
+            >>> probabilities = np.array([[0.75, 0.25], [0.5, 0.5]])
+            >>> Thresholds({"sick": 0.25}, ["well", "sick"], multi_label=False).margins(probabilities).tolist()
+            [[-0.0, 0.0], [-0.25, 0.25]]
+        """
+        least = self._least.astype(probabilities.dtype)
+        if self._multi_label:
+            return np.asarray(probabilities - least)
+        if self._positive is None:
+            return probabilities
+        above = probabilities[:, self._positive] - least[self._positive]
+        margins = np.stack([-above, -above], axis=1)
+        margins[:, self._positive] = above
+        return margins
+
 
 def _checked(given: Any, classes: Sequence[Any], *, multi_label: bool) -> dict[Any, float]:
     if not isinstance(given, Mapping):

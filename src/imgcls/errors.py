@@ -13,7 +13,8 @@ ImgclsError
 ├── ExportError             an exported file cannot be made, opened or trusted
 └── NotFittedError          predict before fit                        (also scikit-learn's)
 UserWarning
-├── DataWarning             images cannot be read and are left out
+├── DataWarning             images are left out, or are not read or counted as some would expect
+├── EngineWarning           another engine answers than the one that was asked for
 └── TrainingWarning         training went on, but not as it should
 ```
 
@@ -106,7 +107,7 @@ class TrainingError(ImgclsError):
 
 
 class CheckpointError(TrainingError):
-    """A folder of checkpoints is of another run, in use by another process, or cannot be written to.
+    """A folder of checkpoints is of another run or version, in use by another process, or cannot be read or written.
 
     Examples:
         >>> from pathlib import Path
@@ -165,7 +166,10 @@ class ExportError(ImgclsError):
 
 
 class DataWarning(UserWarning):
-    """Images cannot be read and were left out: more than 1 % in training, any in evaluation.
+    """Something about the images should be known: some cannot be read and were left out, for instance.
+
+    In training it warns from 1 % of them on, in evaluation of any. Others are a fourth channel that is taken for
+    transparency, and a score of images whose class was not learnt.
 
     Examples:
         >>> import warnings
@@ -180,8 +184,22 @@ class DataWarning(UserWarning):
     """
 
 
+class EngineWarning(UserWarning):
+    """A bundle was saved with an engine that is not installed here, and TensorFlow answers in its place.
+
+    Examples:
+        >>> import warnings
+        >>> from imgcls import Dataset, EngineWarning, ImageClassifier
+        >>> fitted = ImageClassifier("small_cnn", epochs=1).fit(Dataset.builtin("digits")[:100], verbose=0)
+        >>> path = fitted.save("digits.imgcls")
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", EngineWarning)  # where no other engine will do
+        ...     loaded = ImageClassifier.load(path)
+    """
+
+
 class TrainingWarning(UserWarning):
-    """Training went on, but not as it should: the loss was not a number, or checkpoints cannot be written.
+    """Training went on, but not as it should: the loss was no number, or checkpoints are damaged or cannot be written.
 
     Examples:
         >>> import warnings

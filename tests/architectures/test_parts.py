@@ -102,6 +102,67 @@ def test_a_network_of_dense_layers_has_no_feature_map():
     )
 
 
+def stacked(*stages):
+    return lambda shape, classes: keras.Sequential(
+        [keras.Input(shape), *stages, layers.Flatten(), layers.Dense(classes)]
+    )
+
+
+def beside_the_picture(input_shape, num_classes):
+    """Build a model that sees features, and nearer to its end the scaled picture too."""
+    inputs = keras.Input(input_shape)
+    scaled = layers.Rescaling(1 / 255)(inputs)
+    features = layers.GlobalMaxPooling2D()(layers.ReLU()(layers.Conv2D(5, 3, padding="same")(scaled)))
+    together = layers.Concatenate()([layers.Flatten()(scaled), features])
+    return keras.Model(inputs, layers.Dense(num_classes)(together))
+
+
+def in_an_inner_model(*stages):
+    return keras.Sequential([keras.Input((32, 32, 3)), *stages])
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [layers.Rescaling(1 / 255)],
+        [layers.RandomFlip(), layers.RandomRotation(0.1)],
+        [layers.Normalization()],
+        [layers.Normalization(axis=(1, 2, 3)), layers.BatchNormalization(), layers.PReLU()],
+        [layers.Reshape((16, 64, 3))],
+        [in_an_inner_model(layers.RandomFlip(), layers.Rescaling(1 / 255))],
+        [in_an_inner_model(layers.BatchNormalization()), layers.AveragePooling2D(2)],
+        [layers.Flatten(), layers.Dense(32), layers.Reshape((4, 4, 2))],  # the places are none of the image
+    ],
+    ids=["scaled", "augmented", "normalised", "normalised twice", "reshaped", "inner", "inner, pooled", "decoded"],
+)
+def test_the_picture_itself_is_no_feature_map(stages):
+    model = architectures.build(stacked(*stages), input_shape=(32, 32, 3), num_classes=4)
+    with pytest.raises(ConfigurationError, match=r"^no layer of the model gives a feature map"):
+        architectures.last_feature_map(model)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [
+        (stacked(layers.Rescaling(1 / 255), layers.DepthwiseConv2D(3, strides=2)), (15, 15, 3)),
+        (stacked(layers.Conv2D(6, 8, strides=8), layers.Reshape((16, 6)), layers.Dense(5)), (4, 4, 6)),  # patches
+        (stacked(layers.Conv2D(6, 3), layers.Reshape((15, 60, 6)), layers.ReLU()), (15, 60, 6)),
+        (stacked(layers.Dense(7), layers.AveragePooling2D(4)), (8, 8, 7)),  # of the channels of each pixel
+        (stacked(in_an_inner_model(layers.Conv2D(5, 3), layers.BatchNormalization()), layers.ReLU()), (30, 30, 5)),
+        (stacked(layers.Conv2D(5, 3), layers.BatchNormalization(), layers.PReLU(), layers.MaxPooling2D()), (15, 15, 5)),
+        (beside_the_picture, (32, 32, 5)),
+    ],
+    ids=["depthwise", "patches", "reshaped", "pixel by pixel", "inner", "normalised", "beside the picture"],
+)
+def test_what_has_learnt_from_the_picture_is_a_feature_map(architecture, shape):
+    model = architectures.build(architecture, input_shape=(32, 32, 3), num_classes=4)
+    for trainable in (True, False):  # a frozen layer has learnt before
+        model.trainable = trainable
+        feature_map, probabilities = architectures.last_feature_map(model)(IMAGES)
+        assert feature_map.shape == (2, *shape)
+        np.testing.assert_allclose(probabilities, model(IMAGES), rtol=1e-5, atol=1e-6)
+
+
 def ending_in_softmax(input_shape, num_classes):
     return keras.Sequential(
         [keras.Input(input_shape), layers.Flatten(), layers.Dense(num_classes, use_bias=False), layers.Softmax()]

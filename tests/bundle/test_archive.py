@@ -1,5 +1,6 @@
 """The outer layer: damage, other files, and archives that are sealed but not as imgcls writes them."""
 
+import errno
 import json
 import os
 import pickle
@@ -68,6 +69,10 @@ def test_what_is_no_file_is_refused_in_words(here):
     assert str(caught.value) == (
         "'.' is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first."
     )
+    with pytest.raises(BundleError) as caught:
+        bundle.load("a" * 300)
+    words = os.strerror(errno.ENAMETOOLONG)
+    assert str(caught.value) == f"{'a' * 300!r} cannot be read: {words}. Check the path and its permissions."
     os.mkfifo("pipe")  # opening it would wait for a writer
     with pytest.raises(BundleError, match="does not exist"):
         bundle.load("pipe")

@@ -1,5 +1,6 @@
 """What goes in comes out, in the bytes that other programs write, and whole or not at all."""
 
+import errno
 import json
 import os
 import subprocess
@@ -109,6 +110,16 @@ def test_what_cannot_be_written_is_refused_in_words(here, path, change, words):
     with pytest.raises(BundleError) as caught:
         bundle.save(path, forging.description(**change), forging.weights(), forging.GOLDEN)
     assert str(caught.value).startswith(words)
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", [f"{'a' * 245}.imgcls", f"{'a' * 300}.imgcls", f"{'a' * 300}/b.imgcls"])
+def test_a_name_that_is_too_long_is_refused_in_words(here, path):
+    """Even where only the temporary file beside it has one that is."""
+    with pytest.raises(BundleError) as caught:
+        bundle.save(path, forging.description(), forging.weights(), forging.GOLDEN)
+    words = os.strerror(errno.ENAMETOOLONG)
+    assert str(caught.value) == f"{path!r} cannot be written: {words}. Free the place, or save somewhere else."
     assert list(here.iterdir()) == []
 
 

@@ -7,6 +7,7 @@ import pytest
 from by_hand import lively
 
 from imgcls import ConfigurationError, ExportError, images
+from imgcls._thresholds import Thresholds
 from imgcls.export import (
     Certificate,
     ExportedModel,
@@ -474,9 +475,12 @@ def test_float16_halves_the_file(learnt, tmp_path):
 # --- measuring -----------------------------------------------------------------------------------------------------
 
 
-def compared(expected, given, labels=None, *, multi_label=False, tie=0.0):
-    arrays = (np.array(one, np.float32) for one in (expected, given))
-    return _measure.compare(*arrays, None if labels is None else np.array(labels), multi_label=multi_label, tie=tie)
+def compared(expected, given, labels=None, *, numbers=None, multi_label=False, tie=0.0):
+    expected, given = (np.array(one, np.float32) for one in (expected, given))
+    thresholds = Thresholds.of(numbers, range(expected.shape[1]), multi_label=multi_label)
+    return _measure.compare(
+        expected, given, None if labels is None else np.array(labels), thresholds=thresholds, tie=tie
+    )
 
 
 def test_answers_are_compared_and_ties_may_change_places():
@@ -496,6 +500,39 @@ def test_several_labels_agree_if_all_do():
     assert compared(expected, given, multi_label=True, tie=0.01).agreement == pytest.approx(2 / 3)
     found = compared(expected, given, multi_label=True, labels=[[1, 1], [0, 1], [0, 1]])
     assert (found.accuracy_before, found.accuracy_after) == pytest.approx((1.0, 1 / 3))
+
+
+def test_what_thresholds_say_is_compared_and_those_near_may_be_crossed():
+    """Sick from 0.02 on: of the likeliest class nothing has changed."""
+    expected, given = [[0.9, 0.1], [0.97, 0.03], [0.985, 0.015]], [[0.9, 0.1], [0.99, 0.01], [0.975, 0.025]]
+    assert compared(expected, given).agreement == 1
+    sick = {"numbers": [None, 0.02]}
+    found = compared(expected, given, **sick, labels=[1, 1, 0])
+    assert (found.agreement, found.accuracy_before, found.accuracy_after) == pytest.approx((1 / 3, 1, 1 / 3))
+    assert compared(expected, given, **sick, tie=0.011).agreement == pytest.approx(2 / 3)
+    assert compared(expected, given, **sick, tie=0.021).agreement == 1
+    well = {"numbers": [0.98, None]}
+    assert compared(expected, given, **well).agreement == pytest.approx(1 / 3)
+    assert compared(expected, given, **well, tie=0.011).agreement == pytest.approx(2 / 3)
+
+
+def test_a_threshold_of_one_half_is_the_likeliest_class():
+    random = np.random.default_rng(0)
+    expected = random.random(1_000)
+    given = expected + random.normal(0, 0.05, 1_000)
+    pairs = [np.stack([1 - one, one], axis=1) for one in (expected, given)]
+    for tie in (0.0, 0.02):
+        plain, half = (compared(*pairs, numbers=numbers, tie=tie).agreement for numbers in (None, [None, 0.5]))
+        assert half == plain < 1
+
+
+def test_of_several_labels_each_is_compared_by_its_own_threshold():
+    expected, given = [[0.25, 0.6], [0.15, 0.4]], [[0.19, 0.6], [0.21, 0.4]]
+    assert compared(expected, given, multi_label=True).agreement == 1
+    own = {"numbers": [0.2, None], "multi_label": True}
+    found = compared(expected, given, **own, labels=[[1, 1], [0, 0]])
+    assert (found.agreement, found.accuracy_before, found.accuracy_after) == (0, 1, 0)
+    assert compared(expected, given, **own, tie=0.051).agreement == 1
 
 
 def test_ways_are_timed_in_turn():

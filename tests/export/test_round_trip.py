@@ -56,6 +56,18 @@ def test_other_classifiers_do_too(case, tmp_path, name):
     assert_round_trip(CASES[case](), path_of(tmp_path, name))
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_global_policy_rounds_neither_of_two_probabilities(tmp_path, policy):
+    import keras
+
+    made, before = CASES["one sigmoid"](), keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        assert_round_trip(made, tmp_path / "model.keras")
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 def test_a_shape_that_is_written_down_is_run_one_by_one(tmp_path):
     """LiteRT's file holds a batch of one; of most networks it takes more, of this one it does not."""
     import keras

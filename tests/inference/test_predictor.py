@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls import ConfigurationError, Dataset, DataWarning, Prediction, Predictions, Sample, UnreadableImageError
+from imgcls import (
+    ConfigurationError,
+    DataError,
+    Dataset,
+    DataWarning,
+    Prediction,
+    Predictions,
+    Sample,
+    UnreadableImageError,
+)
 from imgcls.inference import Predictor
 
 RANDOM = np.random.default_rng(0)
@@ -141,6 +150,36 @@ def test_the_number_of_images_chooses_what_runs():
     assert asked == [70]
 
 
+@pytest.mark.parametrize(
+    ("side", "count", "passes"),
+    [
+        (8, 200, [100, 100]),
+        (224, 64, [32, 32]),
+        (225, 64, [16, 16, 16, 16]),
+        (448, 40, [7, 7, 6, 7, 7, 6]),
+        (1300, 3, [1, 1, 1]),
+    ],
+)
+def test_a_pass_has_no_more_pixels_than_a_batch_of_photos(tmp_path, side, count, passes):
+    images = np.ones((count, side, side, 1), np.uint8) * np.arange(count, dtype=np.uint8)[:, None, None, None]
+    together = []
+
+    def run(pixels):
+        together.append(len(pixels))
+        light = pixels[:, 0, 0].astype(np.float32) / 255
+        return np.concatenate([light, 1 - light], axis=1)
+
+    one = Predictor(run, input_shape=(side, side, 1), classes=["light", "dark"])
+    expected = np.arange(count, dtype=np.float32) / 255
+    np.testing.assert_array_equal(one.predict_proba(images)[:, 0], expected)
+    assert together == passes
+    together.clear()
+    assert [answer.probabilities["light"] for answer in one.predict(iter(images))] == expected.tolist()
+    one.predict_to(tmp_path / "answers.csv", images)
+    assert sum(together) == 2 * count
+    assert max(together) <= max(1, 32 * 224 * 224 // side**2)
+
+
 def test_threads_share_one():
     images = RANDOM.integers(0, 256, (200, 30, 40, 3), np.uint8)
     one, wanted = predictor(), [by_pillow(image) for image in images]
@@ -226,6 +265,37 @@ def test_new_frames_are_not_taken_for_those_of_yesterday_in_silence(tmp_path, ma
     assert found == pytest.approx([by_pillow(PHOTO)] * 5 + [by_pillow(255 - PHOTO)] * 2, abs=1e-6)
 
 
+UNNAMED = {
+    "whole": Dataset.from_arrays,
+    "part": lambda images: Dataset.from_arrays([PHOTO, *images])[1:],
+    "sum": lambda images: Dataset.from_arrays(images[:2]) + Dataset.from_arrays(images[2:]),
+}
+
+
+@pytest.mark.parametrize("many", UNNAMED.values(), ids=UNNAMED)
+def test_images_of_a_dataset_without_names_are_no_others_in_silence_either(tmp_path, many):
+    table = tmp_path / "answers.csv"
+    predictor().predict_to(table, many([PHOTO] * 5))
+    with pytest.warns(DataWarning, match=r"^images left out: 5\. .* is known by its number\."):
+        predictor().predict_to(table, many([255 - PHOTO] * 5))
+
+
+def test_paths_of_a_dataset_without_names_are_no_others_in_silence_either(tmp_path):
+    paths = [tmp_path / name for name in ("monday.png", "tuesday.png")]
+    for path in paths:
+        path.write_bytes(png(PHOTO))
+    predictor().predict_to(tmp_path / "answers.csv", Dataset(paths[:1]))
+    with pytest.warns(DataWarning, match=r"^images left out: 1\. "):
+        predictor().predict_to(tmp_path / "answers.csv", Dataset(paths[1:]))
+
+
+@pytest.mark.parametrize("ids", [["007", "12"], ["a 0", "a 1"]])
+def test_images_of_a_dataset_with_names_go_on_without_a_word(tmp_path, ids):
+    for last in (1, 2):
+        answers = predictor().predict_to(tmp_path / "answers.csv", Dataset.from_arrays([PHOTO] * last, ids=ids[:last]))
+    assert answers.ids == set(ids)
+
+
 def test_a_stream_without_an_end_says_at_once_what_is_left_out(tmp_path):
     predictor().predict_to(tmp_path / "answers.csv", iter([PHOTO] * 5))
 
@@ -272,3 +342,18 @@ def test_a_table_of_many_is_answered_by_what_runs_many(tmp_path):
     one = predictor(lambda _: pytest.fail("runs few"), run_for=lambda count: asked.append(count) or reddest)
     one.predict_to(tmp_path / "answers.csv", np.stack([PHOTO] * 3))
     assert asked == [3]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_images_that_do_not_exist_leave_no_table_behind(tmp_path, suffix):
+    table = tmp_path / f"answers.{suffix}"
+    with pytest.raises(DataError, match="does not exist"):
+        predictor().predict_to(table, tmp_path / "nowhere")
+    with (
+        (tmp_path / "photo.png").open("w+b") as file,
+        pytest.raises(ConfigurationError, match=r"predict\(file\.read\(\)\)"),
+    ):
+        predictor().predict_to(table, file)
+    assert not table.exists()
+    surely = predictor(decide=lambda found: {"probabilities": found, "unknown": found.max(axis=1) < 0.9})
+    assert surely.predict_to(table, [PHOTO]).ids == {"0"}  # with a column more

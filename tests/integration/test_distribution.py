@@ -108,8 +108,12 @@ def check_replicas_scale_as_the_model_does(devices):
         head = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
         return keras.Sequential([keras.Input((8, 8, 1)), front, *head])
 
-    with _backend.placement(devices).lent(scaled()) as copied:
+    original = scaled()
+    with _backend.placement(devices).lent(original) as copied:
         np.testing.assert_allclose(copied.layers[0](pixels), expected, rtol=1e-4, atol=1e-4)
+        for variable, value in zip(copied.layers[0].weights, (4.0, 0.25, 1), strict=True):
+            variable.assign(value)
+    np.testing.assert_allclose(original.layers[0](pixels), (pixels - 4) / 0.5, rtol=1e-4, atol=1e-4)
     weights = []
     for one in ("auto", devices):
         model = scaled()
@@ -342,12 +346,14 @@ def finish(workers, timeout=300):
 
 def work(folder):
     """Run in each of two workers: all that is compared."""
-    from imgcls import ConfigurationError, trainer
+    from imgcls import ConfigurationError, _backend, trainer
     from imgcls.datasets import Batches
 
     index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
     choice = trainer.choose_devices()
     assert choice == (["worker 0", "worker 1"], f"TF_CONFIG names 2 workers, and this is worker {index}")
+    said = {"worker": 0, "reason": "wörds " * 99}
+    assert _backend.joined().told(said if index == 0 else None) == said
     seen, passes = {}, {name: getattr(Batches, name) for name in ("shuffled", "in_order")}
 
     def spy(name, self, **arguments):
@@ -505,6 +511,44 @@ def test_workers_go_back_to_the_same_state_when_the_loss_is_nan(tmp_path):
     assert len(first["loss"]) == 4
 
 
+def stop():
+    """Let a callback of one worker stop training beside the steps: when an epoch has ended, and when one begins."""
+    import keras
+
+    from imgcls import trainer
+
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    trainer.choose_devices()
+
+    class Stop(keras.callbacks.Callback):
+        def __init__(self, hook):
+            super().__init__()
+            self.hook, self.steps = hook, 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self._ask("begin", epoch)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self._ask("end", epoch)
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+
+        def _ask(self, hook, epoch):
+            if index == 1 and (hook, epoch) == (self.hook, 1):
+                self.model.stop_training = True
+
+    for hook in ("end", "begin"):
+        stopping = Stop(hook)
+        twenty_steps("auto", epochs=4, callbacks=[stopping])
+        sys.stdout.write(f"{hook}: {stopping.steps}\n")
+
+
+@pytest.mark.slow
+def test_a_callback_that_stops_one_worker_between_two_epochs_stops_both():
+    assert finish(start_workers("stop"), timeout=120) == ["end: 20\nbegin: 10\n"] * 2
+
+
 # --- the how-tos --------------------------------------------------------------------------------------------------
 
 HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
@@ -548,5 +592,6 @@ def test_the_script_for_two_logical_devices_runs_as_it_is_printed(tmp_path):
 
 
 if __name__ == "__main__":
-    jobs = {"two devices": check_two_devices, "devices": check_logical_devices, "work": work, "run": run, "nan": spoil}
+    jobs = {"two devices": check_two_devices, "devices": check_logical_devices, "work": work, "run": run}
+    jobs |= {"nan": spoil, "stop": stop}
     jobs[sys.argv[1]](*map(Path, sys.argv[2:]))

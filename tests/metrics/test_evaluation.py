@@ -1,6 +1,8 @@
 """Every figure of `Evaluation` against scikit-learn."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -181,9 +183,28 @@ def test_true_and_false_are_labels_too():
     assert dict(either[0]) == dict(either[1])
 
 
-def test_a_sure_and_wrong_prediction_costs_16_nats_and_not_infinity():
-    evaluation = Evaluation(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]), classes=["a", "b"])
-    np.testing.assert_allclose(evaluation.losses, [-np.log(1e-7), 0], atol=1e-6)
+@pytest.mark.parametrize(("dtype", "nats"), [(np.float32, 23 * np.log(2)), (np.float64, 52 * np.log(2))])
+def test_a_sure_and_wrong_prediction_costs_what_scikit_learn_says_and_not_infinity(dtype, nats):
+    """What a probability of 0 counts as is the step from 1 to the next number: 2 to the power -23, or -52."""
+    y_true, probabilities = np.array([0, 1]), np.array([[0, 1], [0, 1]], dtype)
+    evaluation = Evaluation(y_true, probabilities, classes=["a", "b"])
+    np.testing.assert_allclose(evaluation.losses, [nats, 0], rtol=1e-12, atol=1e-6)
+    assert evaluation.log_loss == pytest.approx(metrics.log_loss(y_true, probabilities), rel=1e-6)
+    several = Evaluation(np.array([[1, 0], [0, 0]]), np.array([[0, 0], [1, 0]], dtype), classes=["a", "b"])
+    np.testing.assert_allclose(several.losses, [nats / 2, nats / 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_log_loss_is_scikit_learns_however_small_a_probability_is(dtype):
+    random = np.random.default_rng(0)
+    small = 10.0 ** random.uniform(-20, -1, (200, 3))
+    probabilities = np.concatenate([small, 1 - small.sum(axis=1, keepdims=True)], axis=1).astype(dtype)
+    y_true = random.integers(0, 4, 200)
+    evaluation = Evaluation(y_true, probabilities, classes=CLASSES)
+    assert evaluation.log_loss == pytest.approx(metrics.log_loss(y_true, probabilities, labels=range(4)), rel=1e-6)
+    indicator = random.integers(0, 2, (200, 4))
+    columns = [metrics.log_loss(indicator[:, k], probabilities[:, k], labels=[0, 1]) for k in range(4)]
+    assert Evaluation(indicator, probabilities, classes=CLASSES).log_loss == pytest.approx(np.mean(columns), rel=1e-5)
 
 
 def test_the_order_of_images_changes_nothing():
@@ -329,3 +350,44 @@ def test_text_and_pictures():
     assert [ax.get_title() for ax in several.show()] == ["cat, cow", "none", "✗ 7 → cat"]
     ax = evaluation.plot(normalize=True)
     assert [text.get_text() for text in ax.texts] == ["1.00", "0.00", "0.50", "0.50"]
+
+
+def test_what_is_pickled_or_copied_has_no_images():
+    """Kept with a classifier, an evaluation would carry all images along, and functions that cannot be pickled."""
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
+
+    def fails(*_):
+        raise AssertionError
+
+    functions = {"explain": fails, "shortcuts": fails, "robust": fails}
+    given = {"classes": ["cat", "dog"], "read": images.__getitem__, "leaked": lambda: np.array([2]), **functions}
+    evaluation = Evaluation(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]), **given)
+    data = pickle.dumps(evaluation)
+    assert len(data) < 5_000 < images.nbytes
+    for again in (pickle.loads(data), copy.deepcopy(evaluation)):
+        assert dict(again) == dict(evaluation)
+        assert (again.ids, again.intervals) == (evaluation.ids, evaluation.intervals)
+        assert again.leaks() is again.shortcuts() is again.robustness() is None
+        assert "<title>Evaluation: 3 images, 2 classes</title>" in again.to_html()
+        with pytest.raises(
+            DataError, match=r"no images to show\. Make it by classifier\.evaluate\(data\), or give read="
+        ):
+            again.show()
+    assert len(evaluation.show()) == 3
+    assert evaluation.leaks().ids == ("2",)
+    assert pickle.loads(pickle.dumps(evaluation)).leaks().ids == ("2",)  # found once, it is known
+
+
+def test_an_evaluation_is_named_at_once_without_its_intervals(monkeypatch):
+    monkeypatch.setattr(Evaluation, "_measured", property(lambda _: pytest.fail("every interval was computed")))
+    random = np.random.default_rng(0)
+    y_true, probabilities = single(2)
+    predicted = probabilities.argmax(axis=1)
+    accuracy = metrics.accuracy_score(y_true, predicted)
+    f1 = metrics.f1_score(y_true, predicted, labels=range(4), average="macro", zero_division=0)
+    name = repr(Evaluation(y_true, probabilities, classes=CLASSES))
+    assert name == f"Evaluation(60 images, accuracy {accuracy:.3f}, macro F1 {f1:.3f})"
+    several, said = random.integers(0, 2, (60, 4)), probabilities >= 0.5
+    f1 = metrics.f1_score(several, said, average="macro", zero_division=0)
+    name = repr(Evaluation(several, probabilities, classes=CLASSES))
+    assert name.endswith(f"accuracy {metrics.accuracy_score(several, said):.3f}, macro F1 {f1:.3f})")

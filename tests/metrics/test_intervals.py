@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from sklearn.metrics import brier_score_loss
 
 from imgcls._intervals import mean_of_shares
 from imgcls.metrics import Evaluation, reliability, wilson
@@ -119,9 +120,20 @@ def test_ends_are_possible_and_hold_their_figure():
     for found in (always, few, one, modest):
         for name, (lower, upper, _) in found.intervals.items():
             assert 0 <= lower <= found[name] <= upper, (name, lower, found[name], upper)
-            assert upper <= {"log_loss": 16.2, "brier": 2}.get(name, 1)
+            most = {"log_loss": 36.1, "brier": 1 + (len(found.classes) > 2)}  # of two classes, half is counted
+            assert upper <= most.get(name, 1)
             if name not in {"roc_auc", "average_precision", "log_loss", "brier"}:  # losses may all be the same
                 assert lower < upper
+
+
+def test_one_image_has_every_brier_score_that_is_possible():
+    """Of two classes it is halved, as in scikit-learn: sure and wrong is 1, and 2 of more."""
+    for probabilities, most in (([0.6, 0.4], 1.0), ([0.6, 0.3, 0.1], 2.0)):
+        classes = range(len(probabilities))
+        found = Evaluation(np.array([0]), np.array([probabilities]), classes=classes)
+        wrong = Evaluation(np.array([0]), np.eye(len(classes))[[1]], classes=classes)
+        assert wrong["brier"] == brier_score_loss([0], np.eye(len(classes))[[1]], labels=classes) == most
+        assert found.intervals["brier"][:2] == (0, most)
 
 
 def network(power):

@@ -80,6 +80,22 @@ def test_evaluations_are_compared_by_id():
     assert str(caught.value) == ("the two evaluations disagree about the true labels. Evaluate both on one dataset.")
 
 
+def test_images_that_are_listed_twice_are_compared_in_their_order():
+    random = np.random.default_rng(0)
+    y_true, one, other = random.integers(0, 3, 30), random.dirichlet(np.ones(3), 30), random.dirichlet(np.ones(3), 30)
+    ids = [f"{index % 20}.png" for index in range(30)]
+    first, second = (Evaluation(y_true, said, classes="abc", ids=ids) for said in (one, other))
+    found = first.compare(second)
+    assert found.images == 30
+    assert found.only_first == int(((one.argmax(1) == y_true) & (other.argmax(1) != y_true)).sum())
+    assert found.only_second == int(((one.argmax(1) != y_true) & (other.argmax(1) == y_true)).sum())
+    once = Evaluation(y_true[:20], one[:20], classes="abc", ids=ids[:20])
+    turned = Evaluation(y_true[::-1], other[::-1], classes="abc", ids=ids[::-1])  # which of two is which?
+    for this, that in ((first, once), (once, first), (first, turned)):
+        with pytest.raises(DataError, match=r"^the two evaluations are not of the same images and classes\."):
+            this.compare(that)
+
+
 def test_where_all_images_were_learnt_from_there_are_no_others():
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6]])
     copies = np.array([0, 1])

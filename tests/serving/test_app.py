@@ -209,6 +209,22 @@ def test_a_model_that_fails_is_never_ready(caplog):
     assert "no such operation" in caplog.text
 
 
+def test_a_model_that_fails_on_large_batches_alone_is_ready_and_answers(caplog):
+    def run(pixels):
+        if len(pixels) > 2:
+            raise MemoryError("no room for 4")
+        return bright(pixels)
+
+    with limited(run, batch_size=4) as client:
+        client.warm()
+        assert client.ask("GET", "/health").told["status"] == "ready"
+        body, kind = form(*[(f"{level}.png", png(level)) for level in (0, 255, 0, 255)])
+        told = client.predict(body, kind).told["predictions"]
+    assert [one["label"] for one in told] == ["night", "day", "night", "day"]
+    assert "failed on 4 empty images at once" in caplog.text
+    assert "no room for 4" in caplog.text
+
+
 def test_head_is_get_without_a_body(client):
     for path in ("/", "/health", "/metrics"):
         head, got = client.ask("HEAD", path), client.ask("GET", path)
@@ -371,6 +387,15 @@ def test_too_many_files_are_413():
         assert refusal(answer)[1:] == ("at most 2 files", "Send them in several requests.")
         body, kind = form(("a.png", png(0)), ("b.png", png(0)))
         assert client.predict(body, kind).status == 200
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_fields_after_the_last_file_that_is_accepted_are_left_out(count):
+    field = b'--xyz\r\ncontent-disposition: form-data; name="note"\r\n\r\nhello\r\n'
+    with limited(queue_size=2) as client:
+        body, kind = form(*[(f"{number}.png", png(0)) for number in range(count)])
+        end = b"--xyz--\r\n"
+        assert client.predict(field + body.removesuffix(end) + field + field + end, kind).status == 200
 
 
 def test_a_slow_client_is_408():

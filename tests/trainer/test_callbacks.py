@@ -131,3 +131,99 @@ def test_early_stopping_of_ones_own_is_not_overruled_by_a_patience_that_nobody_a
     )
     for now, then in zip(classifier.model_.get_weights()[:-2], wanted.weights[:-2], strict=True):
         np.testing.assert_array_equal(now, then)  # the last two were divided by the temperature
+
+
+# --- whether a figure should rise or fall ---------------------------------------------------------------------------
+
+
+class Rising(keras.callbacks.Callback):
+    """Writes figures that rise with every epoch over those that were measured."""
+
+    def __init__(self, name):
+        super().__init__()
+        self._name = name
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs[self._name] = (epoch + 1) / 10
+
+
+@pytest.mark.parametrize(
+    ("monitor", "better"),
+    [
+        ("val_accuracy", True),
+        ("accuracy", True),
+        ("val_auc", True),
+        ("val_mean_squared_error", False),
+        ("val_loss", False),
+        ("loss", False),
+    ],
+)
+def test_callbacks_know_what_should_rise_and_what_should_fall(digits, tmp_path, monitor, better):
+    """By hand: what gets better each time stops nobody, is saved each time and leaves the rate as it is."""
+    path = tmp_path / "{epoch}.weights.h5"
+    callbacks = [
+        Rising(monitor),
+        keras.callbacks.EarlyStopping(monitor, patience=2),
+        keras.callbacks.ModelCheckpoint(path, monitor, save_best_only=True, save_weights_only=True),
+        keras.callbacks.ReduceLROnPlateau(monitor, factor=0.5, patience=1),
+    ]
+    _, history = run(digits, callbacks, metrics=["AUC", "MeanSquaredError"], learning_rate=0.01)
+    assert history.epochs == (4 if better else 3)
+    assert sorted(found.name[0] for found in tmp_path.iterdir()) == (["1", "2", "3", "4"] if better else ["1"])
+    assert history["learning_rate"] == pytest.approx([0.01] * 4 if better else [0.01, 0.01, 0.005])
+
+
+def test_early_stopping_by_accuracy_ends_where_keras_own_fit_ends_it(digits):
+    class Written(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_accuracy"] = [0.5, 0.9, 0.91, 0.7, 0.905, 0.9, 0.9, 0.9][epoch]
+
+    def callbacks():
+        return [Written(), keras.callbacks.EarlyStopping("val_accuracy", min_delta=0.02, patience=3)]
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    theirs = model.fit(np.ones((4, 2)), np.ones(4), epochs=8, callbacks=callbacks(), verbose=0)
+    assert run(digits, callbacks(), epochs=8)[1].epochs == len(theirs.epoch) == 5
+
+
+def test_a_figure_of_which_nobody_knows_it_is_refused_before_training(digits):
+    begun = []
+    watcher = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    with pytest.raises(ConfigurationError) as refusal:
+        run(digits, [watcher, keras.callbacks.EarlyStopping("val_acc")])
+    assert str(refusal.value) == (
+        "EarlyStopping(monitor='val_acc') does not say whether that figure should rise or fall. Did you mean "
+        "'val_accuracy'? Give mode='max' or mode='min'. Without it are known: loss, accuracy, and each with 'val_' before "
+        "it."
+    )
+    assert begun == []
+    assert run(digits, [Rising("mine"), keras.callbacks.EarlyStopping("mine", mode="max")])[1].epochs == 4
+
+
+# --- what would not do here what it does in Keras -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"checkpoint": "runs"}], ids=["alone", "with checkpoint="])
+def test_a_callback_that_goes_on_in_its_own_way_is_refused(digits, tmp_path, options):
+    options = {name: tmp_path / folder for name, folder in options.items()}
+    with pytest.raises(ConfigurationError) as refusal:
+        run(digits, [keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))], **options)
+    assert str(refusal.value) == (
+        "BackupAndRestore would load weights and begin with the first epoch all the same: only Keras' own fit goes on at "
+        "its epoch. Leave the callback out; with checkpoint='folder' training goes on where it stopped."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "callback", [keras.callbacks.ReduceLROnPlateau(), keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate)]
+)
+@pytest.mark.parametrize("scaled", [False, True], ids=["plain", "scaled loss"])
+def test_a_rate_that_an_optimizer_schedules_itself_is_not_changed_by_a_callback(digits, callback, scaled):
+    optimizer = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9))
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    name = type(callback).__name__
+    with pytest.raises(ConfigurationError, match=f"^{name} changes a constant rate, and learning_rate follows a sched"):
+        run(digits, [callback], optimizer=optimizer)

@@ -1,14 +1,17 @@
 """Checkpoints: whole or absent, whatever fails and wherever the power is cut."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from imgcls import CheckpointError
+from imgcls import CheckpointError, TrainingWarning
+from imgcls.trainer import _checkpoint
 from imgcls.trainer._checkpoint import Checkpoints, Disk, State
+from imgcls.trainer._keeper import VARIABLE, Keeper, NotANumberError
 
 RUN = {"seed": 0, "data": "90 images"}
 
@@ -143,12 +146,140 @@ def test_a_missing_or_cut_file_is_skipped_and_later_removed(tmp_path, name):
     assert newest(tmp_path) == 3
 
 
-def test_nothing_whole_is_nothing(tmp_path):
+def test_where_none_is_whole_training_starts_anew_and_that_is_a_warning(tmp_path):
+    """`say` is silent with `verbose=0`, and the run is lost."""
     checkpoints = opened(tmp_path)
     checkpoints.save(state(1))
     checkpoints.close()
     (tmp_path / "checkpoint-000001" / "state.json").write_bytes(b"")
-    assert newest(tmp_path) is None
+    said = []
+    again = opened(tmp_path, said=said)
+    with pytest.warns(TrainingWarning) as caught:
+        assert again.newest() is None
+    words = (
+        f"no checkpoint in {tmp_path} is whole: training starts from the beginning, and its first one takes their "
+        "place. To keep them, stop and give another folder"
+    )
+    assert [str(one.message) for one in caught] == [f"{words}."]
+    assert said[1:] == [words]
+    again.save(state(2))
+    again.close()
+    assert numbers(tmp_path) == [2]
+    assert newest(tmp_path) == 2
+
+
+def test_dtypes_that_numpy_does_not_know_come_back_bit_by_bit(tmp_path):
+    bits = np.array([0x3F80, 0xC000, 0x7F80, 0x0001], np.uint16)  # 1, -2, infinity and the least above 0
+    half = bits.view(np.dtype("bfloat16"))
+    assert half[:2].tolist() == [1, -2]
+    checkpoints = opened(tmp_path)
+    checkpoints.save(State({}, {"many": half.reshape(2, 2), "one": half[1:2].reshape(()), "plain": bits}))
+    found = checkpoints.newest().arrays
+    checkpoints.close()
+    assert {name: (array.dtype.name, array.shape) for name, array in found.items()} == {
+        "many": ("bfloat16", (2, 2)),
+        "one": ("bfloat16", ()),
+        "plain": ("uint16", (4,)),
+    }
+    np.testing.assert_array_equal(found["many"].view(np.uint16).ravel(), bits)
+    assert found["one"] == -2
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
+def test_a_weight_that_is_no_number_is_seen_in_any_precision(dtype):
+    def noted(value):
+        weights = np.array([1, value], np.dtype(dtype))
+        arrays = {f"{VARIABLE}00000": weights, "of a callback": np.array([np.nan])}
+        return Keeper(None, state(1)).note(lambda: State({}, arrays))
+
+    assert noted(2).facts == {}
+    with pytest.raises(NotANumberError):
+        noted(np.nan)
+
+
+# --- what cannot be read, and is not damaged ----------------------------------------------------------------------
+
+
+def failing_reads(monkeypatch, name, number):
+    """Let reading a file fail, as a network or the rights of another user let it fail."""
+    read = Path.read_bytes
+
+    def failing(path):
+        if name in path.parts:
+            raise OSError(number, os.strerror(number), str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("name", ["arrays.safetensors", "manifest.json"])
+def test_what_cannot_be_read_now_is_refused_and_stays(tmp_path, monkeypatch, name, number):
+    checkpoints = opened(tmp_path)
+    for count in (1, 2):
+        checkpoints.save(state(count))
+    checkpoints.close()
+    failing_reads(monkeypatch, name, number)
+    again, path = opened(tmp_path), tmp_path / "checkpoint-000002"
+    with pytest.raises(CheckpointError) as refusal:
+        again.newest()
+    again.close()
+    assert str(refusal.value) == (
+        f"{str(path)!r} cannot be read: {OSError(number, os.strerror(number), str(path / name))}. Start again when it "
+        "can be; or remove it, so that the checkpoint before it counts; or give another folder."
+    )
+    monkeypatch.undo()
+    assert newest(tmp_path) == 2
+    assert numbers(tmp_path) == [1, 2]
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_and_later_stops_checkpoints_alone(tmp_path, monkeypatch):
+    def failing(folder):
+        raise OSError(errno.EIO, "injected", str(folder))
+
+    checkpoints = opened(tmp_path)
+    checkpoints.save(state(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(_checkpoint.os, "scandir", failing)
+        with pytest.raises(CheckpointError) as refusal:
+            checkpoints.newest()
+        checkpoints.save(state(2))
+    checkpoints.close()
+    injected = OSError(errno.EIO, "injected", str(tmp_path))
+    assert str(refusal.value) == f"checkpoint={str(tmp_path)!r} cannot be read: {injected}. Give another folder."
+    assert checkpoints.trouble == str(injected)
+    assert newest(tmp_path) == 1
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_what_another_version_wrote_is_refused_and_stays(tmp_path, monkeypatch, number):
+    """Also where it is of another run: nobody can say."""
+    monkeypatch.setattr(_checkpoint, "FORMAT", number)
+    checkpoints = opened(tmp_path)
+    checkpoints.save(state(1))
+    checkpoints.close()
+    monkeypatch.undo()
+    again = opened(tmp_path, {"seed": 1})
+    with pytest.raises(CheckpointError) as refusal:
+        again.newest()
+    again.close()
+    assert str(refusal.value) == (
+        f"{str(tmp_path / 'checkpoint-000001')!r} has format {number}, and this imgcls reads 3. Go on with the imgcls "
+        "that wrote it, or give another folder."
+    )
+    assert numbers(tmp_path) == [1]
+
+
+def test_the_best_stays_while_nobody_can_read_which_one_it_is(tmp_path, monkeypatch):
+    checkpoints = opened(tmp_path)
+    for count, score in ((1, 0.1), (2, 0.5)):
+        checkpoints.save(state(count, score))
+    with monkeypatch.context() as patched:
+        failing_reads(patched, "checkpoint-000001", errno.EIO)
+        checkpoints.save(state(3, 0.4))
+    assert numbers(tmp_path) == [1, 2, 3]
+    checkpoints.save(state(4, 0.3))
+    assert numbers(tmp_path) == [1, 3, 4]
 
 
 # --- crashes and failures ----------------------------------------------------------------------------------------

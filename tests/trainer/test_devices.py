@@ -20,6 +20,8 @@ def test_one_device_needs_no_strategy():
     with placement.lent(model) as same:
         assert same is model
     assert placement.gather([0.1, True]).tolist() == [[0.1, 1.0]]
+    assert placement.told(model) is model
+    assert _backend.joined().workers == 1
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import Dataset, ImageClassifier, architectures, trainer
+from imgcls import Dataset, ImageClassifier, _backend, architectures, trainer
 from imgcls.trainer import _doctor
 from imgcls.trainer._doctor import Vitals, complaints, guessing_loss
 
@@ -156,6 +156,25 @@ def test_statistics_of_batch_normalization_that_lag_are_found_and_the_model_is_l
     assert sum("BatchNormalization lag behind" in line for line in history.advice) == 1
 
 
+def test_a_look_in_training_mode_that_fails_leaves_the_model_as_it_was(digits):
+    """As where memory runs out behind the first normalisation."""
+
+    class Failing(keras.layers.Layer):
+        def call(self, images):
+            raise MemoryError
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    stages = [keras.layers.BatchNormalization(momentum=0.5), Failing(), keras.layers.Flatten(), keras.layers.Dense(10)]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *stages])
+    before = [np.array(one) for one in model.get_weights()]
+    with pytest.raises(MemoryError):
+        _backend.in_both_modes(model, np.stack([digits.read(index) for index in range(8)]))
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_rate_that_is_far_too_high_is_found_and_said_once(digits, capsys):
     model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
     history = trainer.train(model, digits, optimizer="sgd", learning_rate=3.0, epochs=3, verbose=2)
@@ -281,6 +300,14 @@ def test_a_named_network_is_fed_as_its_authors_did(name):
         if weight.name == "moving_mean":
             weight.assign(weight.value + 0.01)
     assert architectures.misfed(model) is None
+
+
+def test_a_layer_of_keras_of_the_name_that_ours_has_is_none_of_ours(digits):
+    scaling = keras.layers.Normalization(axis=None, name="normalization")  # as Keras calls the first one
+    scaling.adapt(np.arange(17.0))
+    head = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input((8, 8, 1)), scaling, *head])
+    assert trainer.train(model, digits, epochs=1, verbose=0).epochs == 1
 
 
 def test_advice_is_kept_in_the_bundle(digits, tmp_path):

@@ -1,7 +1,9 @@
 """The forecast: a power law that is found again, figures that are those of the run, and honest silence."""
 
 import json
+import signal
 
+import keras
 import numpy as np
 import pytest
 
@@ -225,3 +227,17 @@ def test_features_are_those_that_fit_needs(digits, weights, options, tmp_path, m
 def test_no_time_to_measure_is_refused(digits):
     with pytest.raises(ConfigurationError, match=r"seconds=-1 is not accepted. Accepted: a number above 0"):
         ImageClassifier("small_cnn").forecast(digits[:30], seconds=-1, verbose=0)
+
+
+def test_ctrl_c_ends_a_forecast(digits, monkeypatch):
+    """`train` notes the first one and returns what was learnt until then, of which a forecast makes nothing."""
+
+    def pressed(model, some, *, callbacks, **settings):
+        press = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: signal.raise_signal(signal.SIGINT)
+        )
+        return trainer.train(model, some, callbacks=[*callbacks, press], **settings)
+
+    monkeypatch.setattr(_forecast, "train", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        ImageClassifier("small_cnn", image_size=8, epochs=4).forecast(digits[:64], verbose=0)

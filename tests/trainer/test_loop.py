@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import Dataset, History, ImageClassifier, architectures, trainer
+from imgcls import Dataset, History, ImageClassifier, _backend, architectures, trainer
 from imgcls.trainer import _keeper
 
 
@@ -175,9 +175,62 @@ def test_ctrl_c_after_the_last_step_is_not_swallowed(digits, tmp_path, press):
     assert not again.interrupted  # nothing was left to train, and nobody has pressed anything now
 
 
-def test_fit_passes_a_late_ctrl_c_on_and_keeps_what_was_learnt(digits):
+class PressTwiceAtTheEnd(keras.callbacks.Callback):
+    """Presses Ctrl-C again while weights are put in place by half, as those of the best epoch are."""
+
+    def on_train_end(self, logs=None):
+        first = self.model.trainable_variables[0]
+        first.assign(first.value * 2)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_again_at_the_very_end_keeps_the_last_epoch_whole(digits, tmp_path, capsys):
+    plain, model = new_model(), new_model()
+    options = {"validation_data": digits, "epochs": 2, "average": 0.9}
+    whole = trainer.train(plain, digits, verbose=0, **options)
+    callbacks, folder = [PressTwiceAtTheEnd()], tmp_path / "run"
+    history = trainer.train(model, digits, callbacks=callbacks, checkpoint=folder, patience=2, verbose=2, **options)
+    assert history.interrupted
+    assert history.best_epoch is None
+    assert dict(history) == dict(whole)
+    for one, other in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "interrupted after the last step; the model keeps what it has learnt. Its last steps may be in no checkpoint. To "
+        f"go on, train again with checkpoint={str(folder)!r}"
+    )
+    again = trainer.train(new_model(), digits, checkpoint=folder, patience=2, verbose=0, **options)
+    assert (again.interrupted, dict(again)) == (False, dict(whole))
+
+
+@pytest.mark.parametrize("press", [PressAtTheEnd, PressTwiceAtTheEnd])
+def test_fit_passes_a_late_ctrl_c_on_and_keeps_what_was_learnt(digits, press):
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=1)
     with pytest.raises(KeyboardInterrupt):
-        classifier.fit(digits, callbacks=[PressAtTheEnd()], verbose=0)
+        classifier.fit(digits, callbacks=[press()], verbose=0)
     assert classifier.history_.interrupted
     assert len(classifier.predict(digits[:3])) == 3
+
+
+# --- several workers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hook", "steps"), [("on_epoch_begin", 6), ("on_epoch_end", 12)])
+def test_a_callback_that_stops_another_worker_beside_its_steps_stops_this_one_before_the_next(
+    digits, monkeypatch, hook, steps
+):
+    """Or that worker would wait for ever: here it is only heard of. The last number says that a callback has stopped."""
+    other, seen = {"stops": False}, []
+
+    def gather(self, values):
+        return np.array([values, [*values[:-1], other["stops"]]], float)
+
+    monkeypatch.setattr(_backend.Placement, "gather", gather)
+    hooks = {
+        hook: lambda epoch, logs: other.update(stops=epoch == 1),
+        "on_train_batch_end": lambda batch, logs: seen.append(batch),
+    }
+    watcher = keras.callbacks.LambdaCallback(**hooks)
+    trainer.train(new_model(), digits, validation_data=digits, epochs=4, batch_size=16, callbacks=[watcher], verbose=0)
+    assert len(seen) == steps

@@ -3,8 +3,19 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from imgcls import ConfigurationError, DataError, Dataset, ImageClassifier, architectures, trainer, transforms
+from imgcls import (
+    ConfigurationError,
+    DataError,
+    Dataset,
+    ImageClassifier,
+    TrainingError,
+    _backend,
+    architectures,
+    trainer,
+    transforms,
+)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +140,53 @@ def test_models_that_the_step_cannot_train_are_refused_as_by_train(digits):
     own = type("Own", (keras.Model,), {"call": lambda self, images: images})()
     with pytest.raises(ConfigurationError, match=r"^model=Own is not accepted: Keras does not know its shapes"):
         trainer.lr_find(own, digits, verbose=0)
+
+
+class Limited(keras.layers.Layer):
+    """Fails a check where more images than so many come at once."""
+
+    def __init__(self, most):
+        super().__init__()
+        self.most = most
+
+    def call(self, images):
+        count = tf.shape(images)[0]
+        with tf.control_dependencies([tf.debugging.assert_less_equal(count, self.most)]):
+            return tf.identity(images)
+
+
+def test_memory_that_runs_out_is_no_end_and_changes_no_loss(digits, monkeypatch, capsys):
+    monkeypatch.setattr(_backend, "OutOfMemory", tf.errors.InvalidArgumentError)  # what a check that fails raises
+
+    def losses(most):
+        layers = [Limited(most), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+        layers += [keras.layers.Dense(10, activation="softmax", kernel_initializer="zeros")]
+        model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+        options = {"optimizer": "sgd", "batch_size": 30, "lowest": 0.01, "highest": 1.0, "steps": 12, "verbose": 2}
+        return trainer.lr_find(model, digits, **options).losses
+
+    expected = losses(30)
+    assert "out of memory" not in capsys.readouterr().err
+    np.testing.assert_allclose(losses(8), expected, rtol=1e-4)
+    assert [line for line in capsys.readouterr().err.splitlines() if "memory" in line] == [
+        f"out of memory: a batch of 30 goes through the model in {parts} parts from now on, their gradients accumulated"
+        for parts in (2, 4)
+    ]
+    with pytest.raises(TrainingError, match=r"^one image of 8 x 8 pixels does not fit into the memory of the device\."):
+        losses(0)
+
+
+def test_the_parts_of_a_batch_that_were_asked_for_are_taken(digits, monkeypatch):
+    seen, step = [], _backend.TrainingStep.__call__
+
+    def called(self, *data, **options):
+        seen.append(self.micro_batches)
+        step(self, *data, **options)
+
+    monkeypatch.setattr(_backend.TrainingStep, "__call__", called)
+    ImageClassifier("small_cnn", image_size=8, micro_batches=np.int64(4)).lr_find(digits, steps=3, verbose=0)
+    trainer.lr_find(new_model(), digits, micro_batches=np.int64(2), steps=3, verbose=0)
+    assert seen == [4] * 3 + [2] * 3
 
 
 def test_images_without_labels_are_refused_in_words():

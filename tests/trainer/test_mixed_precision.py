@@ -46,6 +46,25 @@ def test_a_global_policy_leaves_a_named_architecture_to_precision(digits, policy
     np.testing.assert_array_equal(other.predict_proba(digits), plain.predict_proba(digits))
 
 
+def test_a_global_policy_rounds_nothing_that_is_learnt_from_images_held_out(policy):
+    data = Dataset.builtin("digits")[:150]
+
+    def fitted():
+        classifier = ImageClassifier("small_cnn", image_size=8, epochs=2, precision="float32")
+        return classifier.fit(data[:90], validation_data=data[90:], verbose=0)
+
+    plain = fitted()
+    policy("mixed_bfloat16")
+    other = fitted()
+    assert other.temperature_ == plain.temperature_
+    arrays = plain._trust.arrays()
+    assert {"held_out/probabilities", "familiarity/known", "familiarity/distances"} <= set(arrays)
+    for name, array in other._trust.arrays().items():
+        np.testing.assert_array_equal(array, arrays[name], name)
+    promised = [one.predict(data, abstain="unknown").to_frame() for one in (plain, other)]
+    assert promised[0].equals(promised[1])
+
+
 @pytest.mark.parametrize("augmentation", [None, "light", keras.layers.RandomTranslation(0.1, 0.1, dtype="bfloat16")])
 @pytest.mark.parametrize("named", ["mixed_bfloat16", "mixed_float16"])
 def test_head_and_preprocessing_are_float32_under_a_global_policy(digits, policy, named, augmentation):

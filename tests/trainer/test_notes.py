@@ -1,6 +1,7 @@
 """What a checkpoint keeps of callbacks."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -54,6 +55,7 @@ def test_notes_tells_two_callbacks_of_one_kind_apart():
         (1, (2.5, "x"), [np.zeros((2, 0), np.float16)]),
         {(0, 1): {"of": {2: np.arange(3)}}},
         np.array(2.5),
+        np.array([1.5, -2.0], np.dtype("bfloat16")),
         [],
         {},
     ],
@@ -87,3 +89,64 @@ def test_an_array_that_has_changed_in_place_goes_back():
     notes.restore(*before)
     assert one.counts.tolist() == [0, 0, 0]
     assert one.images[:2].tolist() == [1, 1]
+
+
+def monitors():
+    return [
+        keras.callbacks.EarlyStopping("val_loss", min_delta=0.1, patience=5, mode="min"),
+        keras.callbacks.ReduceLROnPlateau("val_accuracy", min_delta=0.1, patience=5, mode="max"),
+        keras.callbacks.ReduceLROnPlateau("val_loss", min_delta=1, patience=5, mode="min"),
+    ]
+
+
+def told_of_an_epoch(callbacks, epoch, figure):
+    """Let callbacks see one figure, by any name, as they do after an epoch."""
+    rate = keras.Variable(0.5)
+    for one in callbacks:
+        one.set_model(SimpleNamespace(stop_training=False, optimizer=SimpleNamespace(learning_rate=rate)))
+        one.on_epoch_end(epoch, {"val_loss": figure, "val_accuracy": figure})
+
+
+def begun(callbacks):
+    for one in callbacks:
+        one.on_train_begin()
+    return Notes(callbacks)
+
+
+def test_min_delta_is_taken_off_in_the_right_direction_after_a_resume_and_after_going_back():
+    """Keras turns its sign once, with a function that is no note; 1.05 is no less than 1.0 by 0.1, nor more."""
+    first = monitors()
+    notes = begun(first)
+    before = notes.capture()
+    told_of_an_epoch(first, 0, 1.0)
+    after = notes.capture()
+    second = monitors()
+    begun(second).restore(through_json(after[0]), after[1])
+    for callbacks in (first, second):
+        told_of_an_epoch(callbacks, 1, 1.05)
+        assert [one.best for one in callbacks] == [1.0, 1.0, 1.0]
+        assert [one.wait for one in callbacks] == [1, 1, 1]
+        assert [one.min_delta for one in callbacks] == [-0.1, 0.1, -1]
+    notes.restore(through_json(before[0]), before[1])  # the function stays set
+    told_of_an_epoch(first, 0, 1.0)
+    told_of_an_epoch(first, 1, 1.05)
+    assert [one.best for one in first] == [1.0, 1.0, 1.0]
+    assert [one.min_delta for one in first] == [-0.1, 0.1, -1]
+
+
+def test_a_min_delta_that_a_callback_of_ones_own_has_changed_is_a_note():
+    one, other = monitors()[0], monitors()[0]
+    notes = begun([one])
+    told_of_an_epoch([one], 0, 1.0)
+    one.min_delta /= 2
+    facts, arrays = notes.capture()
+    begun([other]).restore(through_json(facts), arrays)
+    told_of_an_epoch([other], 1, 0.9)
+    assert (one.min_delta, other.min_delta, other.best) == (-0.05, -0.05, 0.9)
+
+
+def test_a_callback_of_which_a_state_knows_nothing_is_new():
+    first, second = Noting(), Noting()
+    facts, _ = Notes([first]).capture()
+    assert Notes([first, second]).missing_in(facts) == [second]
+    assert Notes([keras.callbacks.LambdaCallback(), first]).missing_in(facts)[0] is not first

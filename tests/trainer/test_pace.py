@@ -68,6 +68,17 @@ def test_progress_is_the_larger_share_of_steps_and_time():
     assert pace.progress(10, 40.0) == pytest.approx(0.5)
 
 
+def test_what_comes_after_training_is_taken_off_the_budget():
+    """Of 60 s, 20 are gone until the first step, and 10 are for what comes afterwards: 15 of the other 30 are half."""
+    pace = Pace(steps=100, schedule="linear", peak=1.0, budget=60.0, after=10.0)
+    pace.overhead = 20.0
+    assert pace.progress(10, 35.0) == pytest.approx(0.5)
+    assert pace.progress(10, 50.0) == 1
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+    digits = Dataset.builtin("digits")[:200]
+    assert trainer.train(model, digits, epochs=50, budget="1h", after=3600.0, verbose=0).epochs == 1
+
+
 def test_rates_follow_the_schedule_and_the_scale():
     pace = Pace(steps=100, schedule="linear", peak=0.4)
     assert pace.rate(0.55) == pytest.approx(0.2)

@@ -150,6 +150,55 @@ def test_from_any_step(digits, uninterrupted, tmp_path, step):
     assert_equal(run(digits, model=new_model(seed=7), checkpoint=tmp_path / "run"), uninterrupted["plain"])
 
 
+def test_what_a_process_does_before_its_first_step_is_no_progress(digits, uninterrupted, tmp_path):
+    """Reading and building take 250 s of the 300 in the second process, and no step or validation takes as long."""
+    _, stopped = run(digits, callbacks=[Stopper(3)], checkpoint=tmp_path / "run", budget=300)
+    assert stopped.epochs == 0
+    resumed = run(digits, model=new_model(seed=7), checkpoint=tmp_path / "run", budget=300, spent=250)
+    assert resumed[1].seconds > 250
+    assert_equal(resumed, uninterrupted["plain"])
+
+
+def test_what_is_kept_for_afterwards_is_taken_off_once(digits, uninterrupted, tmp_path):
+    """Taken off again in each process, it would leave nothing to the third."""
+    options = {"checkpoint": tmp_path / "run", "budget": 900, "after": 400}
+    for step in (3, 4):
+        _, stopped = run(digits, callbacks=[Stopper(step)], **options)
+        assert stopped.seconds < 300
+    assert_equal(run(digits, **options), uninterrupted["plain"])
+
+
+def scaling_model(pixels):
+    """Return a model that scales by the statistics of some pixels, of which Keras' layer keeps a copy."""
+    scaling = keras.layers.Normalization(axis=None)
+    scaling.adapt(pixels)
+    head = keras.layers.Dense(10, "softmax", kernel_initializer="zeros")
+    return keras.Sequential([keras.Input((8, 8, 1)), scaling, keras.layers.Flatten(), head])
+
+
+def test_a_run_that_goes_on_scales_by_its_own_statistics(digits, tmp_path):
+    pixels = np.stack([digits.read(index) for index in range(len(digits))]).astype(np.float32)
+    model = scaling_model(pixels)
+    truth = run(digits, model=model)
+    run(digits, model=scaling_model(pixels), checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
+    for other in (0.5 * pixels + 20, 2 * pixels):  # goes on, and then takes over what has ended
+        resumed = scaling_model(other)
+        assert_equal(run(digits, model=resumed, checkpoint=tmp_path / "run"), truth)
+        np.testing.assert_array_equal(resumed(pixels), model(pixels))
+
+
+def test_weights_in_bfloat16_go_on(digits, tmp_path, capsys):
+    def model():
+        keras.utils.set_random_seed(0)
+        return own_model(policy="bfloat16")
+
+    assert model().layers[2].kernel.dtype == "bfloat16"
+    truth = run(digits, model=model())
+    run(digits, model=model(), checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
+    assert_equal(run(digits, model=model(), checkpoint=tmp_path / "run", verbose=2), truth)
+    assert f"resumed {tmp_path / 'run'}: epoch 2/3, step 2/5" in capsys.readouterr().err.splitlines()
+
+
 def test_saving_changes_nothing(digits, uninterrupted, tmp_path):
     assert_equal(run(digits, checkpoint=tmp_path / "run"), uninterrupted["plain"])
 
@@ -465,6 +514,51 @@ def test_the_second_ctrl_c_does_not_wait(digits, tmp_path):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_again_while_the_first_is_worked_off_gives_up_the_checkpoint_and_nothing_else(
+    digits, uninterrupted, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 1e9)  # none is written before
+    expected = run(digits, callbacks=[Stopper(7)])
+    write = trainer._checkpoint.Disk.write
+
+    def pressed(self, path, data):
+        signal.raise_signal(signal.SIGINT)
+        write(self, path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._checkpoint.Disk, "write", pressed)
+        found = run(digits, callbacks=[Stopper(7)], checkpoint=tmp_path / "run", verbose=2)
+    assert found[1].interrupted
+    assert_equal(found, expected)
+    assert list((tmp_path / "run").glob("checkpoint-*")) == []
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "interrupted at epoch 2/3, step 2/5; the model keeps what it has learnt. Its last steps may be in no checkpoint. "
+        f"To go on, train again with checkpoint={str(tmp_path / 'run')!r}"
+    )
+    assert_equal(run(digits, checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+def test_ctrl_c_as_often_as_one_likes_while_the_state_is_noted_loses_nothing(digits, monkeypatch):
+    expected = run(digits, callbacks=[Stopper(7)])
+    stop, capture = trainer._loop.Loop._stop, _backend.TrainingStep.capture
+
+    def pressed(self):
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+        return capture(self)
+
+    def stopping(self, *, exact):
+        monkeypatch.setattr(_backend.TrainingStep, "capture", pressed)
+        stop(self, exact=exact)
+
+    monkeypatch.setattr(trainer._loop.Loop, "_stop", stopping)
+    before = signal.getsignal(signal.SIGINT)
+    found = run(digits, callbacks=[Stopper(7)])
+    assert found[1].interrupted
+    assert_equal(found, expected)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_full_disk_is_said_and_training_goes_on(digits, uninterrupted, tmp_path, monkeypatch):
     write, count = trainer._checkpoint.Disk.write, []
 
@@ -508,6 +602,79 @@ def test_an_epoch_that_was_interrupted_is_begun_once(digits, tmp_path):
     resumed = HalvesAtTheBeginning()
     assert_equal(run(digits, callbacks=[resumed], checkpoint=tmp_path / "run", **options), straight)
     assert resumed.begun == halving.begun == [0, 1, 2]
+
+
+class BegunAt(keras.callbacks.Callback):
+    """Needs what it notes at the beginning of an epoch at its end, as one that takes the time does."""
+
+    def __init__(self):
+        super().__init__()
+        self.start, self.begun, self.took = None, [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = epoch + 0.5
+        self.begun.append(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.took.append(self.start - epoch)
+        self.start = None
+
+
+@pytest.mark.parametrize("poisoned", [(), (1,)], ids=["plain", "gone back at once"])
+def test_a_callback_that_the_interrupted_run_did_not_have_begins_where_it_goes_on(
+    digits, uninterrupted, tmp_path, poisoned
+):
+    run(digits, callbacks=[Stopper(7)], checkpoint=tmp_path / "run")
+    added = BegunAt()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingWarning)
+        resumed = run(digits, callbacks=[added, Poison(*poisoned)], checkpoint=tmp_path / "run")
+    assert added.begun == [1, 2]
+    assert added.took == [0.5, 0.5]
+    if not poisoned:
+        assert_equal(resumed, uninterrupted["plain"])
+
+
+def test_what_a_new_callback_does_at_the_beginning_of_the_epoch_is_done_and_what_a_known_one_does_again_is_not(
+    digits, tmp_path
+):
+    class Third(keras.callbacks.Callback):
+        """Stops when it sees an epoch begin for the third time."""
+
+        def __init__(self):
+            super().__init__()
+            self.seen = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.seen += 1
+            self.model.stop_training = self.seen == 3
+
+    class AtOnce(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    run(digits, callbacks=[Third(), Stopper(7)], checkpoint=tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    steps = []
+    watcher = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    run(digits, callbacks=[Third(), watcher], checkpoint=tmp_path / "run")
+    assert steps == [2, 3, 4]  # the third beginning is that of the third epoch
+    steps.clear()
+    run(digits, callbacks=[Third(), watcher, AtOnce()], checkpoint=tmp_path / "copy")
+    assert steps == []
+
+
+def test_a_plateau_is_one_in_a_run_that_goes_on_too(digits, tmp_path):
+    """The loss falls by less than min_delta: the rate is halved after each epoch but the first."""
+    options = {"optimizer": "sgd", "learning_rate": 0.001, "epochs": 4}
+
+    def plateau():
+        return keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1.0)
+
+    straight = run(digits, callbacks=[plateau()], **options)
+    assert straight[1]["learning_rate"] == pytest.approx([0.001, 0.001, 0.0005, 0.00025])
+    run(digits, callbacks=[plateau(), Stopper(7)], checkpoint=tmp_path / "run", **options)
+    assert_equal(run(digits, callbacks=[plateau()], checkpoint=tmp_path / "run", **options), straight)
 
 
 # --- not a number ------------------------------------------------------------------------------------------------

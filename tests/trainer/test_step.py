@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from imgcls import Dataset, TrainingError, _backend, architectures, trainer, transforms
+from imgcls import Dataset, ImageClassifier, TrainingError, _backend, architectures, trainer, transforms
+from imgcls._backend import _tensorflow
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +200,8 @@ class Limited(keras.layers.Layer):
 @pytest.fixture
 def failing_checks(monkeypatch):
     """Take a failed check for memory that ran out."""
-    import tensorflow as tf
-
-    monkeypatch.setattr(_backend, "OutOfMemory", tf.errors.InvalidArgumentError)
+    for module in (_backend, _tensorflow):
+        monkeypatch.setattr(module, "OutOfMemory", tf.errors.InvalidArgumentError)
 
 
 def limited_model(most, *, truly=False):
@@ -239,6 +239,58 @@ def test_validation_and_the_doctor_make_do_with_the_memory_there_is(digits, fail
     parts = [model(part, training=False) for part in np.array_split(images, 10)]
     truth = keras.losses.SparseCategoricalCrossentropy()(digits.labels[:50], np.concatenate(parts))
     assert history["val_loss"][-1] == pytest.approx(float(truth), rel=1e-5)
+
+
+def test_what_comes_after_training_makes_do_with_the_memory_there_is(tmp_path, failing_checks):
+    """Images held out are looked at, evaluated and answered in passes of 32."""
+    digits = Dataset.builtin("digits")
+    train, other = digits[:120], digits[120:180]
+
+    def limited(shape, classes):
+        inputs = keras.Input(shape)
+        x = keras.layers.Flatten()(keras.layers.Conv2D(4, 3)(Limited(4, truly=False)(inputs)))
+        return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x))
+
+    classifier = ImageClassifier(limited, image_size=8, epochs=1, batch_size=4, augmentation=None)
+    classifier.fit(train, validation_data=other, verbose=0)
+    images = np.stack([other.read(index) for index in range(60)])
+    four_by_four = [classifier.model_(part, training=False) for part in np.array_split(images, 15)]
+    expected = pytest.approx(np.concatenate(four_by_four), abs=1e-5)
+    assert classifier.held_out_.probabilities == expected
+    assert classifier.evaluate(other).probabilities == expected
+    assert classifier.predict(other, abstain="unknown").probabilities == expected
+    streamed = classifier.predict(iter(images))
+    assert np.array([[one.probabilities[name] for name in classifier.classes_] for one in streamed]) == expected
+    assert len(classifier.predict_to(tmp_path / "answers.csv", other).ids) == 60
+    assert classifier.explain(images[0], method="occlusion").heat.shape == (8, 8)
+
+
+def test_what_has_not_fitted_is_not_tried_again():
+    tried = []
+
+    def run(images):
+        tried.append(len(images))
+        if len(images) > 3:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return images[:, 0, 0].astype(np.float32)
+
+    fitting, images = _tensorflow.in_parts(run), np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    assert fitting(images)[:, 0].tolist() == list(range(10))
+    assert tried == [10, 5, 3, 3, 2, 2]
+    tried.clear()
+    assert fitting(images[:4])[:, 0].tolist() == [0, 1, 2, 3]
+    assert fitting(images[:0]).shape == (0, 1)
+    assert tried == [2, 2, 0]
+
+
+def test_one_image_that_does_not_fit_is_told_in_words(failing_checks):
+    run = _backend.compiled(limited_model(0))
+    with pytest.raises(TrainingError) as refusal:
+        run(np.zeros((5, 8, 8, 1), np.uint8))
+    assert str(refusal.value) == (
+        "one image of 8 x 8 pixels does not fit into the memory of the device. Free it from other programs, compute on "
+        "the CPU (CUDA_VISIBLE_DEVICES=-1), or train with a smaller image_size or architecture."
+    )
 
 
 def test_one_image_that_does_not_fit_is_an_error(digits, failing_checks):

@@ -69,6 +69,17 @@ def test_divided_data_are_not_learnt_from_as_a_whole(squares):
     assert trainer.train(small_model(), divided.subset("train"), epochs=1, verbose=0).epochs == 1
 
 
+def test_images_of_one_label_and_of_several_do_not_go_together(squares):
+    images = np.stack([squares.read(index) for index in range(96)])
+    several = Dataset.from_arrays(images, np.eye(2)[squares.labels], classes=["dark", "bright"], multi_label=True)
+    for data, other in ((squares, several), (several, squares)):
+        with pytest.raises(DataError) as refusal:
+            trainer.train(small_model(), data, validation_data=other, epochs=1, verbose=0)
+        assert str(refusal.value) == (
+            "the images to learn from and those to validate on disagree on whether an image may have several labels. Give both alike, such as by Dataset.from_arrays(images, labels, multi_label=True)."
+        )
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", keras.optimizers.Nadam(0.005)])
 def test_every_optimizer_learns_to_tell_dark_from_bright(squares, optimizer):
     history = trainer.train(small_model(), squares, optimizer=optimizer, epochs=4, batch_size=16, verbose=0)

@@ -3,6 +3,7 @@
 import itertools
 import signal
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,7 +11,16 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
-from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier, architectures, trainer
+from imgcls import (
+    ConfigurationError,
+    DataError,
+    Dataset,
+    DataWarning,
+    ImageClassifier,
+    _backend,
+    architectures,
+    trainer,
+)
 from imgcls._backend import _engines
 from imgcls.metrics import tempered
 from imgcls.trainer import _plan, _tournament, _transfer
@@ -268,6 +278,47 @@ def test_ctrl_c_while_fine_tuning_keeps_a_classifier(digits, weights, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(digits[:64]), stopped.predict_proba(digits[:64]))
 
 
+@pytest.mark.parametrize("in_training", [False, True], ids=["while comparing", "while training too"])
+def test_ctrl_c_while_both_are_compared_leaves_the_solved_head(digits, weights, fitted, monkeypatch, in_training):
+    """As often as one likes: as was done when nobody knew whether fine-tuning helps, bit for bit."""
+    outputs = _transfer.outputs
+
+    def pressed(run, batches, on_progress=None):
+        signal.raise_signal(signal.SIGINT)
+        return outputs(run, batches, on_progress)
+
+    def stop(batch, logs):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(_transfer, "outputs", pressed)
+    plan = trainer.plan(classifier(weights).get_params(), digits[:300], digits[300:])
+    model = plan.build()
+    callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=stop)] if in_training else []
+    given = {"epochs": 1, "callbacks": callbacks, "verbose": 0}
+    found = trainer.transfer(model, digits[:300], validation_data=digits[300:], **given)
+    assert found.choices["fine_tune"] == (False, "interrupted before it was compared with the solved head")
+    assert (found.tuned, found.history.interrupted) == (False, True)
+    assert "held_out_loss" in found.history
+    assert architectures.temper(model, fitted.temperature_)
+    for one, other in zip(model.get_weights(), fitted.model_.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_ctrl_c_keeps_what_was_to_be_fine_tuned_in_any_case_and_compares_nothing(digits, weights, fitted, monkeypatch):
+    def stop(batch, logs):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(_transfer, "outputs", None)
+    stopped = classifier(weights, fine_tune=True, epochs=3, learning_rate=0.01)
+    callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=stop)]
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(digits[:300], validation_data=digits[300:], callbacks=callbacks, verbose=0)
+    reason = "interrupted before it was compared with the solved head"
+    assert stopped.choices_["fine_tune"] == (True, reason)
+    backbones = [one.model_.get_layer("backbone").get_weights() for one in (stopped, fitted)]
+    assert any((one != other).any() for one, other in zip(*backbones, strict=True))
+
+
 def test_what_does_not_help_is_not_kept(digits, weights, fitted):
     """A rate that ruins the backbone: the solved head on the pretrained backbone stays, bit for bit."""
     plan = trainer.plan(classifier(weights).get_params(), digits[:300], digits[300:])
@@ -351,8 +402,30 @@ def test_the_comparison_is_within_the_budget(digits, weights, monkeypatch):
     monkeypatch.setattr(_transfer, "train", lambda *data, **rest: given.append(rest) or train(*data, **rest))
     options = {"fine_tune": True, "budget": 9000, "epochs": 1}
     one = classifier(weights, **options).fit(digits[:64], validation_data=digits[300:], verbose=0)
-    assert 5000 < given[0]["spent"] < 9000 == given[0]["budget"]
+    assert given[0]["spent"] < 5000 == given[0]["after"]
+    assert given[0]["budget"] == 9000
     assert one.history_.seconds < 5000  # what was kept back was not spent
+
+
+def test_of_several_workers_the_first_says_how_deep_and_whether_it_is_kept(digits, weights, monkeypatch):
+    """Each has a clock of its own, and rounds in its own way."""
+    asked, answers = [], [[0.5, 0.0, ""], [False, "the first worker says so"]]
+
+    def told(value):
+        asked.append(value)
+        return answers[len(asked) - 1]
+
+    unfreeze, shares = architectures.unfreeze, []
+    monkeypatch.setattr(_backend, "joined", lambda devices: SimpleNamespace(worker=1, told=told))
+    monkeypatch.setattr(_transfer, "_depth", lambda *_, **__: pytest.fail("the clock of another worker was asked"))
+    monkeypatch.setattr(architectures, "unfreeze", lambda model, share: shares.append(share) or unfreeze(model, share))
+    one = classifier(weights, fine_tune=True, budget="10min", epochs=1)
+    one.fit(digits[:64], validation_data=digits[300:], verbose=0)
+    (nothing, (kept, _)) = asked
+    assert nothing is None
+    assert kept is True
+    assert shares == [0.5]
+    assert one.choices_["fine_tune"] == (False, "the first worker says so")
 
 
 def test_fine_tuning_goes_on_as_deep_as_it_began_although_more_time_is_left_now(digits, weights, tmp_path, monkeypatch):
@@ -503,7 +576,7 @@ def test_a_backbone_that_knows_groups_and_no_classes_wins_nothing(two_at_hand, m
     found = trainer.Embedded(features, positions, {}, 40, "tensorflow", "", None)
     monkeypatch.setattr(_tournament, "embed", lambda *_, **__: found)
     with trainer.ProgressReport(0) as report:
-        entry = _tournament._enter(architectures.describe("mobilenet_025"), data, 0, report, timed=False)
+        entry = _tournament._enter(architectures.describe("mobilenet_025"), data, 3, 0, report, timed=False)
     assert entry.accuracy < 0.7
 
 
@@ -581,6 +654,52 @@ def test_some_images_are_as_many_of_each_class():
     order = _tournament.by_turns(data, 0)
     assert np.bincount(codes[order[:300]]).tolist() == [130, 130, 40]
     assert sorted(order.tolist()) == list(range(1140))
+
+
+def test_images_of_many_bands_have_a_tournament_too(two_at_hand):
+    random, codes = np.random.default_rng(0), np.arange(24) % 2
+    images = random.integers(0, 256, (24, 80, 80, 5), np.uint8)
+    images[codes == 1, :, :, 4] //= 3
+    plan = trainer.plan(ImageClassifier().get_params(), Dataset.from_arrays(images, codes), None)
+    assert plan.architecture in architectures.installed()
+    assert " right of 24 images held out; " in plan.choices["architecture"].reason
+    assert plan.blueprint["input_shape"][2] == 5
+
+
+@pytest.mark.parametrize("at_first", [0, 1])
+def test_weights_that_come_later_change_nothing_that_a_run_has_chosen(two_at_hand, tmp_path, monkeypatch, at_first):
+    """Nor does a run with other arguments that is given its folder by mistake."""
+    monkeypatch.setattr(
+        _plan, "tournament", lambda names, *_, **__: trainer.Choice(names[-1], f"the last of {len(names)}")
+    )
+    data, files = large_photos(4), sorted(two_at_hand.glob("*.h5"))  # that of mobilenet_025 first
+    for file in files[at_first:]:
+        file.rename(tmp_path / file.name)
+
+    def chosen(**arguments):
+        planned = trainer.plan(ImageClassifier(**arguments).get_params(), data, None, checkpoint=tmp_path / "run")
+        return tuple(planned.choices["architecture"])
+
+    first = chosen()
+    assert first[0] == ("mobilenet_025" if at_first else "small_resnet")
+    for file in files[at_first:]:
+        (tmp_path / file.name).rename(file)
+    assert chosen(budget=60) == ("mobilenet_v2_035", "the last of 2")
+    assert chosen() == first
+
+
+def test_of_several_workers_the_first_says_which_backbone(two_at_hand, monkeypatch):
+    asked = []
+
+    def told(value):
+        asked.append(value)
+        return ["mobilenet_v2_035", "the first worker says so"]
+
+    monkeypatch.setattr(_backend, "joined", lambda devices: SimpleNamespace(worker=1, told=told))
+    monkeypatch.setattr(_plan, "tournament", None)
+    planned = trainer.plan(ImageClassifier().get_params(), large_photos(4), None)
+    assert planned.choices["architecture"] == ("mobilenet_v2_035", "the first worker says so")
+    assert asked == [None]
 
 
 def test_without_weights_at_hand_there_is_no_tournament(tmp_path, monkeypatch):

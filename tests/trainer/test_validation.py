@@ -40,6 +40,7 @@ def measure(dataset, workers):
     def answer(worker, total):
         place = SimpleNamespace(worker=worker, workers=workers, total=total)
         validation, asked = Validation(model, batches[worker], goal, place), []
+        validation.compile()
         found.append((validation, validation.measure(lambda: asked.append(worker)), len(asked)))
 
     class AnsweredError(Exception):

@@ -27,7 +27,7 @@ from imgcls._backend._engines import (
     traced,
 )
 from imgcls._backend._gradients import Gradients, Scores, gradient_function, score_function
-from imgcls._backend._strategy import Placement, placement, refresh_normalizations
+from imgcls._backend._strategy import Placement, joined, placement, refresh_normalizations
 from imgcls._backend._tensorflow import (
     OutOfMemory,
     TrainingStep,
@@ -59,6 +59,7 @@ __all__ = [
     "engine",
     "gradient_function",
     "in_both_modes",
+    "joined",
     "make_deterministic",
     "passed_over",
     "pays",

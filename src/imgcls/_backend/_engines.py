@@ -21,7 +21,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgcls import _checks, _runtimes
-from imgcls._backend._tensorflow import devices
+from imgcls._backend._tensorflow import devices, in_parts
 from imgcls._runtimes import Run
 
 ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")
@@ -180,7 +180,7 @@ def traced(model: Any) -> Any:
 
 def by_tensorflow(graph: Any) -> Run:
     """Return what runs a graph that `traced` returned."""
-    return lambda images: np.asarray(graph(tf.constant(images)))
+    return in_parts(lambda images: np.asarray(graph(tf.constant(images))))
 
 
 def frozen(graph: Any) -> Any:
@@ -224,7 +224,7 @@ def _by_frozen_tensorflow(graph: Any) -> Run | None:
     products = [node for node in graph.graph.as_graph_def().node if node.op == "Mul"]
     if not any(kinds.get(name) in _CONVOLUTIONS for node in products for name in node.input):
         return None
-    return lambda images: np.asarray(graph(tf.constant(images))[0])
+    return in_parts(lambda images: np.asarray(graph(tf.constant(images))[0]))
 
 
 # --- OpenVINO ------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgcls._backend._tensorflow import in_parts
+
 _LEAST = np.finfo(np.float32).tiny  # so that no logarithm is infinite
 
 Scores = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -72,7 +74,7 @@ def score_function(model: Any) -> tuple[Scores, bool] | None:
 
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
     graph = tf.function(run, input_signature=signature, autograph=False, jit_compile=False).get_concrete_function()
-    return None if exclusive is None else (lambda images: graph(tf.constant(images)).numpy(), exclusive)
+    return None if exclusive is None else (in_parts(lambda images: graph(tf.constant(images)).numpy()), exclusive)
 
 
 def _scores(outputs: Any) -> Any:

@@ -110,6 +110,7 @@ class Placement:
             yield copied
         finally:
             _assign(model.variables, copied.variables)
+            refresh_normalizations(model)
 
     # --- a step --------------------------------------------------------------------------------------------------
 
@@ -193,6 +194,19 @@ class Placement:
         with self.watched():
             total: NDArray[_Float] = self._sum(tf.constant(table)).numpy()
         return total
+
+    def told(self, value: Any) -> Any:
+        """Return the value that the first worker has, as JSON can hold it; all workers must ask.
+
+        Raises:
+            TrainingError: A worker is lost.
+        """
+        if self.workers == 1:
+            return value
+        words = np.frombuffer(json.dumps(value).encode(), np.uint8).astype(np.float32)
+        count = int(self.gather([len(words)])[0, 0])
+        table = self.total(words if self.worker == 0 else np.zeros(count, np.float32))
+        return json.loads(table.astype(np.uint8).tobytes())
 
     def check_alike(self, facts: Mapping[str, Any]) -> None:
         """Refuse workers that were started with something else.
@@ -278,10 +292,9 @@ def placement(devices: Any = "auto") -> Placement:
         ConfigurationError: Devices are not there, TF_CONFIG cannot be read, or workers join too late.
         TrainingError: Not all workers came.
     """
-    if devices == "auto" and (config := os.environ.get("TF_CONFIG")):
-        members = _members(config)
-        if len(members[0]) > 1:
-            return _joined(*members)
+    together = joined(devices)
+    if together.workers > 1:
+        return together
     there = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
     there = [name for name in there if name.startswith(("CPU:", "GPU:"))]
     gpus = [name for name in there if name.startswith("GPU:")]
@@ -294,6 +307,20 @@ def placement(devices: Any = "auto") -> Placement:
         return Placement(names, reason)
     across = None if set(names) <= set(gpus) else tf.distribute.ReductionToOneDevice()  # else TensorFlow warns
     return Placement(names, reason, strategy=tf.distribute.MirroredStrategy(names, cross_device_ops=across))
+
+
+def joined(devices: Any = "auto") -> Placement:
+    """Join the workers that the variable TF_CONFIG names, as `placement` does; else return a place without others.
+
+    Raises:
+        ConfigurationError: TF_CONFIG cannot be read, or workers join too late.
+        TrainingError: Not all workers came.
+    """
+    if devices == "auto" and (config := os.environ.get("TF_CONFIG")):
+        members = _members(config)
+        if len(members[0]) > 1:
+            return _joined(*members)
+    return Placement()
 
 
 def _named(devices: Any, there: list[str]) -> list[str]:

@@ -15,6 +15,14 @@ from imgcls.errors import ConfigurationError
 
 BOTH_WAYS = "both_ways"  # the layer that averages an image and its mirror image
 _ENDINGS = {"softmax": keras.activations.softmax, "sigmoid": keras.activations.sigmoid}
+_SCALING = (  # layers with weights that give the picture that they take, each number of it scaled
+    layers.Normalization,
+    layers.BatchNormalization,
+    layers.LayerNormalization,
+    layers.GroupNormalization,
+    layers.RMSNormalization,
+    layers.PReLU,
+)
 
 
 def cut(model: Any) -> Any:
@@ -51,14 +59,15 @@ def with_features(model: Any) -> Any:
         >>> architectures.with_features(model).output.shape  # 64 features, 10 probabilities
         (None, 74)
     """
-    both = layers.Concatenate()([_before_head(_of_own(model), beside="_features"), model.outputs[0]])
+    both = layers.Concatenate(dtype="float32")([_before_head(_of_own(model), beside="_features"), model.outputs[0]])
     return keras.Model(model.inputs[0], both, name="with_features")
 
 
 def last_feature_map(model: Any) -> Any:
     """Return a model that also gives the feature map on which a classifier decides, as Grad-CAM needs it.
 
-    It is the last tensor `(N, h, w, C)` of more than one pixel, found also in models inside of models.
+    It is the last tensor `(N, h, w, C)` of more than one pixel, found also in models inside of models. What stands
+    before the first layer that makes features, such as a convolution, is the picture itself and does not count.
 
     Args:
         model: What `build` returned.
@@ -286,14 +295,37 @@ def _with_feature_map(model: Any, front: Sequence[Any] = ()) -> Any:
     for node in waiting:  # breadth first: what is nearest to the output is found first
         if node.is_input or node.operation in front:
             continue
-        tensor = node.output_tensors[0]
-        if len(tensor.shape) == 4 and tuple(tensor.shape[1:3]) != (1, 1):
-            return keras.Model(model.inputs[0], [tensor, model.outputs[0]], name="last_feature_map")
+        if _is_map(node) and _has_features(node):
+            return keras.Model(model.inputs[0], [node.output_tensors[0], model.outputs[0]], name="last_feature_map")
         inside = _with_feature_map(node.operation) if is_graph(node.operation) else None
         if inside is not None:
             return _with_inside(model, node.operation, inside)
         waiting += [one for one in node.parent_nodes if one not in waiting]
     return None
+
+
+def _is_map(node: Any) -> bool:
+    """Say whether a node gives a map of more than one pixel."""
+    shape = node.output_tensors[0].shape
+    return len(shape) == 4 and tuple(shape[1:3]) != (1, 1)
+
+
+def _has_features(node: Any) -> bool:
+    """Say whether something with weights has made a map on the way to a node: before that, a map is the picture.
+
+    What scales each number by itself, such as a normalisation, makes no features.
+    """
+    waiting = [node]
+    for one in waiting:
+        if one.is_input:
+            continue
+        if is_graph(one.operation):
+            if _has_features(made_by(one.operation.outputs[0])):
+                return True
+        elif _is_map(one) and getattr(one.operation, "weights", False) and not isinstance(one.operation, _SCALING):
+            return True
+        waiting += [parent for parent in one.parent_nodes if parent not in waiting]
+    return False
 
 
 def _with_inside(model: Any, layer: Any, inside: Any) -> Any:

@@ -12,6 +12,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +69,16 @@ def write(path: Path, members: Mapping[str, Pieces]) -> None:
         temporary.replace(path)
         flush(path.parent)
     except OSError as error:
-        message = f"{str(path)!r} cannot be written: {error}. Free the place, or save somewhere else."
-        raise BundleError(message) from error
+        raise unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it was renamed, or never made
+            temporary.unlink()
+
+
+def unwritable(path: Path, error: OSError) -> BundleError:
+    """Word what the system refused of a bundle, or of the temporary file beside it."""
+    reason = error.strerror or error
+    return BundleError(f"{str(path)!r} cannot be written: {reason}. Free the place, or save somewhere else.")
 
 
 def read(path: Path) -> memoryview:
@@ -82,12 +89,17 @@ def read(path: Path) -> memoryview:
         TamperedBundleError: Its bytes are not those that were sealed.
         ConfigurationError: The environment variable that says what is too large holds no number.
     """
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        message = f"{str(path)!r} cannot be read: {error.strerror or error}. Check the path and its permissions."
+        raise BundleError(message) from error
+    if is_folder:
         message = (
             f"{str(path)!r} is a folder. Accepted: a bundle written by ImageClassifier.save. The model comes first."
         )
         raise BundleError(message)
-    if not path.is_file():
+    if not is_file:
         message = f"bundle {str(path)!r} does not exist. Check the path and the working directory."
         raise BundleError(message)
     data = _bytes_of(path)

@@ -77,7 +77,8 @@ def save(
         The path.
 
     Raises:
-        BundleError: The folder does not exist, or a part is not accepted; the message names it.
+        BundleError: The folder does not exist, the file cannot be written, or a part is not accepted; the message names
+            it.
 
     Examples:
         >>> from imgcls import Dataset, ImageClassifier, bundle
@@ -92,10 +93,14 @@ def save(
         imgcls.errors.BundleError: the classifier cannot be saved: multi_label is "yes"; accepted: true or false.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_folder, has_place = path.is_dir(), path.parent.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise _archive.unwritable(path, error) from error
+    if is_folder:
         message = f"{str(path)!r} is a folder. Name a file, such as 'model.imgcls'."
         raise BundleError(message)
-    if not path.parent.is_dir():
+    if not has_place:
         message = f"folder {str(path.parent)!r} does not exist. Make it, or save somewhere else."
         raise BundleError(message)
     plain = {name: value for name, value in description.items() if name not in _BESIDE}

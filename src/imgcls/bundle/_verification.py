@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import images
+from imgcls._thresholds import Thresholds
 
 TOLERANCE = 1e-3  # of a probability
 MOST_GOLDEN = 16
@@ -43,7 +44,8 @@ class Verification:
 
     Attributes:
         images: How many there are.
-        agreeing: Of how many the answer is the same: the likeliest class, or all labels from a probability of 0.5.
+        agreeing: Of how many the same is said: the likeliest class or all labels from a probability of 0.5 on, or what
+            thresholds say.
         difference: The largest difference of two probabilities, from 0 to 1.
         tolerance: What is accepted.
         resized_alike: Whether drawing and resizing give the stored pixels here too, bit for bit; None where the
@@ -73,6 +75,7 @@ class Verification:
         found: NDArray[Any],
         *,
         multi_label: bool = False,
+        thresholds: Sequence[float | None] | None = None,
         tolerance: float = TOLERANCE,
         resized_alike: bool | None = None,
     ) -> Self:
@@ -82,11 +85,12 @@ class Verification:
             expected: What the classifier gave when it was saved.
             found: What it gives now. NaN differs from everything.
             multi_label: Whether an image may have several labels.
+            thresholds: For each class, from which probability on it is said, or None; None for no thresholds.
             tolerance: The largest difference that is accepted.
             resized_alike: See the attributes.
         """
-        answers = [(one >= 0.5) if multi_label else one.argmax(axis=1)[:, None] for one in (expected, found)]
-        agreeing = int((answers[0] == answers[1]).all(axis=1).sum())
+        said = Thresholds.of(thresholds, range(expected.shape[1]), multi_label=multi_label).said
+        agreeing = int((said(expected) == said(found)).reshape(len(expected), -1).all(axis=1).sum())
         difference = np.abs(np.asarray(found, np.float64) - expected)
         largest = 1.0 if np.isnan(difference).any() else float(difference.max())
         return cls(len(expected), agreeing, largest, tolerance, resized_alike)

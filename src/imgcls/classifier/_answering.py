@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +13,7 @@ from sklearn import exceptions
 from imgcls import _checks, architectures, trainer
 from imgcls._thresholds import Thresholds
 from imgcls.classifier._bundle import Kept
-from imgcls.classifier._trust import Trust
+from imgcls.classifier._trust import ABSTAIN, Trust
 from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import DataError, ImgclsError
@@ -38,7 +39,6 @@ class NotFittedError(ImgclsError, exceptions.NotFittedError):  # type: ignore[mi
 class Answering:
     """A trained model with its classes. `Learnt` adds how good it is, and `ImageClassifier` how it comes to be."""
 
-    architecture: Any
     engine: str
     seed: int
 
@@ -47,6 +47,7 @@ class Answering:
     history_: History
     choices_: dict[str, Choice]
     _multi_label: bool
+    _learnt_with: dict[str, Any]
     _blueprint_: dict[str, Any]
     _trust: Trust
     _thresholds: Thresholds
@@ -160,7 +161,8 @@ class Answering:
             1797
         """
         predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
-        asked = [*([abstain, coverage, most_error, set_method] if abstain else []), *(["bgr"] if bgr else [])]
+        asked = _promised(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
+        asked += ["bgr"] if bgr else []
         return predictor.predict_to(path, images, bgr=bgr, model=self._fingerprint(asked), verbose=verbose)
 
     @property
@@ -201,7 +203,8 @@ class Answering:
     def predictor(self) -> Predictor:
         """What answers: compiled once, for threads and servers to share. See `imgcls.inference.Predictor`.
 
-        Ask anew where Keras has trained `model_` further: OpenVINO and ONNX Runtime keep weights as they were.
+        It is compiled at its first answer. Ask anew where Keras has trained `model_` further: OpenVINO and ONNX Runtime
+        keep weights as they were.
 
         Examples:
             >>> from concurrent.futures import ThreadPoolExecutor
@@ -218,7 +221,14 @@ class Answering:
             >>> [one.label for one in answers] == classifier.predict(images).labels.tolist()
             True
         """
-        return self._predictor_that(None)
+        self._check_fitted()
+        ways = self._ways
+        made = cache(lambda: ways.run)
+
+        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return made()(pixels)  # not before: scikit-learn looks at every attribute to show a classifier
+
+        return Predictor(run, run_for=ways.run_for, **self._answers_as())
 
     def embed(self, images: Any) -> NDArray[np.float32]:
         """Return the features of many images, `float32 (N, D)`: what the head of the model decides on. Of one, a row.
@@ -296,6 +306,7 @@ class Answering:
     ) -> None:
         self.model_, self.classes_, self.history_, self.choices_ = model, np.array(classes), history, choices
         self._multi_label, self._blueprint_ = multi_label, blueprint
+        self._learnt_with = self.get_params(deep=False)  # which may be set anew before the next fit
         self._made = Ways(model, engine=self.engine, num_classes=len(classes), embedder=embedder)
         self._searched = None  # when it is first used
         self._trust, self._kept = Trust(), None
@@ -332,12 +343,7 @@ class Answering:
             set_method=set_method,
             likeliest=self.thresholds_ is None or self._multi_label,
         )
-        found: dict[str, Any] = {
-            "input_shape": self._blueprint_["input_shape"],
-            "classes": self.classes_.tolist(),
-            "multi_label": self._multi_label,
-            "thresholds": self.thresholds_,
-        }
+        found = self._answers_as()
         if not promise.asked:
             return Predictor(ways.run, run_for=ways.run_for, **found)
         if "unknown" not in promise.asked:
@@ -350,6 +356,15 @@ class Answering:
 
         return Predictor(look.run, decide=decide_by_features, **found)
 
+    def _answers_as(self) -> dict[str, Any]:
+        """Return what `Predictor` is told of the images and of the classes."""
+        return {
+            "input_shape": self._blueprint_["input_shape"],
+            "classes": self.classes_.tolist(),
+            "multi_label": self._multi_label,
+            "thresholds": self.thresholds_,
+        }
+
     def _fingerprint(self, asked: Sequence[Any]) -> str:
         """Return what names this model in a table of answers: the beginning of a hash of its weights.
 
@@ -361,6 +376,27 @@ class Answering:
         for weight in self.model_.weights:
             digest.update(np.ascontiguousarray(weight).tobytes())
         return digest.hexdigest()[:12]
+
+
+def _promised(abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -> list[Any]:
+    """Return what answers are held to, in one spelling: what is not asked for has its default, whatever was given.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.classifier._answering import _promised
+        >>> _promised(["unknown", "set"], coverage=np.float64(0.8), most_error=0.2, set_method="lac")
+        [['set', 'unknown'], 0.8, 0.05, 'lac']
+    """
+    given = [abstain] if isinstance(abstain, str) else abstain or []
+    asked = [one for one in ABSTAIN if one in given]
+    if not asked:
+        return []
+    return [
+        asked[0] if len(asked) == 1 else asked,
+        float(coverage) if "set" in asked else 0.9,
+        float(most_error) if "unsure" in asked else 0.05,
+        str(set_method) if "set" in asked else "lac",
+    ]
 
 
 def alone(image: Any) -> Dataset:

@@ -5,7 +5,7 @@ network, or a million classes, are refused before anything is built.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self, final
@@ -49,12 +49,16 @@ class Golden:
         """Run the same images through a model that Keras may have trained further."""
         return replace(self, probabilities=_probabilities(model, self.images, num_classes))
 
-    def verified(self, found: NDArray[np.float32], *, multi_label: bool) -> bundle.Verification:
-        """Compare with what the classifier gives now."""
+    def verified(
+        self, found: NDArray[np.float32], *, multi_label: bool, thresholds: Sequence[float | None] | None
+    ) -> bundle.Verification:
+        """Compare with what the classifier gives now, and what it says of it."""
         alike = None
         if self.source == "drawn":
             alike = bool(np.array_equal(bundle.golden_images(self.images.shape[1:]), self.images))
-        return bundle.Verification.measured(self.probabilities, found, multi_label=multi_label, resized_alike=alike)
+        return bundle.Verification.measured(
+            self.probabilities, found, multi_label=multi_label, thresholds=thresholds, resized_alike=alike
+        )
 
 
 @final

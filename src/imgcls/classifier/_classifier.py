@@ -27,7 +27,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         architecture: A name from `imgcls.architectures.names()`; a `keras.Model`; a function
             `(input_shape, num_classes)` that returns one; or "auto".
         image_size: The side in pixels, (height, width), or "auto".
-        color: "rgb", "grayscale" (converted inside the model), or "auto" for what the images are.
+        color: "rgb", "grayscale" (converted inside the model), "auto" for what the images are, or a number of
+            channels: 4 keeps a fourth one as it is, such as depth, that would be taken for transparency.
         normalization: "standard", "unit", "symmetric", None for pixels as they are, or "auto". Backbones of
             `keras.applications` bring their own.
         augmentation: A name from `imgcls.transforms.names()`, a `keras.Layer`, None, or "auto".
@@ -185,6 +186,9 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
     ) -> Self:
         """Learn from labelled images.
 
+        Where something fails once training is over, such as a look at the images held out, the classifier keeps what it
+        has learnt, and can be used and saved.
+
         Args:
             data: A Dataset, a folder, a frame, a `.csv` file; or, with `y`, a list of paths or an array
                 `uint8 (N, H, W[, C])`. Of a source that is divided already, `train` is learnt from and `validation`
@@ -208,8 +212,10 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         Raises:
             ConfigurationError: Arguments are not accepted; the message lists all of them.
             UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
-            DataError: Labels are missing, or there is one class only.
-            CheckpointError: The folder holds another run, or cannot be written to.
+            DataError: Labels are missing, there is one class only, or the images to validate on have labels of another
+                kind.
+            BundleError: A class has a name that no bundle can hold.
+            CheckpointError: The folder holds another run, or cannot be read or written.
             TrainingError: The loss is not a number from the start, one image alone does not fit into memory, or another
                 worker is lost.
             KeyboardInterrupt: You pressed Ctrl-C. The classifier keeps what it has learnt and can be used.
@@ -299,7 +305,10 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             used = plan.delivered(model)
             trainer.transfer(used, training, trained=model, fine_tune=False, **solving, verbose=verbose)
             architectures.unfreeze(model)
-        tested = ("optimizer", "loss", "label_smoothing", "batch_size", "augmentation", "mixing", "seed")
+        tested = (
+            *("optimizer", "loss", "label_smoothing", "batch_size"),
+            *("micro_batches", "augmentation", "mixing", "seed"),
+        )
         return trainer.lr_find(
             model,
             training,

@@ -30,7 +30,7 @@ def describe(
     evaluation: Evaluation | None,
 ) -> dict[str, Any]:
     """Return what a bundle says about a classifier, in strict JSON."""
-    plain = {name: _without_folder(value) for name, value in parameters.items() if _is_plain(value)}
+    plain = {name: _as_plain(value) for name, value in parameters.items() if _is_plain(value)}
     description = {
         "imgcls": __version__,
         "architecture": architecture,
@@ -72,6 +72,16 @@ def history_and_choices(description: Mapping[str, Any]) -> tuple[History, dict[s
     return History(history.pop("columns"), **history), choices
 
 
+def arguments(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `ImageClassifier` from a description; weights of classes are by class again."""
+    given = dict(description["parameters"])
+    weights = given.get("class_weight")
+    if isinstance(weights, dict):
+        classes = {str(name): name for name in description["classes"]}
+        given["class_weight"] = {classes.get(name, name): weight for name, weight in weights.items()}
+    return given
+
+
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
     """Return figures with their intervals, the most important first, and a row for each class."""
     figures = [
@@ -88,8 +98,8 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_scalar(one) for key, one in value.items())
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str | int | float | np.number) and _is_scalar(one) for key, one in value.items())
     return (
         all(map(_is_scalar, value)) if isinstance(value, list | tuple) else _is_scalar(value) or isinstance(value, Path)
     )
@@ -97,6 +107,13 @@ def _is_plain(value: Any) -> bool:
 
 def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | np.generic)
+
+
+def _as_plain(value: Any) -> Any:
+    """Return an argument as JSON has it: keys are text, those that are whole numbers too."""
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(int(key)): one for key, one in value.items()}
+    return _without_folder(value)
 
 
 def _without_folder(value: Any) -> Any:

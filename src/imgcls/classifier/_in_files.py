@@ -1,7 +1,6 @@
 """A classifier in files: the bundle, and exports for other programs."""
 
 import math
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,12 +9,13 @@ import numpy as np
 
 from imgcls import bundle
 from imgcls._thresholds import Thresholds
+from imgcls._warnings import warn
 from imgcls.classifier._bundle import Kept, built, config_of, of_trust, weights_of
-from imgcls.classifier._description import describe, history_and_choices
+from imgcls.classifier._description import arguments, describe, history_and_choices
 from imgcls.classifier._exported import exported
 from imgcls.classifier._learnt import Learnt
 from imgcls.classifier._trust import Trust
-from imgcls.errors import BundleError, ConfigurationError, DataError
+from imgcls.errors import BundleError, ConfigurationError, DataError, EngineWarning
 from imgcls.export import Certificate
 
 _WARMED = 2**20  # numbers in an image: a model of larger ones is compiled when it is first asked
@@ -26,6 +26,8 @@ class InFiles(Learnt):
 
     def save(self, path: str | Path, *, license: str | None = None, golden: Any = None) -> Path:  # noqa: A002 - the word users know
         """Write the classifier into one sealed file of data: all that predicting needs, and no image of yours.
+
+        The arguments in it are those it has learnt with: what `set_params` has changed since is for the next `fit`.
 
         Args:
             path: The file, such as "flowers.imgcls"; an existing one is replaced.
@@ -59,7 +61,7 @@ class InFiles(Learnt):
         name = self._architecture_name()
         told = None if self.held_out_ is None else self._told(self.held_out_)
         description = describe(
-            parameters=self.get_params(deep=False),
+            parameters={**self._learnt_with, "engine": self.engine},  # answers are by the engine of now
             classes=classes,
             multi_label=self._multi_label,
             architecture=name,
@@ -81,7 +83,8 @@ class InFiles(Learnt):
         """Read a classifier that `save` wrote, ready to answer. Nothing in it is executed, and no other file opened.
 
         Arguments of the constructor that are no plain data (a Keras optimizer, loss or layer) come back as their
-        defaults; they matter only if you call `fit` again.
+        defaults; they matter only if you call `fit` again. Where its `engine` is not installed here, TensorFlow
+        answers, and a warning says so.
 
         Args:
             path: The file.
@@ -102,7 +105,7 @@ class InFiles(Learnt):
             model = built(contents, path=str(path), architecture=architecture, trust=trust)
             own = model.get_layer("backbone") if architecture is None else architecture
             ours = architecture is None and description["architecture"] is not None
-            classifier = cls(**description["parameters"] | ({} if ours else {"architecture": own}))
+            classifier = cls(**arguments(description) | ({} if ours else {"architecture": own}))
             classifier._learn(
                 model,
                 tuple(description["classes"]),
@@ -115,9 +118,11 @@ class InFiles(Learnt):
             classifier._thresholds = Thresholds.of(
                 description["thresholds"], description["classes"], multi_label=description["multi_label"]
             )
-            if math.prod(model.input_shape[1:]) <= _WARMED:
-                with suppress(ConfigurationError):  # an engine that is not installed here; `engine` can be set
-                    classifier.predictor.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
+            warmed = math.prod(model.input_shape[1:]) <= _WARMED
+            if warmed or classifier.engine not in {"auto", "tensorflow"}:
+                classifier._use_what_is_here(path)
+            if warmed:
+                classifier._ways.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             message = (
                 f"{str(path)!r} does not describe a classifier that this imgcls can build: {str(error).rstrip('.')}. "
@@ -125,6 +130,17 @@ class InFiles(Learnt):
             )
             raise BundleError(message) from error
         return classifier
+
+    def _use_what_is_here(self, path: str | Path) -> None:
+        """Let TensorFlow answer, and warn, where the engine that a bundle was saved with is not installed."""
+        try:
+            _ = self._ways.run
+        except ConfigurationError as error:
+            self.engine = "tensorflow"
+            needed, _, _ = str(error).partition(" Or give ")  # there is nothing more to give
+            warn(
+                f"TensorFlow answers in place of the engine that {str(path)!r} was saved with: {needed}", EngineWarning
+            )
 
     def verify(self) -> bundle.Verification:
         """Run the golden images of the bundle again, and compare with what they gave when it was saved.
@@ -151,7 +167,8 @@ class InFiles(Learnt):
                 "there are no golden images yet: they are made when a classifier is saved. Save and load it first."
             )
             raise DataError(message)
-        return golden.verified(self.predictor.run(golden.images), multi_label=self._multi_label)
+        found = self.predictor.run(golden.images)
+        return golden.verified(found, multi_label=self._multi_label, thresholds=self._thresholds.numbers)
 
     def export(
         self,

@@ -81,18 +81,22 @@ class Learnt(Answering):
     def score(self, data: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy on labelled images, from 0 to 1; `sample_weight` holds N weights.
 
-        Images that cannot be read are refused: one number cannot say what it leaves out.
+        Images that cannot be read are refused: one number cannot say what it leaves out. Those of a class that was not
+        learnt count as wrong, as in scikit-learn; a `DataWarning` says how many. In cross-validation there may be some.
 
         Raises:
             NotFittedError: There is nothing to measure yet.
             UnreadableImageError: Images cannot be read.
             ConfigurationError: There are not as many weights as images, one is below 0 or not finite, or all are 0.
-            DataError: A label is not one of the classes.
+            DataError: Labels are of another kind than the classes; or images have several, and one is not among these.
         """
         self._check_fitted()
-        dataset = self._measured(data, y)
+        dataset = self._to_measure(data, y)
         sample_weights(sample_weight, len(dataset))  # refuses what are none, before the pass
-        return float(np.average(self.evaluate(dataset, on_error="raise").right, weights=sample_weight))
+        known, right = self._are_learnt(dataset), np.zeros(len(dataset), bool)
+        if known.any():
+            right[known] = self.evaluate(dataset[known], on_error="raise").right
+        return float(np.average(right, weights=sample_weight))
 
     def robustness(
         self, data: Any, y: Any = None, *, n: int = 200, severities: Sequence[int] = (2,), verbose: Any = "auto"
@@ -241,20 +245,46 @@ class Learnt(Answering):
 
     def _architecture_name(self) -> str | None:
         """Return the name that the model can be built from; None for an architecture of the user's own."""
-        chosen = self.choices_["architecture"].value if "architecture" in self.choices_ else self.architecture
+        chosen = self._learnt_with["architecture"]
+        if "architecture" in self.choices_:
+            chosen = self.choices_["architecture"].value
         return chosen if isinstance(chosen, str) else None
 
-    def _measured(self, data: Any, y: Any) -> Dataset:
-        """Return labelled images to measure on, with the classes of this classifier."""
+    def _to_measure(self, data: Any, y: Any) -> Dataset:
+        """Return labelled images to measure on."""
         several: dict[str, Any] = {"classes": self.classes_.tolist(), "multi_label": True} if self._multi_label else {}
         dataset = as_dataset(data, y, **several)
         if dataset.parts is not None and dataset.divided:
             dataset = dataset.subset("test" if "test" in dataset.parts else "validation")
-        dataset = dataset.align(self.classes_.tolist())
+        return dataset
+
+    def _measured(self, data: Any, y: Any) -> Dataset:
+        """Return labelled images to measure on, with the classes of this classifier."""
+        dataset = self._to_measure(data, y).align(self.classes_.tolist())
         if dataset.multi_label != self._multi_label:
             message = "the classifier and these data disagree on whether an image may have several labels."
             raise DataError(message)
         return dataset
+
+    def _are_learnt(self, dataset: Dataset) -> NDArray[np.bool_]:
+        """Return which images are of a class that was learnt, `(N,)`, and warn of the others.
+
+        On several labels, and on numbers beside names, `align` decides, and they are all let through.
+        """
+        if dataset.multi_label or self._multi_label:
+            return np.ones(len(dataset), bool)
+        classes = set(self.classes_.tolist())
+        kinds = {type(name) for name in classes}
+        known = [name in classes or type(name) not in kinds for name in dataset.classes]
+        learnt = np.array(known)[dataset.labels]
+        if not learnt.all():
+            others = [dataset.classes[code] for code in np.unique(np.asarray(dataset.labels)[~learnt])]
+            message = (
+                f"{int((~learnt).sum()):,} of {len(dataset):,} images are of classes that were not learnt, "
+                f"{_checks.some(others)}: the score counts them as wrong. Mend their labels where these are misspelt."
+            )
+            warn(message, DataWarning)
+        return learnt
 
     def _explained(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the code of what is said of each image, `int (N,)`; of several labels, the likeliest of them."""

@@ -6,27 +6,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks
+from imgcls.bundle._contents import check_classes
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import ConfigurationError, DataError
+from imgcls.trainer._trainable import checked_labels
 
 
 def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Dataset, Dataset, Dataset]:
-    """Return images to learn from, to validate on and to test on; parts that the source has already are kept."""
+    """Return images to learn from, to validate on and to test on; parts that the source has already are kept.
+
+    Raises:
+        ConfigurationError: The source is divided, and has no part "train".
+    """
     parts = set() if dataset.parts is None else set(dataset.parts.tolist())
-    if "train" not in parts or len(parts) < 2:
+    if not dataset.divided:
         training, validation, test = dataset.split((0.7, 0.15, 0.15), seed=seed, verbose=verbose)
     elif len(parts) == 3:
         training, validation, test = dataset.split()
     else:
+        learnt_from = dataset.subset("train")  # refused where there are only images to validate and to test on
         test = dataset.subset((parts - {"train"}).pop())
-        training, validation = dataset.subset("train").split((0.85, 0.15), seed=seed, verbose=verbose)
+        training, validation = learnt_from.split((0.85, 0.15), seed=seed, verbose=verbose)
     return training, validation, test
 
 
 def learn_from(
     dataset: Dataset, validation_data: Any, sample_weight: Any
 ) -> tuple[Dataset, Dataset | None, NDArray[Any] | None]:
-    """Return what to learn from, what to validate on, and the weights of the former."""
+    """Return what to learn from, what to validate on, and the weights of the former.
+
+    Raises:
+        BundleError: A class has a name that no bundle can hold.
+        ConfigurationError: The source is divided, and has no part "train"; or there are not as many weights as images.
+        DataError: There is one class alone, or the images to validate on have other labels.
+    """
     validation = None
     if validation_data is not None:
         pair = isinstance(validation_data, tuple) and len(validation_data) == 2
@@ -45,7 +58,8 @@ def learn_from(
             f"{_checks.folders_within(dataset.ids)}"
         )
         raise DataError(message)
-    return dataset, None if validation is None else validation.align(dataset.classes), sample_weight
+    check_classes(dataset.classes)
+    return dataset, checked_labels(dataset, validation), sample_weight
 
 
 def _of_training(weights: NDArray[Any], parts: NDArray[Any]) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """`imgcls check`, `train` and `plan`: from images to a bundle."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,8 +84,9 @@ def train(
 ) -> None:
     """Train on a folder, evaluate on images never seen, save a bundle.
 
-    Ctrl-C keeps what was learnt, and an output that exists already: then it is saved beside it, such as in
-    model.interrupted.imgcls. With --checkpoint, the same command goes on where it stopped, exactly.
+    Ctrl-C, or an error once training is over, keeps what was learnt, and an output that exists already: then it is
+    saved beside it, such as in model.interrupted.imgcls. With --checkpoint, the same command goes on where it stopped,
+    exactly.
 
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
@@ -119,6 +121,10 @@ def train(
     except KeyboardInterrupt:
         _save_as_far_as_trained(classifier, stopped, output)
         raise
+    except Exception:
+        if hasattr(classifier, "model_"):  # training was over, and took longer than what failed
+            _save_as_far_as_trained(classifier, stopped, output)
+        raise
     classifier.save(output)
     if json_:
         print_json(summary(classifier.evaluation_) | {"output": str(output)})
@@ -128,13 +134,21 @@ def train(
 
 
 def _save_as_far_as_trained(classifier: "ImageClassifier", path: Path, output: Path) -> None:
-    """Save what was learnt before Ctrl-C, if anything was, and say where; `output`, where it is another, stays."""
+    """Save what was learnt so far, if anything was, and say where; `output`, where it is another, stays."""
     if not hasattr(classifier, "model_"):
         typer.echo("nothing saved: nothing was learnt yet", err=True)
         return
+    if path != output:
+        path = _unused(path)
     classifier.save(path)
     stays = "" if path == output else f"; {output} stays as it was before"
     typer.echo(f"saved {path} as far as it was trained; not evaluated{stays}", err=True)
+
+
+def _unused(path: Path) -> Path:
+    """Return a path, or such as photos.interrupted-2.imgcls where an earlier run has left photos.interrupted.imgcls."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbered) if not one.exists())
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """`imgcls evaluate`, `explain`, `card` and `info`: how good a bundle is, why it answers so, and what it holds."""
 
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +10,12 @@ import typer
 from imgcls import report
 from imgcls.cli._app import Data, Image, Json, Label, Model, OnError, Root, Trust, app
 from imgcls.cli._open import check_model, opened, read_dataset, read_if_given
-from imgcls.cli._print import print_facts, print_json, print_text, summary
+from imgcls.cli._print import complain, print_facts, print_json, print_text, summary
+from imgcls.errors import DataWarning
 
 if TYPE_CHECKING:
-    from imgcls.metrics import Leaks
+    from imgcls import ImageClassifier
+    from imgcls.metrics import Evaluation, Leaks
 
 _PICTURES = (".png", ".jpg", ".pdf", ".svg")
 _NAMED = 5  # images left out that are named one by one; `check` names all
@@ -47,8 +50,7 @@ def evaluate(
         check_report_path(output)
     dataset = read_dataset(data, image=image, label=label, root=root)
     evaluation = opened(model, trust=trust).evaluate(dataset, on_error=on_error)
-    for reason in list(evaluation.quarantined.values())[:_NAMED]:
-        typer.echo(f"left out: {reason}", err=True)
+    _name_left_out(evaluation)
     leaks = evaluation.leaks()
     if json_:
         print_json(summary(evaluation) | {"leaks": None if leaks is None else _told(leaks)})
@@ -114,7 +116,8 @@ def card(
     if output is not None:
         report.check_path(output, (".md",), example="card.md")
     dataset = read_if_given(data, image=image, label=label, root=root)
-    text = opened(model, trust=trust).card(dataset)
+    classifier = opened(model, trust=trust)
+    text = classifier.card() if dataset is None else _card_of(classifier, dataset)
     if output is not None:
         report.write(output, text)
         typer.echo(f"wrote {output}", err=True)
@@ -146,6 +149,24 @@ def info(model: Model, *, json_: Json = False) -> None:
         "choices": {name: f"{value}: {reason}" for name, (value, reason) in description["choices"].items()},
     }
     print_facts(facts, json_=json_)
+
+
+def _name_left_out(evaluation: "Evaluation") -> None:
+    """Say on stderr which images cannot be read, and why."""
+    for reason in list(evaluation.quarantined.values())[:_NAMED]:
+        typer.echo(f"left out: {reason}", err=True)
+
+
+def _card_of(classifier: "ImageClassifier", dataset: Any) -> str:
+    """Return the card of a classifier measured on images; those that cannot be read are named on stderr."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DataWarning)  # which tells where Python has the names
+        evaluation = classifier.evaluate(dataset)
+    if left_out := len(evaluation.quarantined):
+        of = f"{left_out:,} of {left_out + len(evaluation.ids):,} images"
+        complain(f"{of} cannot be read and are left out of the figures. Repair or remove them.", color="yellow")
+    _name_left_out(evaluation)
+    return evaluation.to_card()
 
 
 def _told(leaks: "Leaks") -> dict[str, Any]:

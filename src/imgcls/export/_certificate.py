@@ -60,10 +60,11 @@ class Certificate:
         size: Of all files, in bytes.
         runtime: What opened and ran it, and which version.
         images: How many were run: golden images and those that were given.
-        agreement: The share of them with the same answer: the likeliest class, or all labels from a probability of 0.5.
+        agreement: The share of them of which the same is said: the likeliest class or all labels from a probability of
+            0.5 on, or what `thresholds` of the facts say. Ties may differ.
         largest_difference: Of two probabilities, the original's and the export's.
         tolerance: What is accepted; None where `agreement` or accuracy alone decides.
-        accuracy_before: Of the original on the images that were given; None where they have no labels.
+        accuracy_before: Of what the original says of the images that were given; None where they have no labels.
         accuracy_after: The same of the export.
         resize_difference: The largest difference of a probability between images that the export resized and the same
             images resized by imgcls; None where it does not resize.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks, images
 from imgcls._runtimes import Run
+from imgcls._thresholds import Thresholds
 from imgcls.bundle import TOLERANCE
 from imgcls.datasets import by_turns
 from imgcls.errors import ExportError, ImgclsError
@@ -22,6 +23,7 @@ from imgcls.export._facts import Facts
 from imgcls.export._formats import Format
 from imgcls.export._place import check_place, put_in_place
 from imgcls.export._source import Source, Wanted
+from imgcls.inference._outputs import in_passes
 
 _SLOWER = 1.1  # times float32: below it, the difference may be chance
 
@@ -216,17 +218,17 @@ def _certified(
     force: bool,
 ) -> Certificate:
     """Run, compare, time; refuse or certify."""
-    limits = _LIMITS[wanted.quantize]
+    limits, facts = _LIMITS[wanted.quantize], source.facts
     given = run(golden[0])
     before, after = [golden[1]], [given]
     for part in _measure.batches(measured[0]) if measured else ():
-        before.append(source.run(part))
-        after.append(run(part))
+        before.append(in_passes(source.run, part))
+        after.append(in_passes(run, part))
     comparison = _measure.compare(
         np.concatenate(before),
         np.concatenate(after),
         measured[1] if measured else None,
-        multi_label=source.facts.multi_label,
+        thresholds=Thresholds.of(facts.thresholds, facts.classes, multi_label=facts.multi_label),
         tie=limits.tie,
     )
     resized = _resize_difference(run, source) if wanted.any_size else None
@@ -248,7 +250,7 @@ def _certified(
         format=row.name,
         quantize=wanted.quantize,
         any_size=wanted.any_size,
-        facts=source.facts,
+        facts=facts,
         sha256=hashes(made, files),
         size=sum(file.stat().st_size for file in files),
         runtime=_runtime(row),

@@ -134,6 +134,7 @@ class ExportedModel:
             golden.given,
             self.predictor.run(golden.pixels),
             multi_label=self.facts.multi_label,
+            thresholds=self.facts.thresholds,
             tolerance=_ELSEWHERE.get(certificate.quantize, TOLERANCE),
         )
 

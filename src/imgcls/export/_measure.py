@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._runtimes import Run
+from imgcls._thresholds import Thresholds
 
 _BATCH = 32
 _MOST_RUNS, _MOST_SECONDS = 50, 3.0
@@ -18,7 +19,7 @@ class Comparison(NamedTuple):
 
     Attributes:
         images: n.
-        agreement: The share of images with the same answer.
+        agreement: The share of images of which the same is said.
         largest_difference: Of two probabilities.
         accuracy_before: The original's, on images with labels; None where there are none.
         accuracy_after: The export's.
@@ -43,7 +44,7 @@ def compare(
     given: NDArray[np.float32],
     labels: NDArray[Any] | None,
     *,
-    multi_label: bool,
+    thresholds: Thresholds,
     tie: float,
 ) -> Comparison:
     """Compare probabilities `(n, K)` of an original with those of its export.
@@ -52,16 +53,17 @@ def compare(
         expected: The original's.
         given: The export's; NaN differs from everything.
         labels: Of the last images, `(m,)` or `(m, K)`; None for none.
-        multi_label: Whether an image may have several labels.
-        tie: Classes whose probabilities the original holds no further apart, or labels no further from 0.5, may change
-            places.
+        thresholds: By what is said.
+        tie: Classes whose margins the original holds no further apart, or labels no further from their thresholds, may
+            change places. Without thresholds, margins are probabilities.
     """
-    same = _same_answers(expected, given, multi_label=multi_label, tie=tie)
+    said = thresholds.said(given)
+    same = _same_answers(expected, said, thresholds, tie) & ~np.isnan(given).any(axis=1)
     apart = np.abs(given.astype(np.float64) - expected)
     largest = 1.0 if np.isnan(apart).any() else float(apart.max())
     accuracies: list[float | None] = [None, None]
     if labels is not None:
-        accuracies = [_accuracy(one[-len(labels) :], labels) for one in (expected, given)]
+        accuracies = [_accuracy(one[-len(labels) :], labels) for one in (thresholds.said(expected), said)]
     return Comparison(len(expected), float(same.mean()), largest, *accuracies)
 
 
@@ -87,19 +89,19 @@ def medians(ways: Mapping[str, Run], image: NDArray[np.uint8]) -> tuple[dict[str
 
 
 def _same_answers(
-    expected: NDArray[np.float32], given: NDArray[np.float32], *, multi_label: bool, tie: float
+    expected: NDArray[np.float32], said: NDArray[Any], thresholds: Thresholds, tie: float
 ) -> NDArray[np.bool_]:
-    if multi_label:
-        near = np.abs(expected - 0.5) <= tie
-        same = (((expected >= 0.5) == (given >= 0.5)) | near).all(axis=1)
+    """Say of which images the same is said, or what is as good as the same, `(n,)`."""
+    margins = thresholds.margins(expected)
+    if said.ndim == 2:
+        same = ((thresholds.said(expected) == said) | (np.abs(margins) <= tie)).all(axis=1)
     else:
-        chosen = np.take_along_axis(expected, given.argmax(axis=1)[:, None], axis=1)[:, 0]
-        same = expected.max(axis=1) - chosen <= tie
-    found: NDArray[np.bool_] = same & ~np.isnan(given).any(axis=1)
-    return found
+        chosen = np.take_along_axis(margins, said[:, None], axis=1)[:, 0]
+        same = margins.max(axis=1) - chosen <= tie
+    return np.asarray(same)
 
 
-def _accuracy(probabilities: NDArray[np.float32], labels: NDArray[Any]) -> float:
-    if labels.ndim == 2:
-        return float(((probabilities >= 0.5) == (labels >= 0.5)).all(axis=1).mean())
-    return float((probabilities.argmax(axis=1) == labels).mean())
+def _accuracy(said: NDArray[Any], labels: NDArray[Any]) -> float:
+    if labels.ndim > said.ndim:  # of one label an image, as an indicator
+        labels = labels.argmax(axis=1)
+    return float((said == labels).reshape(len(labels), -1).all(axis=1).mean())

@@ -120,5 +120,6 @@ def _both(model: Any) -> Any:
     import keras
 
     one = model.outputs[0]
-    both = keras.layers.Concatenate(name="probabilities")([keras.layers.Rescaling(-1.0, 1.0, name="other")(one), one])
+    other = keras.layers.Rescaling(-1.0, 1.0, name="other", dtype="float32")(one)  # whatever the global policy is
+    both = keras.layers.Concatenate(name="probabilities", dtype="float32")([other, one])
     return keras.Model(model.inputs[0], both, name="classifier")

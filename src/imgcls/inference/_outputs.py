@@ -1,5 +1,6 @@
 """One pass of a compiled model over images."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 from imgcls._runtimes import Run
 from imgcls.datasets import Batches
+
+PIXELS = 32 * 224 * 224  # of a pass through a model: a batch of photos
 
 
 def outputs(
@@ -45,7 +48,34 @@ def outputs(
         if on_progress is not None:
             on_progress(done)
         if len(positions):
-            found.append(run(images))
+            found.append(in_passes(run, images))
             places.append(positions)
         done += len(positions)
     return np.concatenate(found), np.concatenate(places)
+
+
+def in_passes(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return what a model gives for images, in passes of no more pixels than a batch of photos has.
+
+    So memory that a batch of photos fits into is enough for larger images too; one image alone is the least.
+
+    Args:
+        run: The model: `uint8 (n, H, W, C)` to `float32 (n, ...)`.
+        images: `uint8 (n, H, W, C)`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.inference._outputs import in_passes
+        >>> def run(pixels):
+        ...     print(pixels.shape)
+        ...     return np.ones((len(pixels), 2), np.float32)
+        >>> in_passes(run, np.zeros((7, 700, 700, 1), np.uint8)).shape
+        (3, 700, 700, 1)
+        (2, 700, 700, 1)
+        (2, 700, 700, 1)
+        (7, 2)
+    """
+    most = max(1, PIXELS // math.prod(images.shape[1:3]))
+    if len(images) <= most:
+        return run(images)
+    return np.concatenate([run(part) for part in np.array_split(images, math.ceil(len(images) / most))])

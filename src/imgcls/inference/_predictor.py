@@ -1,5 +1,6 @@
 """`Predictor`: what a classifier, an exported file and a server answer with."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -13,14 +14,15 @@ from imgcls._runtimes import Run
 from imgcls._warnings import warn
 from imgcls.datasets import Batches, Dataset, Sample, as_dataset, is_one_image
 from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
-from imgcls.inference._outputs import outputs
+from imgcls.inference._outputs import PIXELS, in_passes, outputs
 from imgcls.inference._stream import stream
 from imgcls.predictions import Answers, Prediction, Predictions
 
-_BATCH = 32
+_BATCH = 32  # images that are read together; large ones go through in parts
 # Small images go through in larger batches, of as many pixels as a batch of photos: small_cnn at 32 x 32 answered 1.4
 # times as many a second. No larger ones, so that a long run shows how far it is.
-_LARGEST_BATCH, _PIXELS = 128, _BATCH * 224 * 224
+_LARGEST_BATCH = 128
+_NUMBER = re.compile("([12]/)*(0|[1-9][0-9]*)")  # the id of an image that was given none, also in a sum of datasets
 
 Decide = Callable[[NDArray[np.float32]], dict[str, Any]]
 
@@ -131,14 +133,13 @@ class Predictor:
         Raises:
             DataError: The file holds something else, or cannot be written.
         """
+        dataset = None if is_stream(images) else self.many(images, bgr=bgr)
+        named = _numbered(_checked(images, bgr=bgr)) if dataset is None else _named(dataset)
+        # The file comes last: images that do not exist leave none behind.
         answers = Answers(path, self.classes, abstaining=self._abstaining, model=model)
         with answers, ProgressReport(verbose, after=PATIENCE) as report:
             run = self.run
-            if is_stream(images):
-                named = _numbered(_checked(images, bgr=bgr))
-            else:
-                dataset = self.many(images, bgr=bgr)
-                named = _named(dataset, by_user=isinstance(images, Dataset))
+            if dataset is not None:
                 names = set(dataset.ids)  # an image may come twice
                 report.begin("answering", len(names))
                 run = self._run_for(len(names - answers.ids))
@@ -189,7 +190,7 @@ class Predictor:
             dataset,
             image_size=(height, width),
             channels=channels,
-            batch_size=max(_BATCH, min(_LARGEST_BATCH, _PIXELS // (height * width))),
+            batch_size=max(_BATCH, min(_LARGEST_BATCH, PIXELS // (height * width))),
             keep="stream",
             on_error=on_error,
         )
@@ -255,9 +256,10 @@ class Predictor:
                 error.id = name
                 raise
 
-        return stream(
-            named, prepare, lambda pixels, ids: list(self.as_predictions(run(pixels), ids)), batch_size=_BATCH
-        )
+        def answer(pixels: NDArray[np.uint8], ids: Sequence[str]) -> list[Prediction]:
+            return list(self.as_predictions(in_passes(run, pixels), ids))
+
+        return stream(named, prepare, answer, batch_size=_BATCH)
 
 
 @final
@@ -301,11 +303,11 @@ def _numbered(items: Iterable[Any]) -> Iterator[tuple[str, Any, bool]]:
         yield (item.id, item, True) if isinstance(item, Sample) else (str(number), item, False)
 
 
-def _named(dataset: Dataset, *, by_user: bool) -> Iterator[tuple[str, Any, bool]]:
-    """Name the images of a dataset in the same way. A path is a name, and so is any where the dataset is the user's."""
+def _named(dataset: Dataset) -> Iterator[tuple[str, Any, bool]]:
+    """Name the images of a dataset in the same way. Where all are called by numbers, they were given no names."""
+    is_own = not all(map(_NUMBER.fullmatch, dataset.ids))
     for index, name in enumerate(dataset.ids):
-        source = dataset.source(index)
-        yield name, source, by_user or isinstance(source, str | Path)
+        yield name, dataset.source(index), is_own
 
 
 def is_stream(images: Any) -> bool:

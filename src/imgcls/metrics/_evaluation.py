@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from imgcls import _checks, plotting, report
 from imgcls.errors import DataError
-from imgcls.metrics import _calibration, _comparison, _decisions, _label_errors, _leaks, _page, _ranking, _sets, _slices
+from imgcls.metrics import (
+    _calibration,
+    _comparison,
+    _decisions,
+    _figures,
+    _label_errors,
+    _leaks,
+    _page,
+    _ranking,
+    _sets,
+    _slices,
+)
 from imgcls.metrics._measured import Measured
 from imgcls.metrics._pictures import PLOTS, draw
 from imgcls.metrics._robustness import Robustness
@@ -36,6 +47,8 @@ class Evaluation(Measured):
     With several labels an image, `accuracy` is the share of images with every label right, and a label counts as
     predicted from a probability of 0.5, or from its threshold. What asks how sure an answer is (`reliability`,
     `select`, `risk_coverage`, `sets`) speaks of the likeliest class, whatever the thresholds.
+
+    Pickled or copied, an evaluation keeps its figures, and no images: what reads them, and the model, stays behind.
 
     Args:
         y_true: `int (N,)` codes into `classes`, or a `uint8 (N, K)` indicator.
@@ -215,10 +228,13 @@ class Evaluation(Measured):
             message = f"compare takes another Evaluation, and got a {type(other).__name__}: give model.evaluate(data)."
             raise DataError(message)
         places = {name: place for place, name in enumerate(other.ids)}
-        if set(places) != set(self.ids) or len(places) != len(self.ids) or self.classes != other.classes:
+        twice = len(places) < len(other.ids)  # then only the order tells which is which
+        once = len(places) == len(self.ids) and places.keys() == set(self.ids)
+        alike = self.ids == other.ids if twice else once
+        if not alike or self.classes != other.classes:
             message = "the two evaluations are not of the same images and classes. Evaluate both on one dataset."
             raise DataError(message)
-        order = np.array([places[name] for name in self.ids])
+        order = np.arange(len(self.ids)) if twice else np.array([places[name] for name in self.ids])
         if not np.array_equal(self.y_true, other.y_true[order]):
             message = "the two evaluations disagree about the true labels. Evaluate both on one dataset."
             raise DataError(message)
@@ -526,7 +542,8 @@ class Evaluation(Measured):
         )
 
     def __repr__(self) -> str:
-        return f"Evaluation({len(self.y_true):,} images, accuracy {self.accuracy:.3f}, macro F1 {self.macro_f1:.3f})"
+        f1 = _figures.Counts.of(self.confusion, multi_label=self.multi_label).f1.mean()  # no intervals: shown at once
+        return f"Evaluation({len(self.y_true):,} images, accuracy {self.right.mean():.3f}, macro F1 {f1:.3f})"
 
     # --- inside --------------------------------------------------------------------------------------------------
 

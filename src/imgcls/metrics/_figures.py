@@ -11,7 +11,6 @@ from imgcls.metrics import _calibration, _ranking
 from imgcls.metrics._intervals import Blocks, Interval, Shared, logit_interval, looked_at, studentized, sum_of_distances
 
 Floats = NDArray[np.float64]
-_SMALLEST = 1e-7  # a probability of 0 for the true class costs -ln(1e-7) = 16.1, not infinity
 _ROWS = 65_536  # looked at together
 _WILSON, _ADJUSTED = "Wilson", "adjusted shares"
 _STUDENTIZED, _INVERTED = "bootstrap-t", "test inversion"
@@ -46,8 +45,9 @@ def outcome(y_true: NDArray[Any], probabilities: NDArray[Any], said: NDArray[Any
         probabilities: `float (N, K)`.
         said: What was predicted, as `y_true`.
     """
+    smallest = _smallest(probabilities)
     if y_true.ndim == 2:
-        clipped = np.clip(probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+        clipped = np.clip(probabilities.astype(np.float64), smallest, 1 - smallest)
         losses = -np.log(np.where(y_true == 1, clipped, 1 - clipped)).mean(axis=1)
         brier = np.square(probabilities.astype(np.float64) - y_true).mean(axis=1)
         return Outcome(y_true, said, losses, brier, probabilities.ravel(), y_true.ravel() == 1)
@@ -56,8 +56,13 @@ def outcome(y_true: NDArray[Any], probabilities: NDArray[Any], said: NDArray[Any
     own, confidence = probabilities[rows, y_true].astype(np.float64), probabilities[rows, likeliest]
     squares = np.concatenate([np.square(part, dtype=np.float64).sum(axis=1) for part in _blocks(probabilities)])
     brier = (squares - 2 * own + 1) / (2 if probabilities.shape[1] == 2 else 1)  # of two classes, scikit-learn halves
-    losses = -np.log(np.clip(own, _SMALLEST, 1 - _SMALLEST))
+    losses = -np.log(np.clip(own, smallest, 1 - smallest))
     return Outcome(y_true, said, losses, brier, confidence, likeliest == y_true)
+
+
+def _smallest(probabilities: NDArray[np.floating]) -> float:
+    """Return what a probability of 0 counts as, so that it does not cost infinity: as scikit-learn has it."""
+    return float(max(np.finfo(probabilities.dtype).eps, np.finfo(np.float64).eps))
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
@@ -211,13 +216,14 @@ def _shared_mistakes(table: NDArray[np.int64], counts: Counts) -> float:
     return float(np.sqrt(together / alone)) if alone else 1.0
 
 
-def losses(seen: Outcome) -> dict[str, tuple[float, Interval]]:
+def losses(seen: Outcome, num_classes: int) -> dict[str, tuple[float, Interval]]:
     """Return log loss and Brier score."""
     blocks = Blocks(len(seen.losses))
     means = blocks.means([seen.losses, seen.brier])
     lower, upper = studentized(means, *blocks.draw(means))
     values = (float(seen.losses.mean()), float(seen.brier.mean()))
-    most = (-np.log(_SMALLEST), 1.0 if seen.y_true.ndim == 2 else 2.0)
+    halved = seen.y_true.ndim == 2 or num_classes == 2  # see `outcome`
+    most = (-np.log(_smallest(seen.confidence)), 1.0 if halved else 2.0)
     if len(seen.losses) < 2:  # one image says nothing of the next
         lower, upper = np.zeros(2), np.array(most)
     return {

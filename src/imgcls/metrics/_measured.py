@@ -140,7 +140,7 @@ class Measured(Mapping[str, float]):
             hits = _figures.top_hits(self.y_true, self.probabilities, _TOP)
             found[f"top_{_TOP}_accuracy"] = _figures.shares(hits, len(self.y_true))
         found |= _figures.areas(self.y_true, self.probabilities, self._rankings)
-        return found | _figures.losses(self._seen) | _figures.calibration(self._seen)
+        return found | _figures.losses(self._seen, len(self.classes)) | _figures.calibration(self._seen)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -252,6 +252,10 @@ class Measured(Mapping[str, float]):
         return len(self._measured)
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        at_hand = ("_read", "_explain", "_leaked", "_shortcuts", "_robust")  # images and a model hang on these
+        return vars(self) | dict.fromkeys(at_hand)
 
     def _code(self, label: Any) -> int:
         _checks.refuse([_checks.unknown_name("label", label, self.classes)])

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -26,7 +27,8 @@ class Answers:
 
     Where the file holds answers already, they stay, and `ids` names their images: a run that was stopped goes on. The
     last row, if only half of it was written, is taken away. Parquet cannot be added to: rows gather in a file of JSON
-    Lines beside it, and `close` makes it of them.
+    Lines beside it, and `close` makes it of them. Where both are there, and the lines do not begin with the rows of the
+    Parquet file, they are refused.
 
     Args:
         path: The file.
@@ -63,6 +65,7 @@ class Answers:
         self._is_csv = self.path.suffix.lower() == ".csv"
         self._is_parquet = self.path.suffix.lower() == ".parquet"
         self._journal = self.path.with_name(f".{self.path.name}.jsonl") if self._is_parquet else self.path
+        self._source = self._journal  # where the rows stand that are there already: a refusal names it
         self._file: IO[bytes] = self._opened()
 
     def add(self, answers: Iterable[Answer]) -> None:
@@ -87,7 +90,10 @@ class Answers:
             {'a.jpg'}
             >>> again.close()
         """
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
         if self._is_parquet and self._journal.exists():
             self._make_parquet()
 
@@ -100,35 +106,42 @@ class Answers:
         if error is None:
             self.close()
         else:  # what is written stays, to go on from
-            self._file.close()
+            _close(self._file)
 
     # --- the file ------------------------------------------------------------------------------------------------
 
     def _opened(self) -> IO[bytes]:
         """Open the file behind its last whole row."""
-        unmade = self._is_parquet and self.path.exists() and not self._journal.exists()
+        unmade = False
         try:
-            if unmade:
-                self._unmake_parquet()
+            if self._is_parquet and self.path.exists():
+                self._source, unmade = self.path, not self._journal.exists()
+                if unmade:
+                    self._unmake_parquet()
+                else:
+                    self._check_continued()
+                    self._source = self._journal
             file = self._journal.open("r+b" if self._journal.exists() else "w+b")
         except OSError as error:
-            raise self._trouble(error) from error
+            raise unwritable(self.path, error) from error
         except ValueError as error:  # of pyarrow
             if isinstance(error, DataError):
                 raise
             raise self._another(f"it is no Parquet file ({error})") from error
-        try:
-            end = self._read_csv(file) if self._is_csv else self._read_lines(file)
-            file.seek(end)
-            file.truncate()
-        except BaseException:
-            file.close()
+        with ExitStack() as undo:
             if unmade:
-                self._journal.unlink()
-            raise
-        if self._is_csv and not end:
-            self._file = file
-            self._write(self._rows.csv([], head=True))
+                undo.callback(self._journal.unlink)
+            undo.callback(_close, file)
+            try:
+                end = self._read_csv(file) if self._is_csv else self._read_lines(file)
+                file.seek(end)
+                file.truncate()
+            except OSError as error:
+                raise unwritable(self.path, error) from error
+            if self._is_csv and not end:
+                self._file = file
+                self._write(self._rows.csv([], head=True))
+            undo.pop_all()
         return file
 
     def _read_csv(self, file: IO[bytes]) -> int:
@@ -190,14 +203,11 @@ class Answers:
             self._file.write(text.encode(errors=_NAMES))
             self._file.flush()
         except OSError as error:
-            raise self._trouble(error) from error
-
-    def _trouble(self, error: OSError) -> DataError:
-        return DataError(f"{str(self.path)!r} cannot be written: {error}. Free the place, or write somewhere else.")
+            raise unwritable(self.path, error) from error
 
     def _another(self, reason: str) -> DataError:
         message = (
-            f"{str(self.path)!r} exists and holds no answers that these could be added to: {reason}. "
+            f"{str(self._source)!r} exists and holds no answers that these could be added to: {reason}. "
             "Name another file, or remove it."
         )
         return DataError(message)
@@ -205,24 +215,52 @@ class Answers:
     # --- Parquet -------------------------------------------------------------------------------------------------
 
     def _make_parquet(self) -> None:
-        import pyarrow as pa
         from pyarrow import parquet
+
+        temporary = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            with self._journal.open("rb") as lines, parquet.ParquetWriter(temporary, self._schema()) as file:
+                while chunk := list(islice(lines, _ROWS)):
+                    file.write_table(self._table(chunk))
+            temporary.replace(self.path)
+            self._journal.unlink()
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+
+    def _schema(self) -> Any:
+        import pyarrow as pa
 
         number = pa.float32()
         kinds = dict.fromkeys(map(_utf8, self._rows.columns), pa.string())
         kinds |= dict.fromkeys(["probability", *(_utf8(str(name)) for name in self._rows.classes)], number)
-        schema = pa.schema(list(kinds.items()))
-        temporary = self.path.with_name(f".{self.path.name}.partial")
-        try:
-            with self._journal.open("rb") as lines, parquet.ParquetWriter(temporary, schema) as file:
-                while chunk := list(islice(lines, _ROWS)):
-                    file.write_table(pa.Table.from_pylist([_flat(json.loads(line)) for line in chunk], schema=schema))
-            temporary.replace(self.path)
-            self._journal.unlink()
-        except OSError as error:
-            raise self._trouble(error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        return pa.schema(list(kinds.items()))
+
+    def _table(self, lines: Iterable[bytes]) -> Any:
+        """Return JSON Lines as a table of Arrow."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist([_flat(json.loads(line)) for line in lines], schema=self._schema())
+
+    def _check_continued(self) -> None:
+        """Refuse lines that do not go on from the finished file: it would be replaced, and its rows be lost."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self.path) as table, self._journal.open("rb") as lines:
+            for rows in table.iter_batches(_ROWS):
+                try:
+                    same = self._table(islice(lines, rows.num_rows)).equals(pa.Table.from_batches([rows]))
+                except (ValueError, TypeError, AttributeError):  # a line is none of ours
+                    same = False
+                if not same:
+                    message = (
+                        f"{str(self.path)!r} and {str(self._journal)!r}, where a run that was stopped has left its "
+                        "rows, hold different answers. Remove the one that you do not need, or name another file."
+                    )
+                    raise DataError(message)
 
     def _unmake_parquet(self) -> None:
         """Write the rows of a finished file as lines again, to which others can be added."""
@@ -242,6 +280,18 @@ class Answers:
                         rest = {"error": error, **model} if error else row | {"probabilities": named}
                         lines.write(json.dumps({"id": row["id"]} | rest) + "\n")
             partial.replace(self._journal)
+
+
+def unwritable(path: Path, error: BaseException | None) -> DataError:
+    """Word what the system refused of a table, or of a file beside it that becomes the table."""
+    reason = getattr(error, "strerror", None) or error
+    return DataError(f"{str(path)!r} cannot be written: {reason}. Free the place, or write somewhere else.")
+
+
+def _close(file: IO[bytes]) -> None:
+    """Close a file after an error; a full disk refuses once more what it has refused before."""
+    with suppress(OSError):
+        file.close()
 
 
 def _begins(row: Sequence[str], columns: Sequence[str], *, whole: bool) -> bool:

@@ -1,6 +1,7 @@
 """What a classifier says about many images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from imgcls import plotting
 from imgcls._thresholds import Thresholds
 from imgcls.errors import DataError
-from imgcls.predictions._answers import Answers, check_path
+from imgcls.predictions._answers import Answers, check_path, unwritable
 from imgcls.predictions._prediction import Prediction
 from imgcls.predictions._rows import Rows, check_columns, joined
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 
 
 @final
-class Predictions(Sequence[Prediction]):
+class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
     """What the classifier says about N images.
 
     Works wherever an array of labels is accepted: in NumPy, pandas and scikit-learn's metrics it is the array
-    `labels`. Indexed by an integer it gives a `Prediction`.
+    `labels`. So `==` and `!=` compare label by label, and give an array of bool; beside a column of pandas, a column.
+    Indexed by an integer it gives a `Prediction`.
 
     Args:
         probabilities: `float32 (N, K)`.
@@ -56,7 +58,12 @@ class Predictions(Sequence[Prediction]):
         dog 0.70
         >>> [str(name) for name in np.asarray(predictions)]
         ['cat', 'dog']
+        >>> predictions == ["cat", "cat"]
+        array([ True, False])
     """
+
+    __pandas_priority__ = 5_000  # above a frame's 4,000: pandas leaves `column == predictions` to us
+    __hash__ = None  # type: ignore[assignment]  # as an array, which has no one answer to `==`
 
     def __init__(
         self,
@@ -85,6 +92,15 @@ class Predictions(Sequence[Prediction]):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.labels, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return getattr(ufunc, method)(*map(_labels, inputs), **options)
+
+    def __eq__(self, other: object) -> Any:
+        return self.labels == _labels(other)  # of other kinds nothing is equal, where `np.equal` raises
+
+    def __ne__(self, other: object) -> Any:
+        return self.labels != _labels(other)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -155,15 +171,18 @@ class Predictions(Sequence[Prediction]):
         check_path(path, Rows(self.classes, self._abstaining))
         partial = path.with_name(f".partial-{path.name}")
         journal = partial.with_name(f".{partial.name}.jsonl")
-        for left in (partial, journal):  # by a process that was killed
-            left.unlink(missing_ok=True)
         try:
+            for left in (partial, journal):  # by a process that was killed
+                left.unlink(missing_ok=True)
             with Answers(partial, self.classes, abstaining=self._abstaining) as answers:
                 answers.add(self)
             partial.replace(path)
+        except (OSError, DataError) as error:  # a DataError speaks of the partial file
+            raise unwritable(path, error if isinstance(error, OSError) else error.__cause__) from error
         finally:
-            partial.unlink(missing_ok=True)
-            journal.unlink(missing_ok=True)
+            for left in (partial, journal):
+                with suppress(OSError):
+                    left.unlink()
         return path
 
     def show(self, n: int = 16) -> NDArray[Any]:
@@ -216,3 +235,7 @@ class Predictions(Sequence[Prediction]):
         if not self._abstaining:
             return {}
         return {"answer": [joined(one) for one in self.answers]}
+
+
+def _labels(other: Any) -> Any:
+    return other.labels if isinstance(other, Predictions) else other

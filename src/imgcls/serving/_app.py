@@ -79,7 +79,7 @@ def create_app(
             _checks.not_whole("batch_size", batch_size, names=("auto",)),
             _checks.not_whole("queue_size", queue_size),
             _checks.not_whole("max_bytes", max_bytes),
-            _checks.not_positive("timeout", timeout),
+            _checks.not_positive("timeout", timeout, finite=False),
         ]
     )
     if batch_size == "auto":

@@ -7,6 +7,7 @@ answers as fast as one without batches, and a busy one does more with the same p
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections import deque
@@ -23,6 +24,7 @@ from imgcls.serving import _refusals
 Pixels = NDArray[np.uint8]
 Found = NDArray[np.float32]
 _T = TypeVar("_T")
+_LOG = logging.getLogger("imgcls.serving")
 _STEADY = 0.9  # how much of the known pace stays when a new one is measured
 
 
@@ -110,11 +112,20 @@ class Batcher:
     async def warm(self, input_shape: tuple[int, ...]) -> None:
         """Run every size of batch once: compilers and caches see all shapes before the first request does.
 
-        Requests that come meanwhile are answered between two sizes.
+        Requests that come meanwhile are answered between two sizes. A size that fails is logged and no more: of a batch
+        that fails, images are answered one by one.
+
+        Raises:
+            Exception: What the model raises at one image: it can answer none.
         """
         size = 1
         while size <= self._batch_size:
-            await self.alone(self._run, np.zeros((size, *input_shape), np.uint8))
+            try:
+                await self.alone(self._run, np.zeros((size, *input_shape), np.uint8))
+            except Exception:
+                if size == 1:
+                    raise
+                _LOG.exception("the model failed on %d empty images at once; it answers them one by one", size)
             size *= 2
 
     def close(self) -> None:

@@ -151,13 +151,13 @@ class _Form:
         return self._uploads
 
     def _begin_part(self) -> None:
-        if len(self._uploads) == self._most:
-            raise _refusals.too_many(self._most + 1, self._most)
         self._name, self._data = None, bytearray()
 
     def _end_header(self) -> None:
         if self._field.lower() == b"content-disposition":
             name = self._options(self._value.decode("latin-1"))[1].get(b"filename")
+            if name is not None and len(self._uploads) == self._most:
+                raise _refusals.too_many(self._most + 1, self._most)
             self._name = None if name is None else name.decode(errors="replace")[:_LONGEST] or "image"
         self._field, self._value = bytearray(), bytearray()
 

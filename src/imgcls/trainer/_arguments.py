@@ -43,7 +43,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
         [
             _not_architecture(arguments["architecture"]),
             _not_size(arguments["image_size"]),
-            named("color", _COLORS),
+            named("color", _COLORS) if isinstance(arguments["color"], str) else whole("color", *_COLORS),
             named("normalization", ("auto", *transforms.NORMALIZATIONS, None)),
             named("augmentation", ("auto", *transforms.names(), None))
             if isinstance(arguments["augmentation"], str)

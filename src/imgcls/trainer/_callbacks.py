@@ -1,17 +1,33 @@
 """Keras callbacks: what they may do beside our loop."""
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import keras
 
+from imgcls import _checks
 from imgcls.errors import ConfigurationError
 
+_MONITORS = (  # these decide by a figure of each epoch
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.OrbaxCheckpoint,
+    keras.callbacks.ReduceLROnPlateau,
+)
 
-def checked_callbacks(callbacks: Any, *, scheduled: bool) -> list[Any]:
-    """Return callbacks as a list, also one alone.
+
+def checked_callbacks(callbacks: Any, engine: Any, metrics: Sequence[Any], *, scheduled: bool) -> list[Any]:
+    """Return callbacks as a list, also one alone; they know by then whether what they monitor should fall or rise.
+
+    Args:
+        callbacks: A Keras callback, or several.
+        engine: The optimizer, which may follow a Keras schedule.
+        metrics: The Keras metrics that are measured beside loss and accuracy.
+        scheduled: Whether the loop leads the rate.
 
     Raises:
-        ConfigurationError: One is no Keras callback, changes a rate which follows a schedule, or swaps averages.
+        ConfigurationError: One is no Keras callback, changes a rate which follows a schedule, swaps averages, goes on
+            with an interrupted run in a way of its own, or monitors a figure of which nobody knows what is better.
     """
     found = in_a_list(callbacks)
     wrong = [one for one in found if not isinstance(one, keras.callbacks.Callback)]
@@ -24,14 +40,62 @@ def checked_callbacks(callbacks: Any, *, scheduled: bool) -> list[Any]:
             "validated, saved and left in the model anyway. Leave the callback out."
         )
         raise ConfigurationError(message)
+    if any(isinstance(one, keras.callbacks.BackupAndRestore) for one in found):
+        message = (
+            "BackupAndRestore would load weights and begin with the first epoch all the same: only Keras' own fit goes "
+            "on at its epoch. Leave the callback out; with checkpoint='folder' training goes on where it stopped."
+        )
+        raise ConfigurationError(message)
     movers = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
     moving = [type(one).__name__ for one in found if isinstance(one, movers)]
-    if moving and scheduled:
+    if moving and (scheduled or not isinstance(engine.learning_rate, keras.Variable)):
         message = (
             f"{moving[0]} changes a constant rate, and learning_rate follows a schedule. Give a number, such as 0.001."
         )
         raise ConfigurationError(message)
+    set_directions(found, metrics)
     return found
+
+
+def set_directions(callbacks: Sequence[Any], metrics: Sequence[Any]) -> None:
+    """Set the `mode` of callbacks that leave it "auto": whether the figure that they monitor should fall or rise.
+
+    Keras looks for it among the metrics that the model was compiled with, after the first epoch. Ours are measured
+    outside of the model.
+
+    Args:
+        callbacks: Keras callbacks.
+        metrics: The Keras metrics that are measured beside loss and accuracy.
+
+    Raises:
+        ConfigurationError: Keras does not know it of that figure.
+
+    Examples:
+        >>> import keras
+        >>> from imgcls.trainer._callbacks import set_directions
+        >>> stopping = keras.callbacks.EarlyStopping(monitor="val_auc")
+        >>> set_directions([stopping], [keras.metrics.AUC(name="auc")])
+        >>> stopping.mode
+        'max'
+    """
+    directions = {"loss": "min", "accuracy": "max"}
+    for one in metrics:
+        direction = getattr(one, "_direction", None)  # where Keras looks; metrics of one's own may have none
+        if direction is not None:
+            directions[one.name] = "max" if direction == "up" else "min"
+    for one in callbacks:
+        if not isinstance(one, _MONITORS) or one.mode != "auto" or one.monitor_op is not None:
+            continue
+        mode = directions.get(str(one.monitor).removeprefix("val_"))
+        if mode is None:
+            hint = _checks.did_you_mean(str(one.monitor), [*directions, *(f"val_{name}" for name in directions)])
+            message = (
+                f"{type(one).__name__}(monitor={one.monitor!r}) does not say whether that figure should rise or fall."
+                f"{hint} Give mode='max' or mode='min'. Without it are known: {', '.join(directions)}, and each with "
+                "'val_' before it."
+            )
+            raise ConfigurationError(message)
+        one.mode = mode
 
 
 def in_a_list(given: Any) -> list[Any]:

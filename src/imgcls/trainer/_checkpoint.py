@@ -9,8 +9,9 @@ A folder holds one sub-folder for each checkpoint, with a number that only grows
 
 It is written under a temporary name, flushed to disk file by file, and renamed; then the folder that holds it is
 flushed. So a name that begins with "checkpoint-" is whole, unless a disk has lost or altered bytes since, which the
-manifest shows. The last two and the best are kept. Beside them lies what was chosen by the clock (`_decisions.py`).
-Nothing else in the folder is ever touched.
+manifest shows: it is skipped, and removed later. One that cannot be read now, or that another version wrote, is refused
+and stays. The last two and the best are kept. Beside them lies what was chosen by the clock (`_decisions.py`). Nothing
+else in the folder is ever touched.
 """
 
 import hashlib
@@ -26,12 +27,12 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from imgcls import _warnings
 from imgcls._flush import flush
-from imgcls.errors import CheckpointError
+from imgcls.errors import CheckpointError, TrainingWarning
 
 FORMAT = 3
 _LAST = 2  # kept, beside the best: the older one is for when the newer one is damaged
@@ -39,7 +40,10 @@ _NAME = re.compile(r"checkpoint-(\d{6,})")
 _SHOWN = 80  # signs of a setting, where two runs differ
 _LISTED = 12  # differences between two runs
 _PARTIAL = "partial-checkpoint"
-_FAULTS = (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError)
+
+
+class _DamagedError(Exception):
+    """The bytes of a checkpoint are not those that were written."""
 
 
 @final
@@ -140,12 +144,18 @@ class Checkpoints:
         """Return the newest checkpoint that is whole; None where there is none.
 
         Raises:
-            CheckpointError: It is of another run; the message says what differs.
+            CheckpointError: It is of another run, and the message says what differs; or it cannot be read now, or
+                another version wrote it.
         """
-        for path in reversed(self._existing()):
+        try:
+            existing = self._existing()
+        except OSError as error:
+            message = f"checkpoint={str(self.folder)!r} cannot be read: {error}. Give another folder."
+            raise CheckpointError(message) from error
+        for path in reversed(existing):
             try:
                 state = _read(path)
-            except _FAULTS as error:
+            except _DamagedError as error:
                 self._damaged.add(path)
                 self._say(f"{path} is damaged ({error}) and is skipped")
                 continue
@@ -158,16 +168,23 @@ class Checkpoints:
                 )
                 self._start = begun
             return state
+        if existing:
+            words = (
+                f"no checkpoint in {self.folder} is whole: training starts from the beginning, and its first one takes "
+                "their place. To keep them, stop and give another folder"
+            )
+            self._say(words)
+            _warnings.warn(f"{words}.", TrainingWarning)
         return None
 
     def save(self, state: State) -> None:
         """Write a checkpoint, and remove those that are no longer needed; or say in `trouble` why not."""
         if self.trouble is not None or not self._writes:
             return
-        existing = self._existing()
-        number = 1 + max(map(_number, self._named()), default=0)
-        partial, final_name = self.folder / _PARTIAL, self.folder / f"checkpoint-{number:06d}"
+        partial = self.folder / _PARTIAL
         try:
+            existing = self._existing()
+            final_name = self.folder / f"checkpoint-{1 + max(map(_number, self._named()), default=0):06d}"
             if partial.exists():  # of a process that was killed
                 self._disk.remove(partial)
             self._disk.make(partial)
@@ -195,15 +212,22 @@ class Checkpoints:
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _existing(self) -> list[Path]:
-        return sorted((path for path in self._named() if path.is_dir()), key=_number)
+        return sorted((self.folder / one.name for one in self._named() if one.is_dir()), key=_number)
 
-    def _named(self) -> Iterator[Path]:
-        """Yield what has the name of a checkpoint: also files of others, over which no checkpoint can be written."""
-        return (path for path in self.folder.glob("checkpoint-*") if _NAME.fullmatch(path.name))
+    def _named(self) -> list[os.DirEntry[str]]:
+        """Return what has the name of a checkpoint: also files of others, over which no checkpoint can be written."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return [one for one in entries if _NAME.fullmatch(one.name)]
+        except FileNotFoundError:  # the worker that writes has not made it yet
+            return []
 
     def _unneeded(self, existing: list[Path]) -> Iterator[Path]:
         whole = [path for path in existing if path not in self._damaged]
-        scores = {path: _score(path) for path in whole}
+        try:
+            scores = {path: _score(path) for path in whole}
+        except OSError:  # nobody can say which one is the best: all are kept until after the next one
+            return
         best = min(scores, key=lambda path: (scores[path], -existing.index(path)), default=None)
         yield from (path for path in existing if path not in whole[-_LAST:] and path != best)
 
@@ -222,14 +246,24 @@ class Checkpoints:
         raise CheckpointError(message)
 
 
-def _number(path: Path) -> int:
-    return int(path.name.rsplit("-", 1)[1])
+def _number(one: Path | os.DirEntry[str]) -> int:
+    return int(one.name.rsplit("-", 1)[1])
 
 
 def _files(state: State, run: Mapping[str, Any], start: str) -> dict[str, bytes]:
     """Return the contents of the files of a checkpoint, the manifest last."""
     arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
-    facts = {"format": FORMAT, "run": run, "start": start, "score": state.score, "facts": state.facts}
+    # Of dtypes that are not NumPy's own, such as bfloat16, the bits: safetensors writes them, and cannot read them.
+    foreign = {name: array.dtype.name for name, array in arrays.items() if array.dtype.kind == "V"}
+    arrays |= {name: arrays[name].view(f"u{arrays[name].itemsize}") for name in foreign}
+    facts = {
+        "format": FORMAT,
+        "run": run,
+        "start": start,
+        "score": state.score,
+        "facts": state.facts,
+        "dtypes": foreign,
+    }
     files = {"arrays.safetensors": safetensors.numpy.save(arrays), "state.json": json.dumps(facts).encode()}
     return {**files, "manifest.json": _manifest(files)}
 
@@ -239,23 +273,48 @@ def _manifest(files: Mapping[str, bytes]) -> bytes:
 
 
 def _read(path: Path) -> State:
-    files = {name: (path / name).read_bytes() for name in ("arrays.safetensors", "state.json")}
-    if (path / "manifest.json").read_bytes() != _manifest(files):
+    """Return what a checkpoint holds.
+
+    Raises:
+        _DamagedError: Its bytes are not those that were written.
+        CheckpointError: It cannot be read now, or another version wrote it.
+    """
+    try:
+        files = {name: (path / name).read_bytes() for name in ("arrays.safetensors", "state.json")}
+        whole = (path / "manifest.json").read_bytes() == _manifest(files)
+    except FileNotFoundError as error:
+        message = f"it has no {Path(error.filename).name}"
+        raise _DamagedError(message) from error
+    except OSError as error:
+        message = (
+            f"{str(path)!r} cannot be read: {error}. Start again when it can be; or remove it, so that the checkpoint "
+            "before it counts; or give another folder."
+        )
+        raise CheckpointError(message) from error
+    if not whole:
         message = "its bytes are not those that were written"
-        raise ValueError(message)
+        raise _DamagedError(message)
     state = json.loads(files["state.json"])
     if state["format"] != FORMAT:
-        message = f"it has format {state['format']!r}, and this imgcls reads {FORMAT}"
-        raise ValueError(message)
+        message = (
+            f"{str(path)!r} has format {state['format']!r}, and this imgcls reads {FORMAT}. Go on with the imgcls that "
+            "wrote it, or give another folder."
+        )
+        raise CheckpointError(message)
     arrays = safetensors.numpy.load(files["arrays.safetensors"])
+    arrays |= {name: arrays[name].view(np.dtype(dtype)) for name, dtype in state.get("dtypes", {}).items()}
     return State({**state["facts"], "run": state["run"], "start": state.get("start", "")}, arrays, state["score"])
 
 
 def _score(path: Path) -> float:
-    """Return how bad a checkpoint is; infinity where nothing was measured."""
+    """Return how bad a checkpoint is; infinity where nothing was measured, or it is damaged.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
     try:
         score = json.loads((path / "state.json").read_bytes())["score"]
-    except _FAULTS:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return math.inf
     return score if isinstance(score, int | float) and score == score else math.inf  # noqa: PLR0124 - NaN differs
 

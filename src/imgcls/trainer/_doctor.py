@@ -156,9 +156,10 @@ class Doctor:
 
 def _scales_twice(model: Any) -> bool:
     """Say whether a model of the user's own scales pixels that are scaled before it."""
-    ours = [layer for layer in model.layers if layer.name == "normalization" and np.any(np.asarray(layer.scale) != 1)]
+    named = [layer for layer in model.layers if layer.name == "normalization"]
+    scaling = [layer for layer in named if isinstance(layer, keras.layers.Rescaling)]  # Keras names others so, too
     nested = [layer for layer in model.layers if layer.name == "backbone" and isinstance(layer, keras.Model)]
-    if not ours or not nested:
+    if not nested or not any(np.any(np.asarray(layer.scale) != 1) for layer in scaling):
         return False
     first = list(nested[0]._flatten_layers(include_self=False))[:5]  # noqa: SLF001 - Keras has no public walk
     return any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in first)

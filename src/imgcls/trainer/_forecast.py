@@ -294,7 +294,9 @@ def _seconds_of_steps(
     watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: marks.append(time.monotonic()))
     report.say("timing some steps of training")
     plain = {"patience": None, "budget": None, "schedule": "auto", "progressive_resizing": False}
-    train(model, some, callbacks=[watch], verbose=0, **(settings | plain | {"epochs": 2}))
+    history = train(model, some, callbacks=[watch], verbose=0, **(settings | plain | {"epochs": 2}))
+    if history.interrupted:  # `train` keeps what was learnt, and here nothing is
+        raise KeyboardInterrupt
     start, pace = marks[1] - marks[0], (marks[2] - marks[1]) / len(some)
     if settings["progressive_resizing"]:
         pace *= Resizing(planned.blueprint["input_shape"][:2]).work

@@ -52,8 +52,8 @@ class Keeper:
         """
         begin = time.monotonic()
         state = capture()
-        ours = (array for name, array in state.arrays.items() if name.startswith(VARIABLE) and array.dtype.kind == "f")
-        if not all(np.isfinite(array).all() for array in ours):
+        ours = (array for name, array in state.arrays.items() if name.startswith(VARIABLE))
+        if not all(np.isfinite(array).all() for array in ours if "float" in array.dtype.name):  # bfloat16 too
             raise NotANumberError
         self.good = state
         self._noted = time.monotonic()

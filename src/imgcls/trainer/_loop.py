@@ -30,6 +30,7 @@ from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._interrupts import Interrupts
 from imgcls.trainer._keeper import VARIABLE, Keeper, NotANumberError
+from imgcls.trainer._micro_batches import halve
 from imgcls.trainer._notes import Notes
 from imgcls.trainer._pace import Pace
 from imgcls.trainer._resizing import Resizing
@@ -109,7 +110,8 @@ class Loop:
         self._interrupts = Interrupts(terminate=checkpoints is not None)
         # where training stands
         self._epoch, self._place, self._done = 0, 0, 0  # epochs, steps of this epoch, steps in all
-        self.history, self._seconds, self._rollbacks = History(), 0.0, 0
+        self.history, self._rollbacks = History(), 0
+        self._seconds, self._overhead = 0.0, 0.0  # of earlier processes
         # what is measured on the way
         self._began = began
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
@@ -118,6 +120,7 @@ class Loop:
         self._waited = 0.0  # seconds for batches, in this epoch
         self._heading = ""  # that was printed last
         self._started = False  # whether a step was done in this process
+        self._added: list[Any] = []  # callbacks that the run did not have when it was interrupted
 
     def run(self) -> History:
         """Train to the end, or until a callback, Ctrl-C or SIGTERM stops it.
@@ -139,10 +142,10 @@ class Loop:
                     except NotANumberError:
                         self._roll_back()
             except (_StoppedError, KeyboardInterrupt) as stop:
+                self._interrupts.patient = True
                 self._stop(exact=isinstance(stop, _StoppedError))
             else:
-                self._watchers.on_train_end()
-                self._save(finished=True)
+                self._finish()
         return self.history
 
     def pass_on(self) -> None:
@@ -154,9 +157,7 @@ class Loop:
     # --- an epoch ------------------------------------------------------------------------------------------------
 
     def _run_epoch(self) -> None:
-        self._watchers.on_epoch_begin(self._epoch)
-        if self._place:  # it had begun before: what callbacks did then is in the state, and is not done to it twice
-            self._go_back()
+        self._begin_epoch()
         self._report.begin(f"epoch {self._epoch + 1}/{self._epochs}", len(self._training))
         self._waited, begin = 0.0, time.monotonic()
         with closing(self._batches()) as batches:
@@ -177,6 +178,7 @@ class Loop:
             self._reserve = time.monotonic() - begin
             row = {**self._step.means(reset=True), **measured, "learning_rate": self._rate}
             self._watchers.on_epoch_end(self._epoch, row)
+            self._agree_to_stop()
             self.history.append(row | self._heard.numbers)
             self._epoch, self._place = self._epoch + 1, 0
             self.history.seconds = self._elapsed()
@@ -192,6 +194,26 @@ class Loop:
             self._save()
         elif self._cheap:
             self._keeper.note(self._capture)
+
+    def _begin_epoch(self) -> None:
+        """Tell callbacks that an epoch begins.
+
+        Where it had begun before, what they did then is in the state, and is not done to it twice. Those that the run
+        did not have then begin it now.
+        """
+        if not self._place:
+            self._watchers.on_epoch_begin(self._epoch)
+        else:
+            for one in self._watchers.callbacks:
+                if one not in self._added:
+                    one.on_epoch_begin(self._epoch, {})
+            self._go_back()
+            for one in self._added:
+                one.on_epoch_begin(self._epoch, {})
+            if self._added:
+                self._keeper.good = self._capture()
+        self._added = []
+        self._agree_to_stop()
 
     def _measure(self) -> dict[str, float]:
         """Validate; all go by the figures of the first worker, since machines may differ in the last bits."""
@@ -246,23 +268,12 @@ class Loop:
                 f"micro_batches={2 * self._step.micro_batches}, or a smaller batch_size."
             )
             raise TrainingError(message) from error
-        if self._step.micro_batches >= count:
-            message = (
-                f"one image of {self._model.input_shape[1]} x {self._model.input_shape[2]} pixels does not fit into "
-                "the memory of the device. Give a smaller image_size or architecture."
-            )
-            raise TrainingError(message) from error
-        self._step.micro_batches *= 2
-        self._report.say(
-            f"out of memory: a batch of {count} goes through the model in {self._step.micro_batches} parts from now "
-            "on, their gradients accumulated"
-        )
+        halve(self._step, self._model, count, error, say=self._report.say)
 
     def _pause(self) -> None:
         """Between two steps: look whether to stop, whether the loss is a number, whether to save."""
-        if not self._started:
-            self._started, self._pace.overhead = True, self._pace.overhead + self._elapsed() - self._seconds
         self._check_stop()
+        self._started = True
         if self._done % _LOOK_STEPS == 0:
             self._look()
         if self._due:
@@ -276,12 +287,18 @@ class Loop:
 
     def _look_around(self) -> None:
         """See the time and signals: all workers go by the clock of the first, and any of them can stop all."""
+        if not self._started:  # reading and compiling are no progress, in this process as in those before it
+            self._pace.overhead = self._overhead + self._elapsed() - self._seconds
         progress = self._pace.progress(self._done, self._elapsed(), reserve=self._reserved())
         due, cheap = self._keeper.save_is_due, self._keeper.note_is_cheap
         asked = self._interrupts.asked is not None
         seen = self._placement.gather([progress, due, cheap, asked, self._model.stop_training])
         self._progress, self._due, self._cheap = float(seen[0, 0]), bool(seen[0, 1]), bool(seen[0, 2])
         self._asked, self._model.stop_training = bool(seen[:, 3].any()), bool(seen[:, 4].any())
+
+    def _agree_to_stop(self) -> None:
+        """Let a callback that has stopped training on one worker, beside the steps, stop it on all."""
+        self._model.stop_training = bool(self._placement.gather([self._model.stop_training]).any())
 
     def _reserved(self) -> float:
         """Return the seconds that a validation takes: as the last one did; before that, a third of as many steps."""
@@ -358,13 +375,16 @@ class Loop:
             found = self._found.facts
             self._restore(self._found)
             self._notes.restore(found["callbacks"], self._found.arrays)
-            self._seconds, self._pace.overhead = found["seconds"], found["overhead"]
+            self._added = self._notes.missing_in(found["callbacks"])
+            self._seconds, self._overhead = found["seconds"], found["overhead"]
             self._report.say(f"resumed {self._checkpoints.folder}: {self._where()}")
             if found["images"] != len(self._training.dataset):
                 self._report.say(
                     f"{found['images']:,} images could be read then and {len(self._training.dataset):,} now: this "
                     "epoch is not exactly the one that was interrupted"
                 )
+        if self._validation is not None:
+            self._validation.compile()
         self._keeper = Keeper(self._checkpoints, self._capture())
         self._look_around()
 
@@ -415,16 +435,41 @@ class Loop:
         self._notes.restore(good.facts["callbacks"], good.arrays)
 
     def _stop(self, *, exact: bool) -> None:
-        """Keep what was learnt; in a checkpoint too, if the state is exactly that between two steps."""
-        words = f"interrupted at {self._where()}; the model keeps what it has learnt"
+        """Keep what was learnt; in a checkpoint too, if the state is exactly that between two steps.
+
+        Ctrl-C once more gives up that checkpoint, and nothing else.
+        """
+        where, until, written = self._where(), "", False
         try:
             self._look()
-            self._save() if exact else self._keeper.note(self._capture)
+            if exact:
+                with self._interrupts.giving_way():
+                    self._save()
+                    written = True
+            if not written:
+                self._keeper.note(self._capture)
         except NotANumberError:  # nobody has looked since; the last good checkpoint stays the newest
             self._go_back()
-            words += f" until {self._where()}, where its loss was still a number"
+            until, written = f" until {self._where()}, where its loss was still a number", True
+        self._leave(f"at {where}", until, written=written)
+
+    def _finish(self) -> None:
+        """End training as it was meant to end; Ctrl-C once more waits for no callback and no disk."""
+        finished = False
+        with self._interrupts.giving_way():
+            self._watchers.on_train_end()
+            self._save(finished=True)
+            finished = True
+        if not finished:
+            self._go_back()  # best weights may be in place by half
+            self._leave("after the last step")
+
+    def _leave(self, where: str, until: str = "", *, written: bool = False) -> None:
+        """Note that training was interrupted, and say what is kept and how to go on."""
         self.history.interrupted, self.history.seconds = True, self._elapsed()
+        words = f"interrupted {where}; the model keeps what it has learnt{until}"
         if self._checkpoints is not None:
+            words += "" if written else ". Its last steps may be in no checkpoint"
             words += f". To go on, train again with checkpoint={str(self._checkpoints.folder)!r}"
         if self._done:
             self._average.take()

@@ -11,6 +11,7 @@ from imgcls._progress import ProgressReport
 from imgcls.datasets import ON_ERROR, Batch, Batches, Dataset
 from imgcls.errors import ConfigurationError
 from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
+from imgcls.trainer._micro_batches import halve
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
@@ -27,6 +28,7 @@ def lr_find(
     loss: Any = "auto",
     label_smoothing: float = 0.0,
     batch_size: int = 32,
+    micro_batches: int = 1,
     augmentation: Any = None,
     mixing: Any = None,
     lowest: float = 1e-6,
@@ -49,6 +51,7 @@ def lr_find(
         loss: As for `train`.
         label_smoothing: As for `train`.
         batch_size: As for `train`; another one has another best rate.
+        micro_batches: As for `train`. Where memory runs out, it is doubled by itself.
         augmentation: As for `train`, but nothing is mirrored every other epoch.
         mixing: As for `train`.
         lowest: The rate of the first step.
@@ -65,6 +68,7 @@ def lr_find(
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
         DataError: There are no labels.
+        TrainingError: One image alone does not fit into memory.
 
     Examples:
         >>> from imgcls import Dataset, architectures, trainer
@@ -80,16 +84,16 @@ def lr_find(
             _checks.unknown_name("optimizer", optimizer, OPTIMIZERS),
             _checks.not_share("first_layer_rate", first_layer_rate),
             _checks.not_whole("batch_size", batch_size),
+            _checks.not_whole("micro_batches", micro_batches),
             _checks.not_whole("steps", steps),
             _checks.not_positive("lowest", lowest),
-            _checks.not_positive("highest", highest)
-            or (None if highest < np.inf else "highest=inf is not accepted. Accepted: a finite number above 0."),
+            _checks.not_positive("highest", highest),
             _checks.unknown_name("rule", rule, RULES),
             _checks.not_whole("seed", seed, least=0),
             _checks.unknown_name("on_error", on_error, ON_ERROR),
         ]
     )
-    seed = _checks.plain(seed)
+    seed, micro_batches = _checks.plain(seed), _checks.plain(micro_batches)
     if highest <= lowest:
         message = f"lowest={lowest!r} is not below highest={highest!r}. Give a range that rises."
         raise ConfigurationError(message)
@@ -127,12 +131,19 @@ def lr_find(
             mixing=mixer,
             one_label=goal.head == "softmax",
             targets=goal.spec(),
+            micro_batches=micro_batches,
         )
         before = step.capture()
         progress.begin("learning-rate range test", steps)
         try:
             for rate, batch in zip(rates, _endless(batches, seed), strict=False):
-                step(batch.images, targets[batch.positions], np.ones(len(batch.images), np.float32), rate=rate)
+                given = (batch.images, targets[batch.positions], np.ones(len(batch.images), np.float32))
+                while True:
+                    try:
+                        step(*given, rate=rate)
+                        break
+                    except _backend.OutOfMemory as error:
+                        halve(step, model, len(batch.images), error, say=progress.say)
                 losses.append(step.means(reset=True)["loss"])
                 progress.done(len(losses))
                 if diverged(losses):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from numbers import Real
 from typing import Any, final
 
 import numpy as np
@@ -58,7 +59,14 @@ class Notes:
             noted = {key: _heard(value, arrays) for key, value in facts.get(name, {}).items()}
             noted = {**deepcopy(self._before[name]), **noted}
             now = vars(callback)
+            sizes = (noted.get("min_delta"), now.get("min_delta"))
+            if "monitor_op" in now and all(isinstance(one, Real) for one in sizes):
+                noted["min_delta"] = _with_sign_of(*sizes)
             now.update({key: value for key, value in noted.items() if key not in now or _can_be_kept(now[key])})
+
+    def missing_in(self, facts: Mapping[str, Any]) -> list[Any]:
+        """Return the callbacks of which the facts say nothing: they are new."""
+        return [callback for name, callback in self._callbacks.items() if name not in facts]
 
     def _noted(self, name: str) -> dict[str, Any]:
         found = _kept(self._callbacks[name])
@@ -75,8 +83,16 @@ def _can_be_kept(value: Any) -> bool:
     if isinstance(value, dict):
         return type(value) is dict and all(_can_be_kept(one) for pair in value.items() for one in pair)
     if isinstance(value, np.ndarray | np.generic):
-        return value.dtype.kind in "biuf"
+        return value.dtype.kind in "biuf" or "float" in value.dtype.name  # bfloat16 is a stranger to NumPy
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def _with_sign_of(size: Any, other: Any) -> Any:
+    """Return a number with the sign of what the callback has now.
+
+    Keras turns the sign of `min_delta` once, where it sets `monitor_op`, and that function is no note.
+    """
+    return -abs(size) if other < 0 else abs(size)
 
 
 def _arrays(value: Any) -> Iterator[NDArray[Any]]:

@@ -50,14 +50,18 @@ class Pace:
         schedule: A name from `SCHEDULES`.
         peak: The rate that the schedule multiplies; None where the optimizer has a rate of its own.
         budget: Seconds, or None.
+        after: Seconds of the budget that are for what comes after training.
 
     Attributes:
         scale: Multiplies every rate; halved when the loss was not a number.
         overhead: Seconds until the first step was done: reading images and compiling are no progress.
     """
 
-    def __init__(self, *, steps: int, schedule: str, peak: float | None, budget: float | None = None) -> None:
-        self._steps, self._schedule, self._peak, self._budget = steps, schedule, peak, budget
+    def __init__(
+        self, *, steps: int, schedule: str, peak: float | None, budget: float | None = None, after: float = 0.0
+    ) -> None:
+        self._steps, self._schedule, self._peak = steps, schedule, peak
+        self._budget = None if budget is None else budget - after
         self.scale, self.overhead = 1.0, 0.0
 
     @property

@@ -1,6 +1,6 @@
 """The plan: everything that is decided before training, each "auto" with its reason."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from imgcls import _backend, architectures, transforms
 from imgcls._progress import ProgressReport
+from imgcls._warnings import warn
 from imgcls.datasets import Dataset
-from imgcls.errors import ConfigurationError, UnreadableImageError
+from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
 from imgcls.trainer._callbacks import stops_early
 from imgcls.trainer._decisions import Decisions
 from imgcls.trainer._identity import fingerprint
@@ -154,12 +155,13 @@ def plan(
         return value
 
     pick("devices", lambda: choose_devices(arguments["devices"]))  # before all: see choose_devices
-    look = _readable(training)
-    sample = [training.read(index) for index in look]
-    side = int(np.median([min(image.shape[:2]) for image in sample]))
+    side, channels = _usual(training, arguments["color"])
+    grayscale = arguments["color"] == "grayscale" and channels == 3
     kind = pick(
         "architecture",
-        lambda: _choose_architecture(arguments, training, side, Decisions(checkpoint), report or ProgressReport(0)),
+        lambda: _choose_architecture(
+            arguments, training, (side, channels), Decisions(checkpoint), report or ProgressReport(0)
+        ),
     )
     row = architectures.describe(kind) if isinstance(kind, str) else None
     size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
@@ -175,9 +177,6 @@ def plan(
     fine_tune, solved = _stages(arguments, choices, weights, row, goal, callbacks=bool(callbacks))
     brings_scaling = row is not None and row.builder is not None
     quick = row is not None and row.quick
-    held = {image.shape[2] for image in sample}
-    channels = held.pop() if len(held) == 1 and arguments["color"] != "rgb" else 3
-    grayscale = arguments["color"] == "grayscale" and channels == 3
     blueprint = {
         "input_shape": (height, width, channels),
         "num_classes": goal.outputs,
@@ -203,7 +202,7 @@ def plan(
         raise ConfigurationError(message)
     if not brings_scaling:
         name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
-        pixels = np.stack([training.read(index, size=(height, width), channels=channels) for index in look])
+        pixels = np.stack(list(_looked_at(training, size=(height, width), channels=channels)))
         blueprint |= _mean_and_std(name, pixels, grayscale=grayscale)
     automatic = recipe(
         images=len(training),
@@ -256,20 +255,45 @@ def plan(
 
 
 def _choose_architecture(
-    arguments: Mapping[str, Any], training: Dataset, side: int, decisions: Decisions, report: ProgressReport
+    arguments: Mapping[str, Any],
+    training: Dataset,
+    usual: tuple[int, int],
+    decisions: Decisions,
+    report: ProgressReport,
 ) -> tuple[Any, str]:
-    """Choose among the backbones that are at hand, where the images are large enough for one."""
-    size = arguments["image_size"]
+    """Choose among the backbones that are at hand, where the images are large enough for one.
+
+    Args:
+        arguments: The hyper-parameters by name.
+        training: The images to learn from.
+        usual: Their median side and number of channels.
+        decisions: What was chosen in this run before.
+        report: Shows how far the tournament is.
+
+    Returns:
+        The architecture and the reason.
+    """
+    size, (side, channels) = arguments["image_size"], usual
     if size == "auto":
         side, _ = architectures.choose_image_size(None, side)
     else:
         side = min(size) if isinstance(size, tuple | list) else size
-    names = architectures.installed() if arguments["weights"] in {"auto", "imagenet"} else ()
-    if side <= architectures.SMALL_SIDE or not names or arguments["color"] == "grayscale":
+    at_hand = arguments["weights"] in {"auto", "imagenet"} and arguments["color"] != "grayscale"
+    if side <= architectures.SMALL_SIDE or not at_hand:
         return architectures.choose_architecture(side)
-    given = {"budget": budget_seconds(arguments["budget"]), "seed": arguments["seed"]}
-    about = {"images": fingerprint(training), "names": names, **given}
-    name, reason = decisions.once("architecture", about, lambda: tournament(names, training, **given, report=report))
+    given: dict[str, Any] = {
+        "channels": channels,
+        "budget": budget_seconds(arguments["budget"]),
+        "seed": arguments["seed"],
+    }
+
+    def decide() -> tuple[Any, str]:  # by the clock, and by the weights that this machine has now
+        names = architectures.installed()
+        return tournament(names, training, **given, report=report) if names else architectures.choose_architecture(side)
+
+    place = _backend.joined(arguments["devices"])
+    about = {"images": fingerprint(training), **given}
+    name, reason = decisions.once("architecture", about, decide, place=place)
     return name, reason
 
 
@@ -318,16 +342,51 @@ def _mean_and_std(name: str | None, pixels: NDArray[np.uint8], *, grayscale: boo
     return {"mean": mean, "std": std}
 
 
-def _readable(dataset: Dataset) -> list[int]:
-    """Return at most `_SAMPLE` positions, evenly spread, of images that can be read."""
+def _usual(dataset: Dataset, color: Any) -> tuple[int, int]:
+    """Return the median of the shorter sides, and the number of channels that all images are read with.
+
+    Raises:
+        ConfigurationError: Gray is asked for, and there is no colour.
+    """
+    asked = None if isinstance(color, str) else int(color)
+    shapes = [image.shape for image in _looked_at(dataset, channels=asked)]
+    held = {shape[2] for shape in shapes}
+    channels = asked or (held.pop() if len(held) == 1 and color != "rgb" else 3)
+    if color == "grayscale" and channels not in {1, 3}:
+        message = f"color='grayscale' goes with gray and RGB images, and these have {channels} bands. Leave it out."
+        raise ConfigurationError(message)
+    if color == "auto":
+        _warn_of_transparency(dataset)
+    return int(np.median([min(shape[:2]) for shape in shapes])), channels
+
+
+def _looked_at(dataset: Dataset, **how: Any) -> Iterator[NDArray[np.uint8]]:
+    """Yield at most `_SAMPLE` images that can be read, evenly spread, one by one.
+
+    Args:
+        dataset: The images.
+        how: Arguments of `Dataset.read`.
+
+    Raises:
+        UnreadableImageError: None of them can be read.
+    """
     positions = np.unique(np.linspace(0, len(dataset) - 1, min(len(dataset), _SAMPLE)).astype(int)).tolist()
-    readable = [position for position in positions if _reads(dataset, position)]
-    return readable or positions  # where none can be read, reading them says why
+    refused = list[UnreadableImageError]()
+    for position in positions:
+        try:
+            yield dataset.read(position, **how)
+        except UnreadableImageError as error:  # `train` reads every image and names all of these at once
+            refused.append(error)
+    if len(refused) == len(positions):
+        raise refused[0]
 
 
-def _reads(dataset: Dataset, position: int) -> bool:
-    try:
-        dataset.read(position)
-    except UnreadableImageError:  # `train` reads every image and names all of these at once
-        return False
-    return True
+def _warn_of_transparency(dataset: Dataset) -> None:
+    """Say that the fourth channel of arrays, which may be depth or infrared, is taken for transparency."""
+    first = dataset.source(0)
+    if isinstance(first, np.ndarray) and first.ndim == 3 and first.shape[2] == 4:
+        message = (
+            "the fourth channel of these arrays is taken for transparency, and put on white. color=4 keeps it as it "
+            "is, such as depth or infrared; color='rgb' says that it is transparency."
+        )
+        warn(message, DataWarning)

@@ -31,7 +31,13 @@ class Entry(NamedTuple):
 
 
 def tournament(
-    names: Sequence[str], data: Dataset, *, budget: float | None = None, seed: int = 0, report: ProgressReport
+    names: Sequence[str],
+    data: Dataset,
+    *,
+    channels: int = 3,
+    budget: float | None = None,
+    seed: int = 0,
+    report: ProgressReport,
 ) -> Choice:
     """Choose a backbone for which ImageNet weights are at hand.
 
@@ -42,6 +48,7 @@ def tournament(
     Args:
         names: Architectures.
         data: The training images.
+        channels: As they are read.
         budget: Seconds for the whole training; a quarter of it is for this.
         seed: Of the images that are looked at.
         report: Shows how far it is; open.
@@ -61,7 +68,7 @@ def tournament(
         if entries and pace * row.multiply_adds * len(some) > left:
             left_out.append(row.name)
             continue
-        entry = _enter(row, some, seed, report, timed=not pace)
+        entry = _enter(row, some, channels, seed, report, timed=not pace)
         pace = max(pace, entry.seconds / row.multiply_adds)
         entries.append(entry)
         report.say(f"{entry.name:<22} {entry.accuracy:6.1%} right of {len(some)} held out, ± {entry.error:.1%}")
@@ -84,8 +91,10 @@ def by_turns(data: Dataset, seed: int) -> NDArray[np.int64]:
     return datasets.by_turns(data.labels, order)
 
 
-def _enter(row: architectures.Architecture, data: Dataset, seed: int, report: ProgressReport, *, timed: bool) -> Entry:
-    side, channels = row.image_size or 224, 3
+def _enter(
+    row: architectures.Architecture, data: Dataset, channels: int, seed: int, report: ProgressReport, *, timed: bool
+) -> Entry:
+    side = row.image_size or 224
     goal = objective(num_classes=len(data.classes), multi_label=data.multi_label)
     model = architectures.build(
         row.name, input_shape=(side, side, channels), num_classes=goal.outputs, weights="imagenet", head=goal.head

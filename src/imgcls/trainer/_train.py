@@ -21,7 +21,7 @@ from imgcls.trainer._identity import hash_of, hash_of_weights, identity, setting
 from imgcls.trainer._loop import Loop
 from imgcls.trainer._metrics import keras_metrics
 from imgcls.trainer._objective import objective
-from imgcls.trainer._optimizers import is_schedule, left_out_of_decay, set_on
+from imgcls.trainer._optimizers import left_out_of_decay, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._pace import Pace, budget_seconds
 from imgcls.trainer._recipe import choose_schedule, class_weights
@@ -69,6 +69,7 @@ def train(
     epochs: int = 10,
     budget: Any = None,
     spent: float = 0.0,
+    after: float = 0.0,
     batch_size: int = 32,
     micro_batches: int = 1,
     devices: Any = "auto",
@@ -112,6 +113,7 @@ def train(
         budget: Seconds, or words such as "10min": training, validation and reading images end in time, with a
             schedule that has reached its end. None for no limit.
         spent: Seconds of the budget that are gone already.
+        after: Seconds of the budget to keep for what comes after training.
         batch_size: Images in a step, at most.
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, for models that
             need more memory than there is. Where memory runs out, it is doubled by itself.
@@ -154,8 +156,8 @@ def train(
 
     Raises:
         ConfigurationError: Arguments are not accepted; the message lists all of them.
-        CheckpointError: The folder holds another run, or cannot be written to; or an optimizer or a layer cannot tell
-            its settings.
+        CheckpointError: The folder holds another run, or cannot be read or written; or an optimizer or a layer cannot
+            tell its settings.
         TrainingError: The loss is not a number from the start, one image alone does not fit into memory, XLA cannot
             compile the model, or another worker is lost.
         UnreadableImageError: Images cannot be read, and `on_error` is "raise" or there are no others.
@@ -192,7 +194,6 @@ def train(
     if deterministic:
         _backend.make_deterministic()
     schedule = _check_schedule(schedule, optimizer, learning_rate)
-    callbacks = checked_callbacks(callbacks, scheduled=schedule in _MOVING or is_schedule(learning_rate))
     validation_data = checked_labels(data, validation_data)
     alternating_flip = alternating_flip or transforms.alternates(augmentation)
     augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
@@ -216,6 +217,7 @@ def train(
         engine = named_optimizer(
             optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average
         )
+    callbacks = checked_callbacks(callbacks, engine, measures, scheduled=schedule in _MOVING)
     first = 0 if resizing is None or seconds is not None else resizing.full_from(epochs)  # epoch that patience looks at
     stopping = [] if patience is None else [early_stopping(patience, first=first)]
     plateau = [reduce_on_plateau(validated=validation_data is not None)] if schedule == "plateau" else []
@@ -300,6 +302,7 @@ def train(
                     schedule=schedule,
                     peak=float(np.asarray(engine.learning_rate)) if schedule in _LED else None,
                     budget=seconds,
+                    after=after,
                 ),
                 callbacks=watchers,
                 epochs=epochs,

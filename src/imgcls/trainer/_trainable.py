@@ -15,10 +15,17 @@ def checked_labels(data: Dataset, validation_data: Dataset | None = None) -> Dat
     """Return the validation images, coded by the classes of those that are learnt from.
 
     Raises:
-        DataError: Images have no labels, or other classes; or the data are divided, and hold images to test on.
+        DataError: Images have no labels, or other classes, or several labels in one of both; or the data are divided,
+            and hold images to test on.
     """
     if data.labels is None or (validation_data is not None and validation_data.labels is None):
         message = "data without labels cannot be trained on. Give labels."
+        raise DataError(message)
+    if validation_data is not None and validation_data.multi_label != data.multi_label:
+        message = (
+            "the images to learn from and those to validate on disagree on whether an image may have several labels. "
+            "Give both alike, such as by Dataset.from_arrays(images, labels, multi_label=True)."
+        )
         raise DataError(message)
     if data.divided:
         message = (

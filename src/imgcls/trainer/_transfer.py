@@ -22,6 +22,7 @@ from imgcls.trainer._decisions import Decisions
 from imgcls.trainer._embed import Embedded, embed
 from imgcls.trainer._history import History
 from imgcls.trainer._identity import fingerprint, shape_of
+from imgcls.trainer._interrupts import Interrupts
 from imgcls.trainer._metrics import keras_metrics, measured
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
@@ -172,6 +173,7 @@ def transfer(
     }
     if fine_tune is False:
         return Transfer(history, choices, embedded, held_out, validation, validated)
+    place = _backend.joined(settings.get("devices", "auto"))  # what goes by the clock, the first of all workers decides
     share, after, refusal = _allowed(
         model,
         trained,
@@ -182,6 +184,7 @@ def transfer(
         spent=time.monotonic() - began,
         batch_size=settings.get("batch_size", _BATCH),
         checkpoint=checkpoint,
+        place=place,
     )
     if refusal:
         choices["fine_tune"] = Choice(False, refusal)
@@ -194,7 +197,8 @@ def transfer(
         validation_data=validation_data,
         loss=loss,
         budget=budget,
-        spent=time.monotonic() - began + after,  # what comes after training is taken off its budget
+        spent=time.monotonic() - began,
+        after=after,
         class_weight=class_weight,
         sample_weight=sample_weight,
         metrics=metrics,
@@ -204,18 +208,19 @@ def transfer(
         verbose=verbose,
         **settings,
     )
-    tuned.seconds -= after
-    if trained is not model:
-        architectures.set_weights(model, trained.get_weights())
-    keep, reason = True, "asked for"
-    if right is not None and validation_data is not None and validation is not None:
-        better, words = compare(right, _right(model, validation_data[validation.positions], goal))
-        keep, reason = fine_tune is True or better, words
-    with ProgressReport(verbose) as report:
-        report.say(f"fine-tuning is {'kept' if keep else 'not kept'}: {reason}")
+    keep, reason = _settled(
+        model,
+        trained,
+        before,
+        right,
+        None if validation is None or validation_data is None else validation_data[validation.positions],
+        goal,
+        tuned=tuned,
+        fine_tune=fine_tune,
+        place=place,
+        verbose=verbose,
+    )
     if not keep:
-        trained.get_layer("backbone").trainable = False
-        architectures.set_weights(model, before)
         history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
     return Transfer(tuned if keep else history, choices, embedded, held_out, validation, validated, tuned=keep)
@@ -261,6 +266,7 @@ def _allowed(
     spent: float,
     batch_size: int,
     checkpoint: str | Path | None,
+    place: _backend.Placement,
 ) -> tuple[float, float, str]:
     """Return what `_depth` does, once for a run; without a budget all layers may learn."""
     if fine_tune == "auto" and validation is None:
@@ -271,7 +277,7 @@ def _allowed(
     sizes = {"images": fingerprint(data), "validation": validated, "batch_size": batch_size}
     decide = partial(_depth, model, trained, len(data), validated, seconds - spent, batch_size=batch_size)
     share, after, refusal = Decisions(checkpoint).once(
-        "depth", {**sizes, "model": shape_of(trained), "budget": seconds}, decide
+        "depth", {**sizes, "model": shape_of(trained), "budget": seconds}, decide, place=place
     )
     return share, after, refusal
 
@@ -313,6 +319,57 @@ def _depth(
     return 0.0, after, refusal
 
 
+def _settled(
+    model: Any,
+    trained: Any,
+    before: list[NDArray[Any]],
+    right: NDArray[Any] | None,
+    data: Dataset | None,
+    goal: Objective,
+    *,
+    tuned: History,
+    fine_tune: Any,
+    place: _backend.Placement,
+    verbose: Any,
+) -> tuple[bool, str]:
+    """Decide whether fine-tuning is kept, and why, and leave what is kept in the model, whatever is pressed meanwhile.
+
+    Ctrl-C ends the comparison: what nobody has compared is kept where that was asked for.
+
+    Args:
+        model: What is used; it gets the weights that are kept.
+        trained: What was fine-tuned.
+        before: The weights with the solved head.
+        right: Which of the validation images the solved head is right of, or None without any.
+        data: Those images, or None.
+        goal: The objective.
+        tuned: The history of fine-tuning; Ctrl-C is noted in it.
+        fine_tune: As it was asked for.
+        place: Which worker this is, and the others.
+        verbose: Of the report.
+    """
+    keep, reason = True, "asked for"
+    with ProgressReport(verbose) as report, Interrupts(terminate=False) as interrupts:
+        interrupts.patient = True
+        if trained is not model:
+            architectures.set_weights(model, trained.get_weights())
+        if right is not None and data is not None:
+            keep, reason = fine_tune is True, "interrupted before it was compared with the solved head"
+            if not (tuned.interrupted and keep):
+                if tuned.interrupted:
+                    report.say("comparing with the solved head now; Ctrl-C once more keeps that head")
+                with interrupts.giving_way():
+                    better, reason = compare(right, _right(model, data, goal, report, interrupts))
+                    keep = keep or better
+        keep, reason = place.told([keep, reason])  # workers measure with rounding of their own
+        report.say(f"fine-tuning is {'kept' if keep else 'not kept'}: {reason}")
+        if not keep:
+            trained.get_layer("backbone").trainable = False
+            architectures.set_weights(model, before)
+    tuned.interrupted = tuned.interrupted or interrupts.asked is not None
+    return keep, reason
+
+
 def _measured(
     probe: Probe,
     goal: Objective,
@@ -343,10 +400,22 @@ def _measured(
     return history, found, right
 
 
-def _right(model: Any, data: Dataset, goal: Objective) -> NDArray[Any]:
+def _right(model: Any, data: Dataset, goal: Objective, report: ProgressReport, interrupts: Interrupts) -> NDArray[Any]:
+    """Return which images a model is right of, or which share of their labels.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was noted.
+    """
+
+    def look_up(count: int) -> None:
+        report.done(count)
+        if interrupts.asked is not None:
+            raise KeyboardInterrupt
+
     height, width, channels = model.input_shape[1:]
+    report.begin("comparing with the solved head", len(data))
     batches = Batches(data, image_size=(height, width), channels=channels, batch_size=32)
-    return _hits(outputs(_backend.compiled(model), batches)[0], goal, np.asarray(data.labels))
+    return _hits(outputs(_backend.compiled(model), batches, look_up)[0], goal, np.asarray(data.labels))
 
 
 def _hits(outputs: NDArray[np.float32], goal: Objective, labels: NDArray[Any]) -> NDArray[Any]:

@@ -1,15 +1,17 @@
 """The figures of an epoch's validation."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgcls import _backend
 from imgcls.datasets import Batches
 from imgcls.trainer._metrics import measured
 from imgcls.trainer._objective import Objective
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @final
@@ -40,26 +42,32 @@ class Validation:
         self.targets = goal.targets(np.asarray(batches.dataset.labels))
         self.outputs: NDArray[np.float32] | None = None
         self.positions = np.arange(len(self.targets))
-        self._run, self._batches, self._goal = _backend.compiled(model), batches, goal
+        self._model, self._batches, self._goal = model, batches, goal
         self._placement, self._metrics = placement, metrics
-        self._parts = 1  # of a batch, one after the other, where the whole does not fit into memory
+
+    def compile(self) -> None:
+        """Compile inference, once the model has the weights of the run: statistics to scale by are constants in it."""
+        self._run = _backend.compiled(self._model)
 
     def __len__(self) -> int:
         """Return the number of batches."""
         return len(self._batches)
 
     def measure(self, between: Callable[[], None]) -> dict[str, float]:
-        """Return "val_loss", "val_accuracy" and the metrics; `between` is called between batches, and may raise.
+        """Return "val_loss", "val_accuracy" and the metrics, after `compile`.
+
+        Args:
+            between: Called between batches; it may raise.
 
         Raises:
             UnreadableImageError: No image can be read any more.
-            OutOfMemory: One image alone does not fit.
+            TrainingError: One image alone does not fit into memory.
         """
         table = np.zeros((len(self.targets), 1 + self._goal.outputs), np.float32)  # whether answered, and the answer
         for images, positions in self._batches.in_order(part=(self._placement.worker, self._placement.workers)):
             between()
             if len(positions):
-                table[positions, 0], table[positions, 1:] = 1, self._answer(images)
+                table[positions, 0], table[positions, 1:] = 1, self._run(images)
         table = self._placement.total(table)
         self.positions = np.flatnonzero(table[:, 0])
         if not len(self.positions):  # a worker alone cannot know
@@ -69,14 +77,3 @@ class Validation:
         loss = self._goal(targets, self.outputs, np.ones(len(self.outputs), np.float32))
         figures = {"val_loss": float(loss), "val_accuracy": self._goal.accuracy(targets, self.outputs)}
         return figures | measured(self._metrics, self._goal, targets, self.outputs)
-
-    def _answer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        while True:
-            try:
-                return np.concatenate(
-                    [self._run(part) for part in np.array_split(images, min(self._parts, len(images)))]
-                )
-            except _backend.OutOfMemory:
-                if self._parts >= len(images):
-                    raise
-                self._parts *= 2
