@@ -197,12 +197,17 @@ def test_refused_in_the_last_line_with_exit_code_1(line, message, typed):
     assert code == 1
 
 
-@pytest.mark.filterwarnings("default::imgcls.DataWarning")
-def test_a_warning_speaks_of_the_flags_of_the_verb_that_runs(typed, tmp_path):
+@pytest.fixture
+def one_damaged(place, tmp_path):
+    """Make `digits`, a folder of three images of which one cannot be read."""
     for name in "01":
         (tmp_path / "digits" / name).mkdir(parents=True)
         Image.new("L", (8, 8)).save(tmp_path / "digits" / name / "good.png")
     (tmp_path / "digits" / "0" / "bad.png").write_bytes(b"no image")
+
+
+@pytest.mark.filterwarnings("default::imgcls.DataWarning")
+def test_a_warning_speaks_of_the_flags_of_the_verb_that_runs(typed, one_damaged):
     for line, flag in (("card model.imgcls digits -o a.md", False), ("evaluate model.imgcls digits", True)):
         code, said = typed(line)
         assert code == 0
@@ -211,11 +216,7 @@ def test_a_warning_speaks_of_the_flags_of_the_verb_that_runs(typed, tmp_path):
 
 
 @pytest.mark.filterwarnings("error::imgcls.DataWarning")
-def test_card_names_what_it_leaves_out_and_speaks_of_no_python(typed, tmp_path):
-    for name in "01":
-        (tmp_path / "digits" / name).mkdir(parents=True)
-        Image.new("L", (8, 8)).save(tmp_path / "digits" / name / "good.png")
-    (tmp_path / "digits" / "0" / "bad.png").write_bytes(b"no image")
+def test_card_names_what_it_leaves_out_and_speaks_of_no_python(typed, one_damaged):
     code, said = typed("card model.imgcls digits -o a.md")
     assert code == 0
     words, reason, wrote = said.splitlines()[-3:]

@@ -58,16 +58,16 @@ def test_it_is_compared_with_other_predictions_and_with_one_label():
     made, others = predictions(), Predictions(PROBABILITIES[::-1], classes=NAMES, ids=IDS)
     assert (made == others).tolist() == [False, False, False, False]
     assert (made[[0, 2]] == others[[1, 3]]).tolist() == [True, True]
-    for equal in (made == "cat", "cat" == made):  # noqa: SIM300
+    for equal in (made == "cat", "cat" == made):  # noqa: SIM300 - on either side
         assert equal.tolist() == [True, False, True, False]
-    assert (made != made).tolist() == [False] * 4  # noqa: PLR0124
+    assert (made != made).tolist() == [False] * 4  # noqa: PLR0124 - it is what is tested
     assert (made == predictions([30, 10, 20])).tolist() == [False] * 4
     assert (made == ["cat", None, "cat", float("nan")]).tolist() == [True, False, True, False]
-    assert (made == None).tolist() == [False] * 4  # noqa: E711
+    assert (made == None).tolist() == [False] * 4  # noqa: E711 - `is` asks nothing of it
     unsure = predictions(unknown=np.array([True, False, False, False]), sets=np.ones((4, 3), bool))
     assert (unsure == made).all()  # as `labels`; `answers` says what is not answered
     with pytest.raises(ValueError, match="shape"):
-        made == ["cat", "owl", "cat"]  # noqa: B015
+        made == ["cat", "owl", "cat"]  # noqa: B015 - it raises
     with pytest.raises(TypeError, match="unhashable"):
         hash(made)
 

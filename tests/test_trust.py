@@ -10,7 +10,7 @@ from keras import layers
 from sklearn.metrics import log_loss
 
 from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier
-from imgcls.classifier._answering import _promised
+from imgcls.classifier._trust import promised
 from imgcls.metrics import Evaluation, fit_temperature, prediction_sets, tempered
 from imgcls.trainer._probe import solve
 
@@ -406,5 +406,5 @@ def test_a_table_of_before_is_gone_on_with(fitted):
         for weight in fitted.model_.get_weights():
             digest.update(weight.tobytes())
         coverage, most_error, set_method = numbers
-        asked = _promised(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
+        asked = promised(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
         assert fitted._fingerprint(asked) == digest.hexdigest()[:12]

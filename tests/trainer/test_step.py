@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from imgcls import Dataset, ImageClassifier, TrainingError, _backend, architectures, trainer, transforms
-from imgcls._backend import _tensorflow
+from imgcls._backend import _inference
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ class Limited(keras.layers.Layer):
 @pytest.fixture
 def failing_checks(monkeypatch):
     """Take a failed check for memory that ran out."""
-    for module in (_backend, _tensorflow):
+    for module in (_backend, _inference):
         monkeypatch.setattr(module, "OutOfMemory", tf.errors.InvalidArgumentError)
 
 
@@ -274,7 +274,7 @@ def test_what_has_not_fitted_is_not_tried_again():
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return images[:, 0, 0].astype(np.float32)
 
-    fitting, images = _tensorflow.in_parts(run), np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    fitting, images = _inference.in_parts(run), np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
     assert fitting(images)[:, 0].tolist() == list(range(10))
     assert tried == [10, 5, 3, 3, 2, 2]
     tried.clear()

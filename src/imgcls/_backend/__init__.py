@@ -27,13 +27,12 @@ from imgcls._backend._engines import (
     traced,
 )
 from imgcls._backend._gradients import Gradients, Scores, gradient_function, score_function
+from imgcls._backend._inference import compiled, in_both_modes
 from imgcls._backend._strategy import Placement, joined, placement, refresh_normalizations
 from imgcls._backend._tensorflow import (
     OutOfMemory,
     TrainingStep,
-    compiled,
     devices,
-    in_both_modes,
     make_deterministic,
     passed_over,
     prefers_bfloat16,

@@ -21,7 +21,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgcls import _checks, _runtimes
-from imgcls._backend._tensorflow import devices, in_parts
+from imgcls._backend._inference import in_parts
+from imgcls._backend._tensorflow import devices
 from imgcls._runtimes import Run
 
 ENGINES = ("auto", "tensorflow", "openvino", "onnxruntime")

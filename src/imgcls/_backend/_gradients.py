@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from imgcls._backend._tensorflow import in_parts
+from imgcls._backend._inference import in_parts
 
 _LEAST = np.finfo(np.float32).tiny  # so that no logarithm is infinite
 

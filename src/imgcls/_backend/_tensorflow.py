@@ -5,7 +5,6 @@ Functions are traced once, when they are made, and called by their one concrete 
 as in cross-validation, are no "frequent retracing" that TensorFlow would warn of.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,7 +17,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from imgcls._backend._strategy import Placement, refresh_normalizations
-from imgcls._runtimes import Run
 from imgcls.errors import TrainingError
 
 OutOfMemory = tf.errors.ResourceExhaustedError
@@ -319,69 +317,6 @@ def _hits(targets: Any, outputs: Any, *, one_label: bool) -> Any:
     codes = targets if targets.shape.rank == 1 else tf.argmax(targets, axis=1)
     right = tf.equal(tf.argmax(outputs, axis=1), tf.cast(codes, tf.int64))
     return tf.reduce_sum(tf.cast(right, tf.float32))
-
-
-def compiled(model: Any) -> Run:
-    """Compile inference: a function from `uint8 (n, H, W, C)` to the model's outputs `float32 (n, ...)`."""
-
-    def infer(images: Any) -> Any:
-        return model(tf.cast(images, tf.float32), training=False)
-
-    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)]
-    run = tf.function(infer, input_signature=signature, autograph=False, jit_compile=False).get_concrete_function()
-    return in_parts(lambda images: np.asarray(run(tf.constant(images)), np.float32))
-
-
-def in_parts(run: Run) -> Run:
-    """Return what goes on in parts, one after the other, where more images do not fit into memory at once.
-
-    What has not fitted is not tried again: TensorFlow takes ten seconds to give up.
-
-    Args:
-        run: From `uint8 (n, H, W, C)` to `float32 (n, ...)`.
-
-    Returns:
-        The same, which raises `TrainingError` where one image alone does not fit. Threads may call it at once.
-    """
-    most = math.inf  # images that go through together
-
-    def fitting(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        nonlocal most
-        while True:
-            tried = min(most, len(images))  # another thread may halve it meanwhile
-            try:
-                if len(images) <= tried:
-                    return run(images)
-                return np.concatenate([run(part) for part in np.array_split(images, math.ceil(len(images) / tried))])
-            except OutOfMemory as error:
-                if tried <= 1:
-                    message = (
-                        f"one image of {images.shape[1]} x {images.shape[2]} pixels does not fit into the memory of "
-                        "the device. Free it from other programs, compute on the CPU (CUDA_VISIBLE_DEVICES=-1), or "
-                        "train with a smaller image_size or architecture."
-                    )
-                    raise TrainingError(message) from error
-                most = min(most, math.ceil(tried / 2))
-
-    return fitting
-
-
-def in_both_modes(model: Any, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return the outputs in training mode and in use; None where no layer has running statistics to tell them apart.
-
-    The model is as before: statistics and random numbers are put back.
-    """
-    kept = (keras.layers.BatchNormalization,)
-    if not any(isinstance(layer, kept) and layer.trainable for layer in model._flatten_layers()):  # noqa: SLF001 - Keras offers no public walk through nested models
-        return None
-    before = [np.array(variable.numpy()) for variable in model.non_trainable_variables]
-    pixels = tf.cast(images, tf.float32)
-    try:
-        learning = np.asarray(model(pixels, training=True), np.float32)
-    finally:  # also where memory has run out in the middle
-        for variable, value in zip(model.non_trainable_variables, before, strict=True):
-            variable.assign(value)
-    return learning, np.asarray(model(pixels, training=False), np.float32)
 
 
 def prefers_bfloat16() -> bool:

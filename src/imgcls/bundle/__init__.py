@@ -16,7 +16,7 @@ specification.
 Needs NumPy and Pillow; neither Keras nor TensorFlow.
 """
 
-from imgcls.bundle._contents import FORMAT, Contents, check_config, load, save
+from imgcls.bundle._contents import FORMAT, Contents, check_classes, check_config, load, save
 from imgcls.bundle._verification import MOST_GOLDEN, TOLERANCE, Verification, golden_images
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "TOLERANCE",
     "Contents",
     "Verification",
+    "check_classes",
     "check_config",
     "golden_images",
     "load",

@@ -197,8 +197,8 @@ def check_classes(classes: Sequence[Any]) -> None:
         BundleError: A name is too long, or is no text that JSON can hold; the message names it.
 
     Examples:
-        >>> from imgcls.bundle._contents import check_classes
-        >>> check_classes(["cat", "dog"])
+        >>> from imgcls import bundle
+        >>> bundle.check_classes(["cat", "dog"])
     """
     half = next((repr(name) for name in classes if isinstance(name, str) and _HALF.search(name)), None)
     problem = f"{half} is no text in UTF-8" if half else _schema.description().problem(list(classes), of="classes")

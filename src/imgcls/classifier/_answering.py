@@ -13,7 +13,7 @@ from sklearn import exceptions
 from imgcls import _checks, architectures, trainer
 from imgcls._thresholds import Thresholds
 from imgcls.classifier._bundle import Kept
-from imgcls.classifier._trust import ABSTAIN, Trust
+from imgcls.classifier._trust import Trust, promised
 from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import DataError, ImgclsError
@@ -161,7 +161,7 @@ class Answering:
             1797
         """
         predictor = self._predictor_that(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
-        asked = _promised(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
+        asked = promised(abstain, coverage=coverage, most_error=most_error, set_method=set_method)
         asked += ["bgr"] if bgr else []
         return predictor.predict_to(path, images, bgr=bgr, model=self._fingerprint(asked), verbose=verbose)
 
@@ -376,27 +376,6 @@ class Answering:
         for weight in self.model_.weights:
             digest.update(np.ascontiguousarray(weight).tobytes())
         return digest.hexdigest()[:12]
-
-
-def _promised(abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -> list[Any]:
-    """Return what answers are held to, in one spelling: what is not asked for has its default, whatever was given.
-
-    Examples:
-        >>> import numpy as np
-        >>> from imgcls.classifier._answering import _promised
-        >>> _promised(["unknown", "set"], coverage=np.float64(0.8), most_error=0.2, set_method="lac")
-        [['set', 'unknown'], 0.8, 0.05, 'lac']
-    """
-    given = [abstain] if isinstance(abstain, str) else abstain or []
-    asked = [one for one in ABSTAIN if one in given]
-    if not asked:
-        return []
-    return [
-        asked[0] if len(asked) == 1 else asked,
-        float(coverage) if "set" in asked else 0.9,
-        float(most_error) if "unsure" in asked else 0.05,
-        str(set_method) if "set" in asked else "lac",
-    ]
 
 
 def alone(image: Any) -> Dataset:

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks
-from imgcls.bundle._contents import check_classes
+from imgcls import _checks, bundle
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._trainable import checked_labels
@@ -58,7 +57,7 @@ def learn_from(
             f"{_checks.folders_within(dataset.ids)}"
         )
         raise DataError(message)
-    check_classes(dataset.classes)
+    bundle.check_classes(dataset.classes)
     return dataset, checked_labels(dataset, validation), sample_weight
 
 

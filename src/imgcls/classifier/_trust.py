@@ -104,6 +104,27 @@ class Promise:
         return {"probabilities": probabilities, "sets": sets, "unknown": unknown}
 
 
+def promised(abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -> list[Any]:
+    """Return what answers are held to, in one spelling: what is not asked for has its default, whatever was given.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.classifier._trust import promised
+        >>> promised(["unknown", "set"], coverage=np.float64(0.8), most_error=0.2, set_method="lac")
+        [['set', 'unknown'], 0.8, 0.05, 'lac']
+    """
+    given = [abstain] if isinstance(abstain, str) else abstain or []
+    asked = [one for one in ABSTAIN if one in given]
+    if not asked:
+        return []
+    return [
+        asked[0] if len(asked) == 1 else asked,
+        float(coverage) if "set" in asked else 0.9,
+        float(most_error) if "unsure" in asked else 0.05,
+        str(set_method) if "set" in asked else "lac",
+    ]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Trust:

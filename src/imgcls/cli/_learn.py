@@ -90,7 +90,7 @@ def train(
 
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
-    from imgcls.bundle._contents import check_classes
+    from imgcls.bundle import check_classes
 
     side, length, level = whole("image_size", image_size), whole("epochs", epochs), level_of(verbose)
     mixed, balance = (

@@ -23,7 +23,7 @@ from imgcls.export._facts import Facts
 from imgcls.export._formats import Format
 from imgcls.export._place import check_place, put_in_place
 from imgcls.export._source import Source, Wanted
-from imgcls.inference._outputs import in_passes
+from imgcls.inference import in_passes
 
 _SLOWER = 1.1  # times float32: below it, the difference may be chance
 

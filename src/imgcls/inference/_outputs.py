@@ -65,7 +65,7 @@ def in_passes(run: Run, images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Examples:
         >>> import numpy as np
-        >>> from imgcls.inference._outputs import in_passes
+        >>> from imgcls.inference import in_passes
         >>> def run(pixels):
         ...     print(pixels.shape)
         ...     return np.ones((len(pixels), 2), np.float32)
