@@ -79,7 +79,7 @@ print(from_arrays)
 # %% [markdown]
 # ## Divide
 # Parts are stratified: each has about the same share of every class. The same seed gives the same parts, on every
-# machine, because an image's id decides its place.
+# machine, because the content of an image decides its place.
 
 # %%
 training, validation, test = digits.split((0.7, 0.15, 0.15), seed=0)

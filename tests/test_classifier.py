@@ -146,6 +146,21 @@ def test_a_divided_source_keeps_its_test_images_and_needs_images_to_learn_from()
             learns(data, small(epochs=1), verbose=0)
 
 
+def test_a_class_without_an_image_to_learn_from_is_named():
+    """As of a folder whose name is misspelt in the test: else there is one output more, and nothing says so."""
+    images, labels = pictures(40)
+    named = np.where((np.arange(40) < 20) | (labels == "blue"), labels, "reds")
+    words = "there is no image to learn 'reds' from. Did you mean 'red'? The model gets an output for each of the 3 classes all the same, and what it says of these is worth nothing. Mend misspelt names, add images, or leave these classes out."
+    several = [[name] for name in named.tolist()]
+    for given, multi_label in ((named, None), (several, True)):
+        data = Dataset(images, given, parts=["train"] * 20 + ["test"] * 20, multi_label=multi_label)
+        for learnt_from in (data, data.subset("train")):
+            with pytest.warns(DataWarning) as caught:
+                classifier = small(epochs=1).fit(learnt_from, verbose=0)
+            assert [str(one.message) for one in caught] == [words]
+            assert classifier.classes_.tolist() == ["blue", "red", "reds"]
+
+
 def test_weights_of_a_divided_source_are_those_of_all_its_parts():
     images, labels = pictures(40)
     parts = np.array(["train", "train", "test", "test"] * 10)

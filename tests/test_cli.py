@@ -465,3 +465,55 @@ def test_evaluate_writes_a_report(judged, photos, tmp_path):
     refused = RUN.invoke(cli.app, ["evaluate", str(judged), str(photos), "-o", str(tmp_path / "report.pdf")]).exception
     assert isinstance(refused, ConfigurationError)
     assert ".html" in str(refused)
+
+
+def test_info_tells_figures_that_are_not_defined(judged, tmp_path):
+    from imgcls import bundle
+
+    description, weights, named = bundle.load(judged)
+    first, second, *others = description["evaluation"]["figures"]
+    figures = [first | {"value": None, "lower": None, "upper": None}, second | {"upper": None}, *others]
+    evaluation = description["evaluation"] | {"figures": figures}
+    path = bundle.save(tmp_path / "null.imgcls", description | {"evaluation": evaluation}, weights, named)
+    told = json.loads(run("info", path, "--json").stdout)["held out"]
+    assert told[first["name"]] == "- [-, -] on 400 images"
+    assert told[second["name"]] == f"{second['value']:.3f} [{second['lower']:.3f}, -] on 400 images"
+
+
+@pytest.mark.parametrize("name", ["cat/1.png", "3/0003.png", "damaged", "notes.txt", "link"])
+def test_the_demo_writes_over_nothing_of_yours(tmp_path, photos, name):
+    """0003 is a three of the demo's: of that name, and another picture."""
+    images = tmp_path / "out" / "images"
+    path = images / ("3/0003.png" if name == "damaged" else name)
+    path.parent.mkdir(parents=True)
+    if name == "link":
+        path.symlink_to(photos, target_is_directory=True)
+    elif name == "damaged":
+        path.write_bytes(b"\x89PNG broken")
+    else:
+        write_png(np.full((8, 8, 1), 9, np.uint8), path)
+    before = sorted(tmp_path.rglob("*"))
+    refused = RUN.invoke(cli.app, ["demo", "-o", str(tmp_path / "out")]).exception
+    assert isinstance(refused, ConfigurationError)
+    assert str(refused) == (
+        f"{str(images)!r} holds {str(path.relative_to(images))!r}, which is none of the digits that the demo writes "
+        "there: it would be learnt from, or written over. Name another folder with --output."
+    )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_demo_runs_again_where_it_ran(tmp_path, monkeypatch):
+    """Not to the end: training is left out."""
+    from imgcls import classifier
+
+    class TrainedError(Exception):
+        pass
+
+    def train(*_, **__):
+        raise TrainedError
+
+    monkeypatch.setattr(classifier, "train", train)
+    for _ in range(2):
+        assert isinstance(RUN.invoke(cli.app, ["demo", "-o", str(tmp_path)]).exception, TrainedError)
+        (tmp_path / "images" / ".DS_Store").write_text("")
+        assert len(list(tmp_path.glob("images/*/*.png"))) == 1797

@@ -222,6 +222,21 @@ def test_the_frame_has_the_probability_of_the_label():
     assert made[:0].to_frame().empty
 
 
+def test_of_several_labels_the_probability_is_of_the_likeliest_that_is_said(tmp_path):
+    """By hand: dog is likelier, and below its threshold; then nothing is said; then both are."""
+    probabilities = np.array([[0.6, 0.9], [0.3, 0.4], [0.7, 0.97]])
+    made = Predictions(
+        probabilities, classes=["cat", "dog"], ids=["a", "b", "c"], multi_label=True, thresholds={"dog": 0.95}
+    )
+    assert [str(one) for one in made] == ["cat 0.60", "none (dog 0.40)", "cat, dog 0.97"]
+    assert [str(one) for one in made[::2]] == ["cat 0.60", "cat, dog 0.97"]
+    expected = [0.6, 0.4, 0.97]
+    assert [one.probability for one in made] == made.to_frame()["probability"].tolist() == expected
+    rows = [json.loads(line) for line in made.save(tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert [(row["label"], row["probability"]) for row in rows] == [(["cat"], 0.6), ([], 0.4), (["cat", "dog"], 0.97)]
+    assert pd.read_csv(made.save(tmp_path / "answers.csv"))["probability"].tolist() == expected
+
+
 def test_without_images_there_is_nothing_to_show():
     for made, words in (
         (

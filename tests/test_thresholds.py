@@ -20,7 +20,7 @@ from imgcls import (
     bundle,
     explain,
 )
-from imgcls._thresholds import Thresholds
+from imgcls._thresholds import Thresholds, in_digits
 from imgcls.datasets import write_png
 
 TWO = np.float32([[0.9, 0.1], [0.75, 0.25], [0.5, 0.5], [0.2, 0.8]])
@@ -114,6 +114,35 @@ def test_predictions_and_evaluations_say_the_same():
     plain = Evaluation(np.array([0, 1, 0, 1]), TWO, classes=classes)
     for name in ("roc_auc", "log_loss", "brier", "calibration_error"):  # of probabilities, not of what is said
         assert evaluation[name] == plain[name]
+
+
+def test_of_several_labels_the_likeliest_of_those_said_stands_beside_them(tmp_path):
+    random = np.random.default_rng(0)
+    probabilities, classes = random.random((200, 3)).astype(np.float32), ["a", "b", "c"]
+    thresholds = {"a": 0.9, "c": 0.2}
+    expected = [  # one by one
+        max([p for p, least in zip(row, (0.9, 0.5, 0.2), strict=True) if p >= np.float32(least)] or row)
+        for row in probabilities.tolist()
+    ]
+    assert (probabilities.max(axis=1) != expected).sum() > 20
+    given = {"classes": classes, "ids": list(map(str, range(200))), "thresholds": thresholds}
+    evaluation = Evaluation(random.integers(0, 2, (200, 3)), probabilities, **given)
+    assert evaluation.table["probability"].tolist() == expected
+    with evaluation.save(tmp_path / "rows.csv").open(newline="") as file:
+        assert [float(row["probability"]) for row in csv.DictReader(file)] == expected
+    predictions = Predictions(probabilities, multi_label=True, **given)
+    assert [one.label for one in predictions] == evaluation.table["predicted"].tolist()
+    assert [one.probability for one in predictions] == expected
+
+
+@pytest.mark.parametrize("threshold", [0.99973, 0.99949, 0.9999999, 0.95123, 0.8, 0.5, 0.228, 0.0004, 1.2e-7])
+def test_a_threshold_is_told_from_0_and_from_1(threshold):
+    """Typed in again, it says as much of the images: neither it nor what it lacks of 1 is off by more than 0.5 %."""
+    text = in_digits(threshold)
+    assert float(text) == pytest.approx(threshold, rel=0.005)
+    assert 1 - float(text) == pytest.approx(1 - threshold, rel=0.005)
+    assert len(text) <= 11
+    assert [in_digits(one) for one in (0.0, 1.0, 0.3, 0.25)] == ["0", "1", "0.3", "0.25"]
 
 
 @pytest.fixture(scope="module")

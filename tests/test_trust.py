@@ -10,8 +10,9 @@ from keras import layers
 from sklearn.metrics import log_loss
 
 from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier
+from imgcls.classifier import _trust
 from imgcls.classifier._trust import promised
-from imgcls.metrics import Evaluation, fit_temperature, prediction_sets, tempered
+from imgcls.metrics import Evaluation, _figures, fit_temperature, prediction_sets, tempered
 from imgcls.trainer._probe import solve
 
 
@@ -112,6 +113,20 @@ def test_with_a_budget_some_hundred_images_are_enough(parts):
     assert len(classifier._trust.familiarity.known) == 500
     apart = np.abs(classifier.predict_proba(more)[:, None] - classifier.held_out_.probabilities[:50]).max(axis=2)
     assert apart.min(axis=0).max() < 1e-5  # each is that of one of these images
+
+
+def test_of_very_many_classes_fewer_images_held_out_are_kept_and_no_matrix_is_made(parts, tmp_path, monkeypatch):
+    """Of 50,000 classes 25 million probabilities are 500 images; here 1,000 of ten are 100."""
+    monkeypatch.setattr(_trust, "_NUMBERS", 1_000)
+    monkeypatch.setattr(_figures, "confusion", lambda *_: pytest.fail("a matrix of K x K was made"))
+    training, validation, test = parts
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=1)
+    classifier.fit(training, validation_data=validation, verbose=0)
+    assert classifier.choices_["temperature"].reason.startswith("100 validation images: ")
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "a.imgcls"))
+    assert loaded.held_out_.probabilities.shape == (100, 10)
+    assert classifier.evaluate(test).accuracy == loaded.evaluate(test).accuracy
+    assert "Measured on 100 images held out" in loaded.card()
 
 
 def test_the_unsure_are_those_below_the_threshold_of_images_held_out(parts, fitted):

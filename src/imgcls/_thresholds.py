@@ -1,5 +1,6 @@
 """From probabilities to what is said: the likeliest class, or a class from a probability on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, final
 
@@ -97,6 +98,41 @@ class Thresholds:
         margins = np.stack([-above, -above], axis=1)
         margins[:, self._positive] = above
         return margins
+
+
+def foremost(probabilities: NDArray[Any], said: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the code of the class whose probability stands beside what is said, `int (N,)`.
+
+    Of several labels it is the likeliest of those said, and where none is said the likeliest of all.
+
+    Args:
+        probabilities: `float (N, K)`.
+        said: As `Thresholds.said` returns it.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls._thresholds import foremost
+        >>> foremost(np.array([[0.6, 0.9], [0.3, 0.4]]), np.array([[1, 0], [0, 0]])).tolist()
+        [0, 1]
+    """
+    if said.ndim == 1:
+        return said
+    hidden = (said == 0) & said.any(axis=1, keepdims=True)
+    return np.asarray(np.where(hidden, -1, probabilities).argmax(axis=1))
+
+
+def in_digits(threshold: float, digits: int = 3) -> str:
+    """Return a threshold as text that tells it from 0 and from 1: in so many digits of it, or of what it lacks of 1.
+
+    Examples:
+        >>> from imgcls._thresholds import in_digits
+        >>> [in_digits(one) for one in (0.000123456, 0.8, 0.987654, 0.99973)]
+        ['0.000123', '0.8', '0.9877', '0.99973']
+    """
+    if not _HALF < threshold < 1:
+        return f"{threshold:.{digits}g}"
+    decimals = digits - 1 - math.floor(math.log10(1 - threshold))
+    return f"{threshold:.{decimals}f}".rstrip("0")
 
 
 def _checked(given: Any, classes: Sequence[Any], *, multi_label: bool) -> dict[Any, float]:

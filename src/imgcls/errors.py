@@ -168,8 +168,8 @@ class ExportError(ImgclsError):
 class DataWarning(UserWarning):
     """Something about the images should be known: some cannot be read and were left out, for instance.
 
-    In training it warns from 1 % of them on, in evaluation of any. Others are a fourth channel that is taken for
-    transparency, and a score of images whose class was not learnt.
+    In training it warns from 1 % of them on, in evaluation of any. Others are classes without an image to learn from, a
+    fourth channel that is taken for transparency, and a score of images whose class was not learnt.
 
     Examples:
         >>> import warnings

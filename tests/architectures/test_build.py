@@ -291,7 +291,11 @@ def test_models_without_a_head_become_backbones(given, pooled):
 
     mine = features((8, 8, 3))
     model = architectures.build(
-        mine if given == "model" else features, input_shape=(8, 8, 3), num_classes=2, pooling="max", fine_tune=False
+        mine if given == "model" else features,
+        input_shape=(8, 8, 3),
+        num_classes=2,
+        pooling="average" if pooled else "max",
+        fine_tune=False,
     )
     assert [layer.name for layer in model.layers[-4:]] == (
         ["normalization", "backbone", "dropout", "head"] if pooled else ["backbone", "pooling", "dropout", "head"]
@@ -358,6 +362,27 @@ def test_models_without_a_head_become_backbones(given, pooled):
                 )
             },
             "the model ends with 'sigmoid', and these labels and this loss need 'softmax'. End it with 'softmax', or without activation.",
+        ),
+        (
+            {
+                "architecture": lambda shape, _: keras.Sequential(
+                    [keras.Input(shape), keras.layers.Conv2D(5, 3), keras.layers.GlobalAveragePooling2D()]
+                ),
+                "pooling": "max",
+            },
+            "pooling='max' goes with a feature map (None, h, w, D), and your model gives features (None, 5), which are pooled already. Leave it out; or give the model without its last layers.",
+        ),
+        *(
+            (
+                {
+                    "architecture": lambda shape, count: keras.Sequential(
+                        [keras.Input(shape, dtype="uint8"), *custom(shape, count).layers]
+                    ),
+                    **scaling,
+                },
+                "the model takes uint8, which would round pixels that are scaled. Accepted: normalization=None, or here std=(1.0,), so that it gets 0-255 as they are and scales them itself; or an Input of float32.",
+            )
+            for scaling in ({}, {"mean": [127.5], "std": [1.0]}, {"std": [1.0, 1.0, 2.0], "mean": [0.0, 0.0, 0.0]})
         ),
         (
             {"architecture": "mobilenet_v2"},

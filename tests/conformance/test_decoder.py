@@ -448,6 +448,94 @@ def test_dicom_goes_through_rescale_line_and_first_window():
     assert np.abs(read(data)[..., 0] - expected).max() <= 0.51
 
 
+def items(**attributes):
+    """Return a DICOM sequence of one item."""
+    dataset = pytest.importorskip("pydicom").Dataset()
+    for key, value in attributes.items():
+        setattr(dataset, key, value)
+    return [dataset]
+
+
+def table_of(entries, kind, descriptor, signed=False):
+    """Return a sequence of one look-up table: how many entries, the value of the first, the bits of each."""
+    sequence = items()
+    sequence[0].add_new("LUTDescriptor", "SS" if signed else "US", descriptor)
+    sequence[0].add_new("LUTData", kind, entries)
+    return sequence
+
+
+def test_an_enhanced_dicom_is_shown_as_its_first_frame_says():
+    """Enhanced CT and MR say it frame by frame, or once for all frames: DICOM PS3.3, A.38 and C.7.6.16.2."""
+    stored = np.arange(0, 1200, 2, dtype=np.int16).reshape(20, 30)
+    hounsfield = 2.0 * stored - 1000
+    expected = ((hounsfield - 39.5) / 399 + 0.5).clip(0, 1) * 255  # DICOM PS3.3, C.11.2.1.2.1
+    line = {"PixelValueTransformationSequence": items(RescaleSlope=2, RescaleIntercept=-1000, RescaleType="HU")}
+    window = {"FrameVOILUTSequence": items(WindowCenter=40, WindowWidth=400)}
+    later = {"FrameVOILUTSequence": items(WindowCenter=-600, WindowWidth=1500)}
+    for shared, per_frame in (
+        (items(**line, **window), items() + items()),
+        (items(), items(**line, **window) + items(**line, **later)),
+        (items(**line), items(**window) + items(**later)),
+        (items(**line, **later), items(**window) + items(**later)),  # what is nearer
+    ):
+        groups = {"SharedFunctionalGroupsSequence": shared, "PerFrameFunctionalGroupsSequence": per_frame}
+        for itself in ({}, {"WindowCenter": 0, "WindowWidth": 1, "RescaleSlope": 1, "RescaleIntercept": 0}):
+            image = read(dicom(np.stack([stored, stored[::-1]]), NumberOfFrames=2, **groups, **itself))
+            assert np.abs(image[..., 0] - expected).max() <= 0.51
+
+
+def test_a_frame_may_bring_a_table_of_its_own():
+    stored = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    table = table_of((255 - np.arange(64)).tolist(), "US", [64, 0, 8])
+    data = dicom(
+        stored,
+        WindowCenter=32,
+        WindowWidth=64,
+        SharedFunctionalGroupsSequence=items(FrameVOILUTSequence=items(VOILUTSequence=table)),
+    )
+    np.testing.assert_array_equal(read(data)[..., 0], 255 - stored)
+
+
+@pytest.mark.parametrize("form", ["words", "words in bytes", "bytes"])
+def test_a_dicom_table_of_bytes_is_one_ramp_and_comes_before_the_window(form):
+    """Entries of 8 bits are stored in 8 bits, or as some programs do in 16: DICOM PS3.3, C.11.2.1.1."""
+    stored = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    ramp = np.arange(4096) // 16
+    entries, kind = {
+        "words": (ramp.tolist(), "US"),
+        "words in bytes": (ramp.astype("<u2").tobytes(), "OW"),
+        "bytes": (ramp.astype(np.uint8).tobytes(), "OW"),
+    }[form]
+    data = dicom(
+        stored,
+        BitsStored=12,
+        HighBit=11,
+        WindowCenter=100,
+        WindowWidth=50,
+        VOILUTSequence=table_of(entries, kind, [4096, 0, 8]),
+    )
+    np.testing.assert_array_equal(read(data)[..., 0], ramp.reshape(64, 64))
+
+
+def test_a_dicom_table_begins_where_it_says_and_holds_its_ends():
+    stored = np.arange(-2048, 2048, dtype=np.int16).reshape(64, 64)
+    entries = np.arange(2000) * 2
+    expected = np.rint(entries[(stored + 1000).clip(0, 1999)] * (255 / 4095))
+    table = table_of(entries.astype("<u2").tobytes(), "OW", [2000, -1000, 12], signed=True)
+    np.testing.assert_array_equal(read(dicom(stored, VOILUTSequence=table))[..., 0], expected)
+    table = table_of(entries.astype(">u2").tobytes(), "OW", [2000, -1000, 12], signed=True)
+    data = dicom(stored.byteswap(), syntax="1.2.840.10008.1.2.2", VOILUTSequence=table)
+    np.testing.assert_array_equal(read(data)[..., 0], expected)
+
+
+def test_a_modality_table_of_every_number_is_looked_up_from_its_first():
+    stored = np.linspace(-32768, 32767, 600).astype(np.int16).reshape(20, 30)
+    table = table_of(np.arange(65536).astype("<u2").tobytes(), "OW", [0, -32768, 16], signed=True)  # 0 stands for 65536
+    table[0].ModalityLUTType = "US"
+    data = dicom(stored, ModalityLUTSequence=table)
+    np.testing.assert_array_equal(read(data)[..., 0], np.rint((stored + 32768.0) * (255 / 65535)))
+
+
 def test_dicom_refusals_name_the_cause(tmp_path):
     path = tmp_path / "a.dcm"
     for data, cause in (

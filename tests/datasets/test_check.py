@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from imgcls import Dataset
+from imgcls.datasets import _check
 from imgcls.datasets._check import check
 from imgcls.datasets._findings import KINDS
 from imgcls.errors import ConfigurationError
@@ -166,6 +168,28 @@ def test_plus_and_minus_are_different_names():
     assert not check(Dataset.from_arrays(images, ["-1", "1", "C", "C++"] * 10), verbose=0)
 
 
+def test_a_class_that_only_other_parts_have_is_an_error(tmp_path):
+    """A folder whose name is misspelt in one part makes a class that nothing is learnt from."""
+    names = ("train/cat", "train/dog", "train/owl", "test/cat", "test/dogs")
+    for place, name in enumerate(names):
+        (tmp_path / name).mkdir(parents=True)
+        for index in range(12):
+            textured(100 * place + index).save(tmp_path / name / f"{index:02d}.png")
+    data = Dataset.from_folder(tmp_path)
+    report = check(data, verbose=0)
+    assert [(one.code, one.severity, one.message) for one in report] == [  # that no test has owls is none
+        ("IMG024", "error", "1 class without an image in train: 'dogs'. Did you mean 'dog'?")
+    ]
+    assert report.ids("IMG024") == tuple(f"test/dogs/{index:02d}.png" for index in range(12))
+    assert report.exit_code == 3
+    images, labels = zip(*((sample.image, sample.label) for sample in data), strict=True)
+    several = [{"cat": ["cat"], "dogs": ["pet", "dogs"]}.get(label, ["pet"]) for label in labels]
+    (found,) = check(Dataset(images, several, ids=data.ids, parts=data.parts), verbose=0)
+    assert (found.code, found.ids) == ("IMG024", report.ids("IMG024"))
+    for given in (labels, several):  # not divided: nobody knows which of them are learnt from
+        assert not check(Dataset(images, given, ids=data.ids), verbose=0)
+
+
 def test_ignored_files_are_listed(folder):
     (folder / "cat" / "notes.txt").write_text("hello")
     report = found(folder)
@@ -259,3 +283,13 @@ def test_one_class_is_an_error():
 
 def textured_arrays(count):
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8), dtype=np.uint8)
+
+
+def test_very_many_classes_of_one_image_are_counted_at_once():
+    """A look through all of them for each took six seconds."""
+    data = Dataset.from_arrays(np.zeros((40_000, 1, 1), np.uint8), np.arange(40_000))
+    start = time.process_time()
+    found = {one.code: one for one in _check._classes(data)}
+    assert time.process_time() - start < 3
+    assert found["IMG020"].message.startswith("40,000 classes below ")
+    assert len(found["IMG020"].ids) == 40_000

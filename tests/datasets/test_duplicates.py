@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,39 @@ def test_equal_bytes_and_equal_pixels_are_exact():
     one, other = textured(1), textured(2)
     data = Dataset([encoded(one, "PNG"), encoded(one, "BMP"), encoded(other, "PNG"), encoded(one, "PNG")])
     assert groups(data, near=False) == [[0, 1, 3], [2]]
+
+
+def test_of_near_copies_only_a_jpeg_and_another_format_are_decoded_in_full_and_once(tmp_path, monkeypatch):
+    """As two bursts: each frame is a near copy of others of its size, and the scan has seen all but JPEGs whole."""
+    (tmp_path / "photos").mkdir()
+    random = np.random.default_rng(0)
+    for scene, ending in enumerate(("jpg", "png")):
+        frame = np.asarray(textured(scene, 450, 600)).astype(np.int16)
+        for index in range(4):
+            clouds = np.kron(random.integers(-5, 6, (6, 8, 3)), np.ones((75, 75, 1), np.int16))
+            pixels = (frame + clouds).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / f"{scene} {index}.{ending}", quality=92)
+    with Image.open(tmp_path / "photos" / "0 1.jpg") as decoded:
+        decoded.save(tmp_path / "photos" / "0 same.png")
+    data = Dataset.from_files(tmp_path / "photos")
+    names = [Path(name).name for name in data.ids]
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "cache"))
+    seen, read = [], Dataset.read
+    monkeypatch.setattr(
+        Dataset, "read", lambda self, index: seen.append(Path(self.ids[index]).name) or read(self, index)
+    )
+    equal = [[names[place] for place in group] for group in groups(data, near=False) if len(group) > 1]
+    assert equal == [["0 1.jpg", "0 same.png"]]
+    assert {"0 1.jpg", "0 same.png"} <= set(seen) <= {name for name in names if name.startswith("0")}
+    assert len(seen) == len(set(seen))
+    del seen[:]
+    assert len(groups(data)) == 2  # with near copies, the scenes
+    assert not seen  # what was decoded once is known
+    with Image.open(tmp_path / "photos" / "0 same.png") as image:
+        image.putpixel((3, 3), tuple(255 - value for value in image.getpixel((3, 3))))
+        image.save(tmp_path / "photos" / "0 same.png")
+    assert all(len(group) == 1 for group in groups(data, near=False))
+    assert seen == ["0 same.png"]
 
 
 def test_one_pixel_makes_a_near_copy():

@@ -319,6 +319,19 @@ def test_joined_datasets_match_classes_by_name(photos, tmp_path):
     assert len(arrays + owls) == 8
 
 
+def test_several_labels_of_joined_datasets_are_matched_by_name():
+    first, second = [["dog"], ["cat", "dog"], []], [["cow", "dog"], ["cow"], ["dog"]]
+    both = Dataset.from_arrays(IMAGES[:3], first) + Dataset.from_arrays(IMAGES[3:], second)
+    assert both.classes == ("cat", "dog", "cow")
+    assert both.labels.tolist() == [[name in row for name in both.classes] for row in (*first, *second)]
+    assert [set(sample.label) for sample in both] == [set(row) for row in (*first, *second)]
+    assert both.counts() == {"cat": 1, "dog": 4, "cow": 2}
+    columns = Dataset.from_arrays(IMAGES[:2], [[1, 1], [0, 1]], classes=["cow", "cat"])
+    assert [sample.label for sample in columns + columns.align(["cat", "cow"])] == [("cow", "cat"), ("cat",)] * 2
+    with pytest.raises(DataError, match=r"^classes are 'cow', 'cat', 0 and 1 more\. Accepted: names, or whole numbers"):
+        columns + Dataset.from_arrays(IMAGES[:2], [[1, 1], [0, 1]])
+
+
 @pytest.mark.parametrize("clash", [True, False])
 def test_images_without_a_group_share_none_when_datasets_are_joined(clash):
     cats = Dataset.from_arrays(IMAGES[:3], list("abb"), ids=["1.jpg", "2.jpg", "3.jpg"], groups=[None, "p", None])

@@ -1,11 +1,14 @@
 """A label comes back as it went in; what is no label is refused."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from imgcls.datasets import Dataset
+from imgcls.datasets._labels import encode
 from imgcls.errors import DataError
 
 NO_UTF_8 = (
@@ -221,3 +224,15 @@ def test_labels_without_an_order_are_refused_in_words(labels):
         assert str(caught.value) == (
             f"labels are a {type(labels).__name__}. Accepted: a list, an array or a column, one for each image in their order, such as [labels[name] for name in names]."
         )
+
+
+def test_labels_of_very_many_classes_are_found_at_once():
+    """Each by a look through all classes took half a minute."""
+    names = [f"kind {code}" for code in range(40_000)]
+    start = time.process_time()
+    codes, classes = encode(names, count=len(names), classes=names[::-1])
+    row, _ = encode([names], count=1, classes=names, multi_label=True)
+    assert time.process_time() - start < 3
+    assert classes == tuple(names[::-1])
+    np.testing.assert_array_equal(codes, np.arange(40_000)[::-1])
+    assert row.all()

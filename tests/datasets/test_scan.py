@@ -239,6 +239,29 @@ def test_cache_off_or_impossible_changes_nothing_but_time(photos, tmp_path, monk
         assert np.array_equal(_scan.scan(Dataset.from_folder(photos)).facts, first)
 
 
+def test_without_a_disk_a_second_scan_of_the_process_decodes_only_what_changed(photos, decoded, monkeypatch):
+    monkeypatch.setenv("IMGCLS_CACHE", "off")
+    monkeypatch.setattr(_scan_cache, "_in_memory", {})
+    data = Dataset.from_folder(photos)
+    first = _scan.scan(data).facts
+    del decoded[:]
+    assert np.array_equal(_scan.scan(data).facts, first)
+    assert not decoded
+    Image.new("RGB", (50, 60)).save(photos / "cat" / "0.jpg")
+    again = _scan.scan(data).facts
+    assert len(decoded) == 1
+    assert (again["height"][0], again["width"][0]) == (60, 50)
+
+
+def test_without_a_disk_memory_is_not_filled(photos, decoded, monkeypatch):
+    monkeypatch.setenv("IMGCLS_CACHE", "off")
+    monkeypatch.setattr(_scan_cache, "_in_memory", {})
+    monkeypatch.setattr(_scan_cache, "_MOST_IN_MEMORY", 5)
+    for _ in range(2):
+        _scan.scan(Dataset.from_folder(photos))
+    assert len(decoded) == 16 + 11
+
+
 def test_nothing_is_written_beside_the_images(photos):
     before = sorted(photos.rglob("*"))
     _scan.scan(Dataset.from_folder(photos))

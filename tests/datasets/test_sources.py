@@ -1,6 +1,9 @@
 """Folders, files, tables and arrays: what is found, what is ignored, what is refused."""
 
+import errno
+import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgcls import images
-from imgcls.datasets import Dataset, as_dataset, is_one_image, write_png
+from imgcls.datasets import Dataset, _sources, as_dataset, is_one_image, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -60,6 +63,33 @@ def test_hidden_and_other_files_are_ignored_and_listed(here):
     }
 
 
+def test_a_folder_of_the_system_is_left_out_and_another_that_cannot_be_opened_is_refused_in_words(here, monkeypatch):
+    """As beside class folders on a disk of its own. The tests may run as root, who opens everything."""
+    scandir = os.scandir
+
+    def refused(path="."):
+        if Path(path).name in {"lost+found", "closed"}:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    plant(here, "d/cat/1.png", "d/dog/2.png", "d/lost+found/3.png", "d/dog/System Volume Information/4.png")
+    left_out = {"lost+found": "hidden", "dog/System Volume Information": "hidden"}
+    for data in (Dataset.from_folder("d"), as_dataset("d", labelled=False)):
+        assert [Path(data.source(place)).name for place in range(len(data))] == ["1.png", "2.png"]
+        assert dict(data.ignored) == left_out
+    plant(here, "d/closed/5.png")
+    for read in (Dataset.from_folder, Dataset.from_files):
+        with pytest.raises(DataError) as caught:
+            read("d")
+        assert str(caught.value) == (
+            f"folder {str(Path('d/closed'))!r} cannot be opened: Permission denied. Allow yourself to read it, or move it elsewhere. Of class folders, those that classes=[...] names are opened, and no others."
+        )
+    data = Dataset.from_folder("d", classes=["dog", "cat"])
+    assert data.counts() == {"dog": 1, "cat": 1}
+    assert dict(data.ignored) == left_out | {"closed": "not one of the classes asked for"}
+
+
 def test_a_link_back_up_is_not_followed(here):
     plant(here, "d/cat/1.png")
     Path("d/cat/loop").symlink_to(here / "d", target_is_directory=True)
@@ -107,6 +137,20 @@ def test_a_divided_folder_beside_others_without_images(here):
     }
 
 
+@pytest.mark.parametrize("part", ["train", "Validation"])
+def test_one_part_beside_a_folder_with_the_same_classes_is_refused_unless_the_classes_are_named(here, part):
+    plant(here, *(f"d/{folder}/{kind}/{folder}.png" for folder in (part, "dev") for kind in ("cat", "dog")))
+    with pytest.raises(DataError, match=f"'d' is divided into '{part}', and beside that there are images in 'dev'"):
+        Dataset.from_folder("d")
+    assert Dataset.from_folder("d", classes=["cat", "dog"]).counts() == {"cat": 1, "dog": 1}
+    assert Dataset.from_folder("d", classes=["dev", part]).counts() == {"dev": 2, part: 2}
+
+
+def test_one_class_that_is_called_like_a_part_and_has_folders_of_its_own_is_a_class(here):
+    plant(here, "d/train/steam/1.png", "d/train/diesel/2.png", "d/bus/red/3.png", "d/car/4.png")
+    assert Dataset.from_folder("d").counts() == {"bus": 1, "car": 1, "train": 2}
+
+
 @pytest.mark.parametrize(
     ("more", "named"),
     [
@@ -120,7 +164,7 @@ def test_a_divided_folder_beside_others_with_images_is_refused_in_words(here, mo
     with pytest.raises(DataError) as caught:
         Dataset.from_folder("d")
     assert str(caught.value) == (
-        f"'d' is divided into 'test', 'train', 'val', and beside these there are images in {named}. Accepted: train, training, val, valid, validation, test, testing. Move or rename what is none of them, or name the classes in Python: Dataset.from_folder(..., classes=[...])."
+        f"'d' is divided into 'test', 'train', 'val', and beside that there are images in {named}. Accepted: train, training, val, valid, validation, test, testing. Move or rename what is none of them, or name the classes in Python: Dataset.from_folder(..., classes=[...])."
     )
     data = Dataset.from_folder("d", classes=["dog", "cat"])
     assert data.counts() == {"dog": 3, "cat": 3}
@@ -596,3 +640,26 @@ def test_wrong_arrays_are_refused_in_words(images, labels, words):
     with pytest.raises(DataError) as caught:
         Dataset.from_arrays(images, labels)
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_very_many_class_folders_are_told_apart_at_once(tmp_path, monkeypatch, named):
+    """A look through all of them for each took many seconds, without the time that the disk takes."""
+    names = [f"{code:05d}" for code in range(30_000)]
+
+    class Tree:
+        def __init__(self, root, ignored):
+            pass
+
+        def folders(self, below):
+            return [] if below else names
+
+        def images(self, below, place=""):
+            yield f"{below}/1.png"
+
+    monkeypatch.setattr(_sources, "_Tree", Tree)
+    start = time.process_time()
+    found = _sources.walk(tmp_path, names if named else None)
+    assert time.process_time() - start < 3
+    assert found.classes == names
+    assert found.codes == list(range(30_000))

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from scipy.sparse import coo_matrix, csgraph
 
 from imgcls.datasets import Dataset, _duplicates, components, write_png
-from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
+from imgcls.errors import ConfigurationError, DataError, DataWarning, EmptyDatasetError
 
 PIXEL = np.zeros((1, 1, 1), np.uint8)
 
@@ -225,6 +226,26 @@ def test_images_of_one_group_and_their_copies_stay_together(copies):
     assert not members[0] & members[1]
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [r"^(\d+)", re.compile(r"^(?P<group>\d+)"), lambda path: number(f"/{path.name}")],
+    ids=["text", "pattern", "function"],
+)
+def test_groups_of_a_split_may_follow_from_names_as_those_of_a_source(copies, groups):
+    data = Dataset.from_folder(copies)
+    truth = data.split((0.5, 0.5), groups=[number(name) for name in data.ids], duplicates=None)
+    in_memory = Dataset.from_arrays([sample.image for sample in data], data.labels, ids=data.ids)
+    for one in (data, in_memory):
+        assert assignment(one.split((0.5, 0.5), groups=groups, duplicates=None)) == assignment(truth)
+        for training, held_out in one.folds(3, groups=groups, duplicates=None):
+            assert {number(name) for name in training.ids}.isdisjoint(map(number, held_out.ids))
+
+
+def test_a_column_is_no_group_of_a_split():
+    with pytest.raises(ConfigurationError, match=r"^group='patient' has no group that says what the group is\."):
+        dataset(["a", "b"] * 20).split((0.5, 0.5), groups="patient")
+
+
 def test_planted_copies_among_a_thousand_photos(shared_data, tmp_path):
     """50 byte copies, 50 edited ones and 100 new photos join 1,000: nothing straddles, nothing old moves."""
     photos = sorted(shared_data.glob("flowers224/train/*/*.jpg"))
@@ -330,8 +351,66 @@ def test_an_image_that_links_two_groups_joins_them_unless_a_file_keeps_them_apar
     assert after["0"] == after["40"] == after[str(other)]
     moved = {groups[int(name)] for name, part in before.items() if after[name] != part}
     assert moved in ({groups[0]}, {groups[other]})  # the one that follows the other, and nothing else
-    kept = assignment(more.split((0.6, 0.4), file=tmp_path / "a.csv"))
+    with pytest.warns(DataWarning, match="All is right where the old images still come first"):  # as they do
+        kept = assignment(more.split((0.6, 0.4), file=tmp_path / "a.csv"))
     assert kept == before | {"40": 0}
+
+
+def by_content(parts):
+    return {sample.image.tobytes(): number for number, part in enumerate(parts) for sample in part}
+
+
+@pytest.mark.parametrize("change", ["in front", "in another order"])
+def test_a_file_of_numbers_warns_where_they_have_become_those_of_other_images(tmp_path, change):
+    """Else test images would be learnt from, and nothing would say so."""
+    random, file = np.random.default_rng(0), tmp_path / "split.csv"
+    pixels, more = (random.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8) for count in (60, 5))
+    data = Dataset.from_arrays(pixels, ["a", "b"] * 30)
+    before = by_content(data.split((0.7, 0.3), file=file))
+    assert by_content(data.split((0.7, 0.3), file=file)) == before  # the same images: no warning
+    behind = Dataset.from_arrays(np.concatenate([pixels, more]), ["a", "b"] * 30 + ["a"] * 5)
+    assert before.items() <= by_content(behind.split((0.7, 0.3), file=file)).items()
+    in_front = change == "in front"
+    changed = np.concatenate([more, pixels]) if in_front else pixels[::-1]
+    labels = "aaaaa" + "ab" * 30 if in_front else "ba" * 30
+    with pytest.warns(DataWarning) as caught:
+        after = by_content(Dataset.from_arrays(changed, list(labels)).split((0.7, 0.3), file=file))
+    assert [str(one.message) for one in caught] == [
+        f"{str(file)!r} knows images without names by their numbers, and does not list them as they are dealt now: some were added or left out, or their order, the seed, the groups or the fractions are others. An image goes where that number went, so that test images are learnt from where numbers have shifted. All is right where the old images still come first, in their order. Else name them, and make the file anew: Dataset.from_arrays(images, labels, ids=names)."
+    ]
+    assert any(after[one] == 0 and part == 1 for one, part in before.items())  # what it warns of
+    names = {image.tobytes(): f"{index}.png" for index, image in enumerate([*pixels, *more])}
+    for images, kinds in ((pixels, "ab" * 30), (changed, labels)):  # named, none moves, and there is no warning
+        named = Dataset.from_arrays(images, list(kinds), ids=[names[image.tobytes()] for image in images])
+        assert before.items() <= by_content(named.split((0.7, 0.3), file=tmp_path / "named.csv")).items()
+
+
+def test_a_file_of_numbers_warns_of_other_images_where_none_is_read(tmp_path):
+    data, file = dataset(["a", "b"] * 20), tmp_path / "split.csv"
+    first = assignment(data[:30].split((0.5, 0.5), duplicates=None, file=file))
+    assert assignment(data[:30].split((0.5, 0.5), seed=5, duplicates=None, file=file)) == first
+    with pytest.warns(DataWarning, match="knows images without names by their numbers"):
+        after = assignment(data.split((0.5, 0.5), duplicates=None, file=file))
+    assert first.items() <= after.items()
+
+
+def test_a_file_keeps_no_id_that_images_of_several_parts_have(tmp_path):
+    """As of ids that are file names without their class folders: a file holds one part for each."""
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    ids, file = [f"{index}.jpg" for index in range(20)] * 2, tmp_path / "split.csv"
+    data = Dataset.from_arrays(pixels, ["a"] * 20 + ["b"] * 20, ids=ids)
+    first, second = (set(part.ids) for part in data.split((0.5, 0.5)))
+    divided = [name for name in ids[:20] if name in first & second]
+    assert len(divided) > 3  # else the test could not fail
+    with pytest.raises(DataError) as caught:
+        data.split((0.5, 0.5), file=file)
+    assert str(caught.value) == (
+        f"ids that several images have, which go to different parts: {', '.join(map(repr, divided[:3]))} and {len(divided) - 3} more. {str(file)!r} can keep one part for an id. Give each image an id of its own, such as its path, or leave file= out."
+    )
+    assert not file.exists()
+    twice = Dataset.from_arrays(np.concatenate([pixels[:20]] * 2), ["a", "b"] * 20, ids=ids)  # copies are of one part
+    kept = assignment(twice.split((0.5, 0.5), file=file))
+    assert assignment(twice.split((0.5, 0.5), seed=9, file=file)) == kept
 
 
 @pytest.mark.parametrize("ids", [range(100, 400), np.arange(100, 400), [float(number) for number in range(100, 400)]])
@@ -372,7 +451,7 @@ def test_new_copies_go_where_the_file_has_the_original(copies, tmp_path):
 
 def test_new_images_of_a_group_go_where_the_file_has_the_others(tmp_path):
     groups = [f"p{index // 4}" for index in range(80)]
-    data = dataset(["a", "b"] * 40, groups=groups)
+    data = dataset(["a", "b"] * 40, ids=[f"{index}.jpg" for index in range(80)], groups=groups)
     first = np.arange(80) % 4 < 2
     data[first].split((0.5, 0.5), duplicates=None, file=tmp_path / "split.csv")
     parts = data.split((0.5, 0.5), seed=5, duplicates=None, file=tmp_path / "split.csv")

@@ -1,6 +1,7 @@
 """Traces: images are found again by what little is kept of them, and cannot be seen in it."""
 
 import hashlib
+import sqlite3
 
 import numpy as np
 import pytest
@@ -89,6 +90,27 @@ def test_many_files_that_nobody_has_looked_at_are_left_alone(tmp_path, monkeypat
     assert len(Traces.of(dataset).contents) == 4
     monkeypatch.setattr(module, "MOST", 3)
     assert Traces.of(dataset) is None
+
+
+@pytest.mark.parametrize("place", ["off", "file", "locked"])
+def test_without_a_cache_on_disk_what_this_process_has_looked_at_is_known(tmp_path, monkeypatch, place):
+    """Else a bundle would hold no traces, and nobody would hear that test images were learnt from."""
+
+    def locked(*_, **__):
+        raise sqlite3.OperationalError("database is locked")
+
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("IMGCLS_CACHE", "off" if place == "off" else str(tmp_path / place))
+    if place == "locked":
+        monkeypatch.setattr(sqlite3, "connect", locked)
+    monkeypatch.setattr(module, "_MOST_FILES", 3)
+    for seed in range(4):
+        (tmp_path / f"{seed}.png").write_bytes(encoded(textured(seed), "PNG"))
+    files = sorted(tmp_path.glob("*.png"))
+    assert Traces.of(Dataset(files)) is None
+    Dataset(files).split((0.5, 0.5), verbose=0)
+    truth = sorted(hashlib.blake2b(file.read_bytes(), digest_size=16).digest() for file in files)
+    assert [row.tobytes() for row in Traces.of(Dataset(files)).contents] == truth
 
 
 def test_as_good_as_with_the_images_at_hand(shared_data):

@@ -189,6 +189,20 @@ def test_the_environment_may_allow_more_than_pillow_does(monkeypatch):
         read(png(15_000, 12_000))
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits"])
+@pytest.mark.parametrize("limit", [10, 20])
+def test_pillows_own_limit_is_not_asked_of_a_tiff(limit, compression, monkeypatch):
+    """It is one of the whole process. Here it is passed by 35 pixels: twice over, or so that Pillow warns."""
+    files = [(encoded(image, "TIFF", compression=compression), image) for image in (RGB, GRAY)]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    for data, image in files:
+        np.testing.assert_array_equal(read(data), image.reshape(7, 5, -1))
+    assert limit == Image.MAX_IMAGE_PIXELS
+    monkeypatch.setenv("IMGCLS_MAX_PIXELS", "34")
+    with pytest.raises(UnreadableImageError, match=r"5 x 7 pixels are more than 34; .* IMGCLS_MAX_PIXELS allows more"):
+        read(files[0][0])
+
+
 @pytest.mark.parametrize("given", ["", "0", "-1", "1e9", "many", "\u0661"])
 @pytest.mark.parametrize(("variable", "default"), [("IMGCLS_MAX_BYTES", 268435456), ("IMGCLS_MAX_PIXELS", 89478485)])
 def test_a_limit_that_is_no_number_is_refused_in_words(variable, default, given, monkeypatch):
@@ -274,6 +288,14 @@ def test_bands_that_are_no_colours_are_not_converted(bands, channels):
 def test_a_file_is_not_given_bands_that_it_lacks():
     with pytest.raises(UnreadableImageError, match="it has 3 channels where 5 were asked for"):
         read(encoded(RGB), channels=5)
+
+
+def test_channels_that_are_neither_colours_nor_alpha_are_named():
+    for size in (None, (3, 3)):
+        with pytest.raises(UnreadableImageError) as caught:
+            read(CASES["cmyk"][0], channels=4, size=size)
+        cause = "its 4 channels are CMYK, which is read as 1 or 3 channels alone"
+        assert str(caught.value) == f"'the bytes' cannot be read as an image: {cause}. {ENDING}"
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (2, 2, 2), (2, 2, 4)])

@@ -184,6 +184,94 @@ def test_packed_numbers_without_imagecodecs_are_refused_with_the_line_that_insta
     assert str(caught.value).startswith(f"'the bytes' cannot be read as an image: {words}. Accepted: ")
 
 
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_signed_numbers_are_refused_whoever_reads(dtype, order, compression, monkeypatch):
+    """Heights above the sea, for instance: half of the range would be lost, and what lies below be white."""
+    for low in (-100, 0):
+        heights = RANDOM.integers(low, 128, (9, 7, 1)).astype(dtype)
+        data = written(heights, photometric="minisblack", byteorder=order, compression=compression)
+        with monkeypatch.context() as patch, Image.open(io.BytesIO(data)) as image:
+            patch.setitem(sys.modules, "tifffile", None)
+            for item in (data, image):
+                with pytest.raises(UnreadableImageError) as caught:
+                    read(item)
+                cause = f"its pixels are {dtype.__name__}. Read are uint8, uint16, and floating point from 0 to 1"
+                assert f"cannot be read as an image: {cause}. Accepted: " in str(caught.value)
+
+
+# --- LAB -------------------------------------------------------------------------------------------------------------
+
+
+def test_lab_is_read_as_colour_and_as_gray():
+    """Without colour, L* alone says how light a pixel is: CIE 15, and the curve of sRGB."""
+    stored = np.zeros((16, 16, 3), np.uint8)
+    stored[..., 0] = np.arange(256).reshape(16, 16)
+    f = (stored[..., 0] / 2.55 + 16) / 116
+    light = np.where(f > 6 / 29, f**3, 3 * (6 / 29) ** 2 * (f - 4 / 29))
+    gray = np.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light) * 255
+    data = written(stored, photometric="cielab")
+    agrees(data, np.dstack([gray] * 3), rounding=3)
+    assert np.abs(read(data, channels=1)[..., 0] - gray).max() <= 3
+    colours = written(RANDOM.integers(0, 256, (16, 16, 3), dtype=np.uint8), photometric="cielab")
+    with Image.open(io.BytesIO(colours)) as image:
+        rgb = np.asarray(image.convert("RGB"))
+        assert np.abs(read(image, channels=1)[..., 0] - rgb @ [0.299, 0.587, 0.114]).max() <= 1
+    agrees(colours, rgb)
+
+
+# --- strips and tiles that are left out ------------------------------------------------------------------------------
+
+
+def left_out(data, index, *, lengths=True):
+    """Return a TIFF without one of its strips or tiles: at byte 0, and of no bytes, as GDAL's SPARSE_OK writes it."""
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile: pip install 'imgcls[tiff]'")
+    data = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        kind = "Tile" if "TileOffsets" in tiff.pages[0].tags else "Strip"
+        for name in (f"{kind}Offsets", f"{kind}ByteCounts")[: 1 + lengths]:
+            tag = tiff.pages[0].tags[name]
+            width = {3: 2, 4: 4}[int(tag.dtype)]
+            at = tag.valueoffset + index * width
+            data[at : at + width] = bytes(width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("bands", [1, 2, 3])
+@pytest.mark.parametrize("missing", [0, 200])
+def test_what_a_sparse_file_leaves_out_is_what_it_says(missing, bands, order, compression):
+    options = {
+        "photometric": "rgb" if bands == 3 else "minisblack",
+        "byteorder": order,
+        "compression": compression,
+        "extratags": [(42113, "s", 0, str(missing), True)] if missing else [],  # GDAL_NODATA
+    }
+    for where, places in (({"tile": (16, 16)}, np.s_[:16, 16:32]), ({"rowsperstrip": 16}, np.s_[16:32])):
+        expected = BYTES[..., :bands].copy()
+        data = left_out(written(expected, **options, **where), 1)
+        expected[places] = missing
+        agrees(data, expected)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3])
+def test_a_file_without_pixels_or_with_some_at_byte_zero_is_refused(bands, monkeypatch):
+    whole = written(BYTES[..., :bands], photometric="rgb" if bands == 3 else "minisblack")
+    for data, cause in (
+        (left_out(whole, 0), "it holds no pixels: each of its strips or tiles is left out"),
+        (left_out(whole, 0, lengths=False), "it is damaged (a strip or tile is said to lie at byte 0)"),
+    ):
+        with pytest.raises(UnreadableImageError) as caught:
+            read(data)
+        assert f"cannot be read as an image: {cause}. Accepted: " in str(caught.value)
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, "tifffile", None)
+            with pytest.raises(UnreadableImageError, match=r"needs tifffile\. Install it: pip install"):
+                read(data)
+
+
 def test_a_file_cut_short_is_never_half_an_image():
     for data in (
         written(WORDS[..., :3], "separate", photometric="rgb"),

@@ -60,6 +60,33 @@ def test_one_image_of_every_kind_is_the_same_image(tmp_path):
     np.testing.assert_array_equal(answers[0]._read(), PHOTO)
 
 
+NO_NUMBER = (
+    "image 'black': what the model gives for it is NaN or infinite, so there is no answer. Look at the image, and at "
+    "what the model does with it, such as a division by the deviation of pixels that are all alike."
+)
+
+
+def test_an_image_that_the_model_gives_no_number_for_is_refused_by_its_name(tmp_path):
+    """`reddest` divides by all light, and a black image has none: nothing says that it is of the first class."""
+    black = np.zeros_like(PHOTO)
+    photos = Dataset.from_arrays(np.stack([PHOTO, black, PHOTO]), ids=["a", "black", "c"])
+    with np.errstate(invalid="ignore"):
+        for refused in (predictor().predict, predictor().predict_proba):
+            with pytest.raises(UnreadableImageError) as refusal:
+                refused(photos)
+            assert (str(refusal.value), refusal.value.id) == (NO_NUMBER, "black")
+        with pytest.raises(UnreadableImageError, match="image 'image': what the model gives for it is NaN"):
+            predictor().predict(black)
+        said = list(predictor().predict(iter([PHOTO, black, PHOTO])))
+        assert [isinstance(one, UnreadableImageError) for one in said] == [False, True, False]
+        assert said[0].probabilities["red"] == said[2].probabilities["red"] == by_pillow(PHOTO)
+        assert [one.id for one in said] == ["0", "1", "2"]
+        for name in ("table.csv", "table.jsonl"):
+            table = predictor().predict_to(tmp_path / name, photos)
+            assert (table.ids, table.unreadable) == ({"a", "black", "c"}, 1)
+            assert NO_NUMBER in (tmp_path / name).read_text()
+
+
 @pytest.mark.parametrize("side", [8, 9, 30])
 def test_an_array_that_is_one_image_to_predict_is_one_row_everywhere(tmp_path, side):
     photo = RANDOM.integers(0, 256, (side, side, 3), np.uint8)

@@ -211,6 +211,16 @@ def test_the_cheapest_answer_by_trying_all():
     )
 
 
+def test_where_a_threshold_decides_the_cost_is_of_what_it_says():
+    """By hand: sick from 0.3 on, so that the second image is a false alarm, and nobody sick is missed."""
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [0.1, 0.9]])
+    given = {"classes": ["well", "sick"], "thresholds": {"sick": 0.3}}
+    costs = [[0, 1], [20, 0]]
+    assert Evaluation(np.array([0, 0, 1, 1]), probabilities, **given).cost(costs, cheapest=False) == 1 / 4
+    plain = Evaluation(np.array([0, 0, 1, 1]), probabilities, classes=["well", "sick"])
+    assert plain.cost(costs, cheapest=False) == 20 / 4
+
+
 def test_careless_questions_are_refused_in_words():
     found = evaluation()
     refusals = [

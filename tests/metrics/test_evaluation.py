@@ -3,14 +3,16 @@
 import copy
 import json
 import pickle
+import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from sklearn import metrics
 
 from imgcls.errors import DataError
-from imgcls.metrics import Evaluation
+from imgcls.metrics import Evaluation, _figures
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -101,6 +103,23 @@ def test_single_label_figures_are_scikit_learns(case):
         y_true, y_pred, labels=range(4), target_names=CLASSES, digits=4, zero_division=0
     )
     assert evaluation.report(digits=4) == report
+
+
+def test_the_true_class_is_among_the_likeliest_as_in_scikit_learn_but_for_ties():
+    random = np.random.default_rng(0)
+    y_true, probabilities = random.integers(0, 8, 300), random.dirichlet(np.ones(8), 300)
+    evaluation = Evaluation(y_true, probabilities, classes="abcdefgh")
+    expected = [metrics.top_k_accuracy_score(y_true, probabilities, k=k, labels=range(8)) for k in range(1, 8)]
+    assert [evaluation.top_k(k) for k in range(1, 8)] == pytest.approx(expected, rel=1e-12)
+    assert evaluation["top_5_accuracy"] == evaluation.top_k(5)
+    tied = np.tile([0.5, 0.25, 0.25, 0.0], (2, 1))  # of equal ones the first is the likelier, and there the last
+    for code, first in ((1, [0.0, 1.0, 1.0, 1.0]), (2, [0.0, 0.0, 1.0, 1.0])):
+        truth = np.full(2, code)
+        ties = Evaluation(truth, tied, classes=CLASSES)
+        assert [ties.top_k(k) for k in (1, 2, 3, 4)] == first
+        assert metrics.top_k_accuracy_score(truth, tied, k=2, labels=range(4)) == 1 - ties.top_k(2)
+    halves = Evaluation(np.array([0, 1]), np.full((2, 2), 0.5), classes=["cat", "dog"])
+    assert halves.top_k(1) == halves.accuracy == 0.5
 
 
 def test_balanced_accuracy_is_scikit_learns_where_all_classes_are_predicted_and_true():
@@ -298,6 +317,16 @@ def test_what_was_left_out_is_counted_and_named():
             None,
             "probabilities contain NaN or infinity. The model did not train: lower the learning rate.",
         ),
+        (
+            [0, 1],
+            [[0.5, 0.5], [np.nan, np.nan]],
+            ["cat.png", "black.png"],
+            (
+                "probabilities of 1 of 2 images are NaN or infinite: 'black.png'. Look at these images, and at what the "
+                "model does with them, such as a division by the deviation of pixels that are all alike; or leave them "
+                "out."
+            ),
+        ),
         *(
             (
                 y_true,
@@ -336,6 +365,11 @@ def test_text_and_pictures():
     assert worst.get_title() == "✗ dog → cat"
     assert (worst.get_images()[0].get_array() == 2).all()
     assert len(evaluation.show([])) == 0
+    mask = ~evaluation.right
+    for positions in (mask, mask.tolist(), pd.Series(mask), np.array([2]), (2,), [-1], range(2, 3), pd.Index([2])):
+        assert [ax.get_title() for ax in evaluation.show(positions)] == ["✗ dog → cat"]
+    assert [ax.get_title() for ax in evaluation.show(evaluation.right)] == ["cat", "dog"]
+    assert len(evaluation.show(np.zeros(3, bool))) == 0
     with pytest.raises(DataError) as caught:
         Evaluation(y_true, probabilities, classes=["cat", "dog"]).show()
     assert str(caught.value) == (
@@ -391,3 +425,91 @@ def test_an_evaluation_is_named_at_once_without_its_intervals(monkeypatch):
     f1 = metrics.f1_score(several, said, average="macro", zero_division=0)
     name = repr(Evaluation(several, probabilities, classes=CLASSES))
     assert name.endswith(f"accuracy {metrics.accuracy_score(several, said):.3f}, macro F1 {f1:.3f})")
+
+
+def drawn(classes, count, seed=0):
+    """True and predicted codes of which about half agree."""
+    random = np.random.default_rng(seed)
+    y_true, other = random.integers(0, classes, (2, count))
+    return y_true, np.where(random.random(count) < 0.5, y_true, other)
+
+
+def saying(y_pred, classes):
+    probabilities = np.full((len(y_pred), classes), 0.4 / max(classes - 1, 1), np.float32)
+    probabilities[np.arange(len(y_pred)), y_pred] = 0.6 if classes > 1 else 1
+    return probabilities
+
+
+@pytest.mark.parametrize(("classes", "count"), [(1, 5), (2, 40), (5, 3), (7, 200), (60, 80)])
+def test_counts_mistakes_and_what_they_share_are_those_of_the_whole_matrix(classes, count):
+    """What the F1 of classes share, as a sum over all pairs of classes."""
+    y_true, y_pred = drawn(classes, count, seed=classes)
+    table = np.zeros((classes, classes), int)
+    np.add.at(table, (y_true, y_pred), 1)
+    counts = _figures.Counts.of(y_true, y_pred, classes)
+    np.testing.assert_array_equal(counts, [table.diagonal(), table.sum(axis=1), table.sum(axis=0)])
+    cells = _figures.Cells.of(y_true, y_pred, classes)
+    assert list(zip(*map(np.ndarray.tolist, cells), strict=True)) == [
+        (*map(int, np.unravel_index(place, table.shape)), int(table.ravel()[place])) for place in np.flatnonzero(table)
+    ]
+    wrong = np.where(np.eye(classes) == 1, 0, table)
+    order = [place for place in np.argsort(-wrong, axis=None, kind="stable") if wrong.ravel()[place]]
+    found = Evaluation(y_true, saying(y_pred, classes), classes=range(classes))
+    assert found.most_confused(9) == [(*divmod(int(place), classes), int(wrong.ravel()[place])) for place in order[:9]]
+
+    images = np.maximum(table.sum(axis=0) + table.sum(axis=1), 1)
+    f1 = 2 * table.diagonal() / images
+    lost, one_more = f1 / images, 1 / max(classes * (classes - 1), 1)
+    mistakes = np.where(np.eye(classes) == 1, 0, wrong + one_more)
+    hits = (table.diagonal() * (2 * (1 - f1) / images) ** 2).sum()
+    alone = hits + (mistakes * (lost[:, None] ** 2 + lost**2)).sum()
+    together = hits + (mistakes * (lost[:, None] + lost) ** 2).sum()
+    shared = _figures._shared_mistakes(cells.mistakes, counts)
+    assert shared == pytest.approx(np.sqrt(together / alone) if alone else 1, rel=1e-12)
+
+
+def test_counts_of_several_labels_are_those_of_their_matrices():
+    random = np.random.default_rng(0)
+    y_true, y_pred = random.integers(0, 2, (2, 50, 4)).astype(np.uint8)
+    tables = metrics.multilabel_confusion_matrix(y_true, y_pred)
+    expected = [tables[:, 1, 1], tables[:, 1].sum(axis=1), tables[:, :, 1].sum(axis=1)]
+    np.testing.assert_array_equal(_figures.Counts.of(y_true, y_pred, 4), expected)
+
+
+def test_fifty_thousand_classes_are_measured_in_little_memory():
+    """A matrix of them has 20 GB. Figures by scikit-learn, which needs none either."""
+    classes, count = 50_000, 100
+    codes = np.random.default_rng(1).permutation(classes)[:40]
+    y_true, y_pred = (codes[part] for part in drawn(len(codes), count))
+    tracemalloc.start()
+    found = Evaluation(y_true, saying(y_pred, classes), classes=range(classes))
+    figures, rows = dict(found), found.per_class
+    worst, said, card = found.most_confused(1), repr(found), found.to_card(quick=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 400e6
+    every = {"labels": range(classes), "average": "macro", "zero_division": 0}
+    assert figures["accuracy"] == metrics.accuracy_score(y_true, y_pred)
+    assert figures["macro_precision"] == pytest.approx(metrics.precision_score(y_true, y_pred, **every))
+    assert figures["macro_f1"] == pytest.approx(metrics.f1_score(y_true, y_pred, **every))
+    present = every | {"labels": np.unique(y_true)}
+    assert figures["balanced_accuracy"] == pytest.approx(metrics.recall_score(y_true, y_pred, **present))
+    assert {code for code, row in rows.items() if row["support"]} == set(y_true.tolist())
+    (true, predicted, images), *_ = worst
+    assert images == ((y_true == true) & (y_pred == predicted)).sum() > 0
+    assert said.startswith("Evaluation(100 images, accuracy 0.")
+    assert "The 100 with the lowest F1 of 50,000." in card
+
+
+def test_no_matrix_of_very_many_classes_is_drawn_or_written():
+    y_true, y_pred = drawn(2_001, 50)
+    found = Evaluation(y_true, saying(y_pred, 2_001), classes=range(2_001))
+    with pytest.raises(DataError) as caught:
+        found.plot()
+    assert str(caught.value) == (
+        "a confusion matrix of 2,001 classes has more cells than a picture has pixels. Accepted: up to 2,000 classes. "
+        "most_confused() names the commonest mistakes, and plot('classes') draws the worst classes."
+    )
+    text = json.loads(found.to_json())
+    assert text["confusion"] is None
+    assert len(text["per_class"]) == 2_001

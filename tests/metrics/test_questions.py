@@ -1,6 +1,11 @@
 """What one asks of predictions: wrong labels, worse parts, another classifier, unknown images."""
 
+import math
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import fisher_exact
@@ -142,6 +147,81 @@ def test_missing_numbers_are_a_slice_and_leave_the_others_as_they_are():
     assert {part.value: part.images for part in few} == dict.fromkeys(["1.0", "2.0", "3.0", "missing"], 6)
     (none,) = slices(right, {"age": np.full(30, np.nan)})
     assert (none.value, none.images, none.worse) == ("missing", 30, False)
+
+
+def parts(values, right=None):
+    right = np.arange(len(values)) % 3 > 0 if right is None else right
+    return {one.value: (one.images, one.accuracy) for one in slices(right, {"column": values})}
+
+
+def test_gaps_in_numbers_of_any_kind_are_missing_and_the_others_are_numbers():
+    numbers = [None] * 6 + [float(one) for one in range(60)]
+    expected = parts(np.array(numbers, float))  # with NaN, as NumPy has it
+    assert expected["missing"][0] == 6
+    assert expected["below 19.67"][0] == expected["from 19.67 to 39.33"][0] == expected["above 39.33"][0] == 20
+    whole = [None if one is None else int(one) for one in numbers]
+    for values in (
+        numbers,
+        whole,
+        [math.nan if one is None else one for one in whole],
+        [None if one is None else Decimal(one) for one in whole],
+        [Decimal("nan") if one is None else Fraction(one) for one in whole],
+        pd.Series(whole, dtype="Int64"),
+        pd.Series(numbers, dtype="Float64"),
+        pd.Series(whole, dtype=object),
+        pd.Series(numbers).to_numpy(),
+    ):
+        assert parts(values) == expected
+    assert sum(one.images for one in slices(np.ones(50, bool), {"age": [None, *range(49)]})) == 49
+
+
+def test_gaps_beside_text_are_missing_too():
+    for gap in (None, math.nan, pd.NA, pd.NaT):
+        for values in (["old"] * 6 + [gap] * 6 + ["new"] * 6, [1] * 6 + [gap] * 6 + [2] * 6):
+            names = [str(one) for one in values]
+            expected = {names[0]: (6, 4 / 6), names[12]: (6, 4 / 6), "missing": (6, 4 / 6)}
+            assert parts(values) == parts(pd.Series(values, dtype=object)) == expected
+    kinds = pd.Series(["old"] * 6 + [None] * 6 + ["new"] * 6)
+    for values in (kinds, kinds.astype("string"), kinds.astype("category")):
+        assert set(parts(values)) == {"old", "missing", "new"}
+    flags = [True] * 6 + [False] * 6
+    assert set(parts(flags)) == set(parts(np.array(flags))) == {"True", "False"}
+    assert set(parts([*flags, *[None] * 6])) == {"True", "False", "missing"}
+    days = np.repeat(np.array(["2023-01-05", "NaT", "2023-02-07"], "datetime64[D]"), 6)
+    assert set(parts(days)) == {"2023-01-05", "missing", "2023-02-07"}
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        1_672_531_200 + 60.0 * np.arange(90),  # seconds: an hour and a half of one night
+        np.array([20_230_101 + 100 * (one // 28 % 12) + one % 28 for one in range(336)]),  # dates
+        np.random.default_rng(0).normal(1e6, 1e-3, 300),
+        np.random.default_rng(1).normal(1e6, 1, 300).astype(np.float32),
+        np.random.default_rng(2).integers(0, 256, 300).astype(np.uint8),
+        np.random.default_rng(3).random(300) * 1e-7,
+        -np.exp(np.random.default_rng(4).normal(0, 9, 300)),
+        1_672_531_200_000_000_000 + np.arange(300) * 10**9,
+        np.linspace(1e300, 2e300, 30),
+        np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3]),
+    ],
+)
+def test_thirds_are_named_so_that_the_names_divide_the_numbers(numbers):
+    right = np.random.default_rng(0).random(len(numbers)) < 0.5
+    found, numbers = slices(right, {"time": numbers}), numbers.astype(np.float64)
+    assert found
+    for one in found:
+        kind, *ends = one.value.replace("to ", "").split()
+        low, high = (float(ends[0]), float(ends[-1]))
+        inside = {"below": numbers < low, "above": numbers > high, "from": (numbers >= low) & (numbers <= high)}[kind]
+        assert (inside.sum(), right[inside].mean()) == (one.images, one.accuracy)
+
+
+def test_dates_and_times_keep_all_digits_before_the_point():
+    names = parts(np.array([20_230_101 + 100 * (one // 28 % 12) + one % 28 for one in range(336)]))
+    assert sorted(names) == ["above 20230852", "below 20230477", "from 20230477 to 20230852"]
+    names = parts(1_672_531_200 + 60.0 * np.arange(91))
+    assert sorted(names) == ["above 1672534800", "below 1672533000", "from 1672533000 to 1672534800"]
 
 
 def test_a_slice_that_is_worse_by_chance_is_not_called_worse():

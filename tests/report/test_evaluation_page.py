@@ -155,6 +155,15 @@ def test_the_card_of_very_many_classes_has_the_worst_of_them():
     assert "120" not in rows
 
 
+def test_of_very_many_thresholds_a_hundred_are_named():
+    """The card of 50,000 would not fit into a bundle."""
+    classes = [f"kind {code}" for code in range(102)]
+    given = {"classes": classes, "thresholds": dict.fromkeys(classes, 0.2)}
+    card = Evaluation(np.eye(102, dtype=np.uint8)[:3], np.full((3, 102), 0.3), **given).to_card(quick=True)
+    assert ", kind 99 0.2, 2 more from theirs." in card
+    assert "kind 100 0.2" not in card
+
+
 # --- true --------------------------------------------------------------------------------------------------------
 
 
@@ -384,6 +393,50 @@ def test_of_several_labels_a_probability_is_that_of_what_stands_beside_it(true, 
     assert f"no picture {caption} a.jpg" in Page(one.to_html(quick=True)).text
 
 
+def test_the_reading_of_reliability_is_of_labels_where_there_are_several():
+    """Of labels given 10 %, 30 % are there: above the line, where a model of one label would be too modest."""
+    y_true = np.repeat([1, 0], [30, 70])[:, None].astype(np.uint8)
+    modest = "Below it the model is too sure, above it too modest."
+    there = "of the labels that are given 80 %, 80 % are there, and of those given 10 %, 10 %. Below it fewer are there"
+    for columns in (1, 2):
+        one = Evaluation(np.tile(y_true, columns), np.full((100, columns), 0.1), classes="ab"[:columns])
+        (said,), (true,), _ = one.reliability()
+        assert (round(said, 9), true) == (0.1, 0.3)
+        page = Page(one.to_html(quick=True))
+        assert there in page.text
+        assert modest not in page.text
+        assert page.all("svg", **{"aria-label": "Share that is there over probability said"})
+    plain = Page(evaluation().to_html(quick=True))
+    assert modest in plain.text
+    assert there not in plain.text
+    assert plain.all("svg", **{"aria-label": "Share right over probability said"})
+
+
+def test_a_threshold_near_1_is_not_rounded_to_it():
+    """By hand: of 500 sure images none is wrong, and of the others half are; the surest begin at 0.99973."""
+    sure = np.append(np.linspace(0.99973, 0.99999, 500), np.linspace(0.6, 0.9997, 100))
+    y_true = np.append(np.zeros(500, int), np.arange(100) % 2)
+    one = Evaluation(y_true, np.stack([sure, 1 - sure], axis=1), classes=["cat", "dog"])
+    assert one.select(0.01).threshold == 0.99973
+    for told in (Page(one.to_html(quick=True)).text, one.to_card(quick=True)):
+        assert "from a probability of 0.99973 on" in told
+    assert str(one.operating_point("cat", precision=1)).startswith("'cat' from a probability of 0.99973: precision 1.0")
+    for several in (False, True):
+        y = np.eye(2, dtype=np.uint8)[y_true] if several else y_true
+        given = Evaluation(y, one.probabilities, classes=one.classes, thresholds={"cat": 0.99996})
+        words = "cat 0.99996, all others 0.5" if several else "From a probability of 0.99996 on, cat is said"
+        for told in (Page(given.to_html(quick=True)).text, given.to_card(quick=True)):
+            assert words in told
+
+
+def test_the_page_says_of_whom_its_sets_speak():
+    one = evaluation()
+    held = (
+        f"Sets that promise 90 % for all classes together held the truth in {100 * one.sets(0.9).held:.1f} % of images"
+    )
+    assert held in Page(one.to_html(quick=True)).text
+
+
 def test_a_suspected_label_stands_beside_the_probability_of_the_suggested_one():
     """By hand: of the last image cat is likeliest, and only dog passes its threshold, the mean 0.4 of dogs."""
     y_true = np.repeat([0, 1, 2], 10)
@@ -427,6 +480,30 @@ def test_many_classes_are_a_grid(classes, cells):
     order = [found["data-order"] for found in page.all("button", id="cluster")]
     assert [sorted(map(int, one.split())) for one in order] == ([list(range(200))] if classes == 200 else [])
     assert sum(int(found["data-count"]) for found in page.all("button") if "data-count" in found) == 1_000
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_of_thousands_of_classes_the_page_shows_the_commonest_mistakes_and_the_worst_classes(several):
+    """A matrix of 2,100 classes has no room: a browser would lay out four million cells."""
+    classes, random = 2_100, np.random.default_rng(0)
+    true, said = random.integers(0, classes, (2, 60))
+    true[:3], said[:3] = 7, 9
+    probabilities = np.full((60, classes), 0.2 / (classes - 1))
+    probabilities[np.arange(60), said] = 0.8
+    labels = np.eye(classes, dtype=np.uint8)[true] if several else true
+    one = Evaluation(labels, probabilities, classes=[f"kind {code}" for code in range(classes)], read=picture)
+    text = one.to_html(quick=True)
+    page = Page(text)
+    assert not [found for _, found in page.elements if found.get("id") == "matrix"]
+    assert sum(row[0].startswith("kind ") for row in page.rows) == 2_000 * (1 + several)
+    assert "These are the 2,000 with the lowest F1 of 2,100; to_frame() has all." in page.text
+    if not several:
+        assert "A matrix of 2,100 classes has no room on a page: these are the commonest mistakes." in page.text
+        pills = [found["data-cell"] for found in page.all("button") if "data-cell" in found]
+        assert len(pills) == 8
+        assert pills[0] == "cell-7-9"
+        assert {found["id"] for found in page.all("template")} == set(pills)
+        assert text.split('<template id="cell-7-9">')[1].split("</template>")[0].count("<img ") == 3
 
 
 # --- files -------------------------------------------------------------------------------------------------------

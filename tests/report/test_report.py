@@ -1,14 +1,19 @@
-"""The page: complete in itself, and escaped."""
+"""The page: complete in itself, escaped, and a file for those who may read it."""
 
+import errno
+import os
 import re
+import stat
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from imgcls import Dataset
 from imgcls.datasets._check import check
-from imgcls.report import data_page
+from imgcls.report import data_page, write
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -79,3 +84,36 @@ def test_empty_report_says_so():
     page = data_page(title="t", images=3, severities={"error": 0}, counts={}, findings=[])
     assert "Nothing was found" in page
     assert not Page(page).open
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+@pytest.mark.parametrize(
+    ("before", "umask", "after"), [(None, 0o077, 0o600), (None, 0o002, 0o664), (0o640, 0o022, 0o640)]
+)
+def test_who_may_read_a_report_is_as_before_or_as_the_umask_says(tmp_path, before, umask, after):
+    path = tmp_path / "report.html"
+    if before is not None:
+        path.write_text("old")
+        path.chmod(before)
+    usual = os.umask(umask)
+    try:
+        write(path, "new")
+    finally:
+        os.umask(usual)
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == after
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_is_written_where_the_file_system_has_no_modes(tmp_path, monkeypatch):
+    """As on a share of Windows, where the kernel refuses `chmod`."""
+
+    def refused(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    monkeypatch.setattr(Path, "chmod", refused)
+    write(path, "new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]

@@ -118,6 +118,20 @@ def test_a_bad_file_spoils_no_neighbour(client):
     assert third["error"]["what"].startswith("image 'c.png' cannot be read as an image: it is truncated")
 
 
+def test_an_image_that_the_model_gives_no_number_for_spoils_no_neighbour():
+    def run(pixels):
+        found = bright(pixels)
+        found[~pixels.any(axis=(1, 2, 3))] = np.nan
+        return found
+
+    with limited(run) as client:
+        found = client.predict(*form(("a.png", png(0)), ("b.png", png(255)))).told["predictions"]
+        alone = client.predict(png(0))
+    assert (found[0]["error"]["status"], found[1]["label"]) == (422, "day")
+    assert found[0]["error"]["what"].startswith("image 'a.png': what the model gives for it is NaN or infinite")
+    assert alone.status == 422
+
+
 def test_a_form_of_bad_files_alone_is_refused_each_in_its_words(client):
     body, kind = form(("a", b"x"), ("b", b"y"))
     answer = client.predict(body, kind)

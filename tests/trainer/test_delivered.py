@@ -1,11 +1,13 @@
 """What is trained and what is delivered: mixed precision, and mirror images averaged."""
 
+import signal
+
 import keras
 import numpy as np
 import pytest
 from scipy.special import softmax
 
-from imgcls import ConfigurationError, Dataset, ImageClassifier, _backend, architectures
+from imgcls import ConfigurationError, Dataset, ImageClassifier, _backend, architectures, trainer
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,46 @@ def test_the_device_decides(digits, monkeypatch, prefers, expected):
     monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: prefers)
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
     assert classifier.choices_["precision"].value == expected
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ("auto", "mixed_bfloat16"),
+        ("gpu", "mixed_bfloat16"),
+        (["GPU:0", "GPU:1"], "mixed_bfloat16"),
+        ("cpu", "float32"),
+        (["cpu:0"], "float32"),
+        (["CPU:0", "GPU:0"], "float32"),
+    ],
+)
+def test_a_gpu_that_does_not_train_has_no_say(digits, monkeypatch, devices, expected):
+    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: True)  # as where there are such GPUs
+    arguments = ImageClassifier("small_cnn", image_size=8, devices=devices).get_params()
+    chosen = trainer.plan(arguments, digits, None).choices["precision"]
+    assert chosen.value == expected
+    if expected == "float32":
+        assert chosen.reason == "no GPU in use is quicker with bfloat16, and most CPUs are slower with it"
+
+
+def test_a_run_that_goes_on_on_another_device_computes_as_it_began(digits, tmp_path, monkeypatch):
+    """As in a cloud, where the next session may get another GPU: the same lines go on."""
+
+    def stop(epoch, logs):
+        if epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    def run(**options):
+        classifier = ImageClassifier("small_cnn", image_size=8, epochs=3)
+        return classifier.fit(digits, checkpoint=tmp_path / "run", verbose=0, **options)
+
+    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        run(callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=stop)])
+    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: False)
+    resumed = run()
+    assert resumed.choices_["precision"].value == "mixed_bfloat16"
+    assert resumed.history_.epochs == 3
 
 
 def test_without_a_gpu_it_is_float32():

@@ -69,7 +69,22 @@ def test_nothing_is_said_of_a_sound_run():
         (
             {"scaled_twice": True},
             "scaled twice",
-            "pixels are scaled twice: by normalization, and by a Rescaling or Normalization layer of your own model. Give normalization=None, so that your model gets pixels 0-255",
+            "pixels are scaled twice: by normalization, and once more inside your own model. Give normalization=None, so that your model gets pixels 0-255",
+        ),
+        (
+            {"misfed": architectures.Misfed(architectures.describe("resnet50"), (None,))},
+            "misfed",
+            "your model contains ResNet50 with weights that were trained on pixels in BGR, with the mean of ImageNet taken out, and it gets others. Give normalization=None, or architecture='resnet50', which brings its scaling along",
+        ),
+        (
+            {"misfed": architectures.Misfed(architectures.describe("efficientnet_b0"), ())},
+            "misfed",
+            "your model contains EfficientNetB0 with weights that were trained on pixels from 0 to 255, and it gets others. Give architecture='efficientnet_b0', which brings its scaling along",
+        ),
+        (
+            {"scaled_twice": True, "misfed": architectures.Misfed(architectures.describe("resnet50"), (None,))},
+            "scaled twice",
+            "pixels are scaled twice: by normalization, and once more inside your own model. Give normalization=None, so that your model gets pixels 0-255",
         ),
     ],
 )
@@ -291,6 +306,22 @@ def test_a_pretrained_network_that_gets_other_pixels_is_told(digits, nested):
         "normalization='symmetric', or architecture='mobilenet', which brings its scaling along"
     )
     assert advice(normalization="symmetric") == []
+
+
+@pytest.mark.parametrize("normalization", ["auto", None])
+def test_the_form_of_the_tutorials_is_told_once_to_leave_scaling_to_itself(normalization):
+    """Of https://keras.io/guides/transfer_learning/: preprocessing by operations, which are no layers."""
+    backbone = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))
+    backbone.get_layer("bn_Conv1").moving_mean.assign(np.full(32, 0.01))
+    inputs = keras.Input((32, 32, 3))
+    x = backbone(keras.applications.mobilenet_v2.preprocess_input(inputs), training=False)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3)).astype(np.uint8)
+    data = Dataset.from_arrays(images, [0, 1] * 10)
+    classifier = ImageClassifier(model, epochs=1, normalization=normalization).fit(data, verbose=0)
+    about = [line[:23] for line in classifier.history_.advice if "pixels" in line]
+    assert about == ([] if normalization is None else ["pixels are scaled twice"])
 
 
 @pytest.mark.parametrize("name", ["resnet50", "densenet121", "mobilenet_v2", "efficientnet_b0"])

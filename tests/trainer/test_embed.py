@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -94,6 +95,7 @@ def test_another_process_finds_them_whatever_keras_calls_its_layers(data, cache,
     embed(build(), data)
     script = f"""
 import sys
+from types import SimpleNamespace
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 from test_embed import Dataset, build, embed
 build(), build(8)  # Keras counts its names up
@@ -373,3 +375,30 @@ def test_progress_counts_images(data, cache):
     embed(build(), data, report=report)
     assert report.begun == [("reading 16 images", 16), ("embedding 16 images", 16)]
     assert report.last == 16
+
+
+def test_embedding_that_takes_longer_than_there_is_time_for_is_foreseen_and_goes_on(monkeypatch):
+    """32 images take 2 s and the first ones 60 more, to compile: after the fifth of 13 batches 256 are left."""
+    pixels = np.random.default_rng(0).integers(0, 256, (416, 8, 8, 1), dtype=np.uint8)
+    noise = Dataset.from_arrays(pixels, np.arange(416) % 2)
+    clock, said = [100.0], []
+
+    class Slow:
+        name, reason = "slow", ""
+
+        def __call__(self, images):
+            clock[0] += 62.0 if clock[0] == 100 else 2.0
+            return np.zeros((len(images), 64), np.float32)
+
+    monkeypatch.setattr(_backend, "engine", lambda *_, **__: Slow())
+    monkeypatch.setattr(_embed, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    model = architectures.cut(architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10))
+    report = SimpleNamespace(begin=lambda *_: None, done=lambda _: None, say=said.append)
+    for ends in (None, 190.0, 180.0):
+        clock[0] = 100.0
+        found = _embed.embed_until(ends, model, noise, cache=False, report=report)
+        assert found.positions.tolist() == list(range(416))
+    assert said == [
+        "embedding takes some 16 s more, and 10 s of the budget are left: the head needs the features of all images, so none is left out"
+    ]
+    assert (_embed._in_words(119.4), _embed._in_words(900.0)) == ("119 s", "15 min")

@@ -213,6 +213,42 @@ def test_fit_passes_a_late_ctrl_c_on_and_keeps_what_was_learnt(digits, press):
     assert len(classifier.predict(digits[:3])) == 3
 
 
+# --- the end --------------------------------------------------------------------------------------------------------
+
+
+class AtTheEnd(keras.callbacks.Callback):
+    """Takes what it needs from the figures of the last epoch; at first it fails."""
+
+    def __init__(self, *, fails=False):
+        super().__init__()
+        self._fails, self.logs = fails, []
+
+    def on_train_end(self, logs=None):
+        if self._fails:
+            raise LookupError
+        self.logs.append(dict(logs))
+
+
+def test_callbacks_get_the_figures_of_the_last_epoch_at_the_end_as_in_keras(digits, tmp_path):
+    options = {"validation_data": digits, "epochs": 2, "verbose": 0}
+    ours, theirs = AtTheEnd(), AtTheEnd()
+    history = trainer.train(new_model(), digits, callbacks=[Writer(), ours], **options)
+    assert ours.logs == [{name: history[name][-1] for name in history}]
+    assert {"loss", "val_accuracy", "val_f1"} <= set(ours.logs[0])
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    data = (np.ones((4, 2)), np.ones(4))
+    kept = model.fit(*data, validation_data=data, epochs=2, callbacks=[theirs], verbose=0)
+    assert theirs.logs == [{name: kept.history[name][-1] for name in kept.history}]
+
+    with pytest.raises(LookupError):
+        trainer.train(new_model(), digits, callbacks=[Writer(), AtTheEnd(fails=True)], checkpoint=tmp_path, **options)
+    again = AtTheEnd()
+    trainer.train(new_model(), digits, callbacks=[Writer(), again], checkpoint=tmp_path, **options)
+    assert again.logs == ours.logs
+
+
 # --- several workers ------------------------------------------------------------------------------------------------
 
 

@@ -62,17 +62,41 @@ def test_losses_are_those_of_plain_gradient_descent_at_these_rates(digits):
     np.testing.assert_allclose(curve.losses, losses, rtol=1e-4)
 
 
+def test_decay_clipping_and_class_weights_are_those_of_training(digits):
+    """The same with SGD, Nesterov momentum and decay as Loshchilov and Hutter have it."""
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    model = keras.Sequential([*layers, keras.layers.Dense(10, "softmax", use_bias=False, kernel_initializer="zeros")])
+    recipe = {"weight_decay": np.float64(0.5), "clip_norm": np.float64(0.02), "class_weight": {digits.classes[3]: 7}}
+    options = {"optimizer": "sgd", "batch_size": 300, "lowest": 0.1, "highest": 1.0, "steps": 12, "verbose": 0}
+    curve = trainer.lr_find(model, digits, **recipe, **options)
+    pixels = np.stack([digits.read(index) for index in range(300)]).reshape(300, -1) / 255
+    weights = np.where(digits.labels == 3, 7.0, 1.0)
+    truth, kernel, velocity, losses, clipped = np.eye(10)[digits.labels], np.zeros((64, 10)), 0, [], []
+    for rate in curve.rates:
+        outputs = np.exp(pixels @ kernel)
+        outputs /= outputs.sum(axis=1, keepdims=True)
+        losses.append((weights * -np.log(outputs[truth == 1])).mean())
+        gradient = pixels.T @ ((outputs - truth) * weights[:, None]) / 300
+        clipped.append(np.linalg.norm(gradient) > 0.02)
+        gradient *= min(1, 0.02 / np.linalg.norm(gradient))
+        velocity = 0.9 * velocity - rate * gradient
+        kernel = kernel * (1 - 0.5 * rate) + 0.9 * velocity - rate * gradient
+    assert all(clipped)
+    np.testing.assert_allclose(curve.losses, losses, rtol=1e-4)
+
+
 def test_it_ends_where_the_loss_explodes(digits):
     curve = trainer.lr_find(new_model(), digits, optimizer="sgd", highest=1e6, steps=60, verbose=0)
     assert len(curve.rates) < 60
 
 
 def test_the_classifier_tests_its_own_recipe(digits):
-    classifier = ImageClassifier("small_cnn", image_size=8, optimizer="sgd", batch_size=50)
+    recipe = {"weight_decay": 0.1, "clip_norm": 0.5, "class_weight": {digits.classes[3]: 7.0}}
+    classifier = ImageClassifier("small_cnn", image_size=8, optimizer="sgd", batch_size=50, **recipe)
     curve = classifier.lr_find(digits, steps=40, verbose=0)
     assert not hasattr(classifier, "model_")
     plan = trainer.plan(classifier.get_params(), digits, None)
-    names = ("optimizer", "batch_size", "augmentation", "seed")
+    names = ("optimizer", "batch_size", "augmentation", "seed", *recipe)
     again = trainer.lr_find(plan.build(), digits, **{one: plan.settings[one] for one in names}, steps=40, verbose=0)
     np.testing.assert_array_equal(curve.losses, again.losses)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls.trainer._notes import Notes
+from imgcls.trainer._notes import Notes, named
 
 
 class Noting(keras.callbacks.Callback):
@@ -23,12 +23,12 @@ def through_json(facts):
 
 def test_what_changed_is_kept_what_changed_and_gives_it_to_callbacks_of_the_same_kind():
     one = Noting("logs of Monday")
-    notes = Notes([keras.callbacks.LambdaCallback(), one])
+    notes = Notes(named([keras.callbacks.LambdaCallback(), one]))
     one.best, one.best_weights = np.float32(0.5), [np.ones(3), np.zeros((2, 2))]
     one.seen.append(7)  # in place
     facts, arrays = notes.capture()
     other = Noting("logs of Tuesday")
-    again = Notes([other])  # the other callback is not given any more
+    again = Notes(named([other]))  # the other callback is not given any more
     again.restore(through_json(facts), arrays)
     assert (other.best, other.seen, other.folder) == (0.5, [7], "logs of Tuesday")
     assert [one.tolist() for one in other.best_weights] == [[1, 1, 1], [[0, 0], [0, 0]]]
@@ -37,11 +37,11 @@ def test_what_changed_is_kept_what_changed_and_gives_it_to_callbacks_of_the_same
 
 def test_notes_tells_two_callbacks_of_one_kind_apart():
     first, second = Noting(), Noting()
-    notes = Notes([first, second])
+    notes = Notes(named([first, second]))
     first.best, second.best = 1.0, 2.0
     facts, arrays = notes.capture()
     others = [Noting(), Noting()]
-    Notes(others).restore(through_json(facts), arrays)
+    Notes(named(others)).restore(through_json(facts), arrays)
     assert [one.best for one in others] == [1.0, 2.0]
 
 
@@ -63,7 +63,7 @@ def test_notes_tells_two_callbacks_of_one_kind_apart():
 )
 def test_values_of_any_shape_come_back_as_they_were(value):
     one, other = Noting(), Noting()
-    notes, again = Notes([one]), Notes([other])
+    notes, again = Notes(named([one])), Notes(named([other]))
     one.best = one.added = value
     facts, arrays = notes.capture()
     again.restore(through_json(facts), {name: array.copy() for name, array in arrays.items()})
@@ -76,7 +76,7 @@ def test_an_array_that_has_changed_in_place_goes_back():
     one = Noting()
     one.counts, one.images = np.zeros(3), np.zeros(2**24 + 1, np.float32)
     one.images[0] = 1
-    notes = Notes([one])
+    notes = Notes(named([one]))
     before = notes.capture()
     assert before == ({"Noting 0": {}}, {})
     one.counts += 1
@@ -110,7 +110,7 @@ def told_of_an_epoch(callbacks, epoch, figure):
 def begun(callbacks):
     for one in callbacks:
         one.on_train_begin()
-    return Notes(callbacks)
+    return Notes(named(callbacks))
 
 
 def test_min_delta_is_taken_off_in_the_right_direction_after_a_resume_and_after_going_back():
@@ -147,6 +147,23 @@ def test_a_min_delta_that_a_callback_of_ones_own_has_changed_is_a_note():
 
 def test_a_callback_of_which_a_state_knows_nothing_is_new():
     first, second = Noting(), Noting()
-    facts, _ = Notes([first]).capture()
-    assert Notes([first, second]).missing_in(facts) == [second]
-    assert Notes([keras.callbacks.LambdaCallback(), first]).missing_in(facts)[0] is not first
+    facts, _ = Notes(named([first])).capture()
+    assert Notes(named([first, second])).missing_in(facts) == [second]
+    assert Notes(named([keras.callbacks.LambdaCallback(), first])).missing_in(facts)[0] is not first
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["now", "in a state of before"])
+@pytest.mark.parametrize("users", [0, 1, 2])
+def test_what_arguments_stand_for_is_told_apart_from_callbacks_of_the_same_kind(before, users):
+    """In a state of before, ours was the last of its kind."""
+    given, ours = [Noting() for _ in range(users)], Noting()
+    notes = Notes(named([*given, ours]) if before else named(given, [ours]))
+    for best, one in enumerate([*given, ours]):
+        one.best = best
+    facts, arrays = notes.capture()
+    now, ours_now = [Noting(), Noting()], Noting()
+    again = Notes(named(now, [ours_now]))
+    assert again.missing_in(through_json(facts)) == now[users:]
+    again.restore(through_json(facts), arrays)
+    assert ours_now.best == users
+    assert [one.best for one in now] == [*range(users), *[np.inf] * (2 - users)]

@@ -1,11 +1,14 @@
 """Smoothing, mixing and focal losses against scikit-learn, Keras' own smoothing and numbers computed by hand."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
 from imgcls import ConfigurationError, trainer
+from imgcls.trainer import _metrics
 
 GENERATOR = np.random.default_rng(0)
 CODES = np.array([2, 0, 1, 1, 2])
@@ -34,8 +37,11 @@ def smooth_truth(labels, outputs, smoothing):
         "CategoricalCrossentropy",
         "sparse_categorical_crossentropy",
         "SparseCategoricalCrossentropy",
+        keras.losses.CategoricalCrossentropy,
+        keras.losses.SparseCategoricalCrossentropy,
         keras.losses.SparseCategoricalCrossentropy(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        {"class_name": "CategoricalCrossentropy", "config": {"from_logits": True}},
     ],
 )
 def test_smoothed_cross_entropies_are_those_of_scikit_learn(loss, smoothing):
@@ -126,6 +132,18 @@ def test_the_cross_entropy_of_several_labels_is_one(loss):
     assert trainer.objective(loss, num_classes=3, multi_label=True).is_cross_entropy
 
 
+@pytest.mark.parametrize(
+    "loss", ["bce", "BCE", "BinaryCrossentropy", keras.losses.binary_crossentropy, keras.losses.BinaryCrossentropy]
+)
+def test_a_binary_loss_by_any_name_is_one_sigmoid(loss):
+    goal = trainer.objective(loss, num_classes=2, multi_label=False)
+    assert (goal.head, goal.outputs, goal.reason) == ("sigmoid", 1, "a binary loss was asked for")
+    labels, outputs = np.array([1, 0, 1]), np.array([[0.9], [0.4], [0.7]], np.float32)
+    assert value(goal, labels, outputs, EVENLY[:3]) == pytest.approx(log_loss(labels, outputs[:, 0]), rel=1e-5)
+    with pytest.raises(ConfigurationError, match="needs two classes or several labels an image, and the data have 3"):
+        trainer.objective(loss, num_classes=3, multi_label=False)
+
+
 def test_a_loss_of_codes_with_a_name_of_its_own_gets_codes():
     goal = trainer.objective(keras.losses.SparseCategoricalCrossentropy(name="mine"), num_classes=3, multi_label=False)
     assert goal.spec() == ((), "int64")
@@ -184,6 +202,22 @@ def test_mixing_and_smoothing_make_targets_one_hot(loss, options, shape, dtype, 
     assert getattr(goal.loss, "reduction", None) == getattr(loss, "reduction", None)
 
 
+def test_one_hot_targets_of_very_many_classes_take_no_row_for_each_class():
+    """A matrix with a row for each of 20,000 classes has 3 GB, and was made for every batch."""
+    goal = trainer.objective(num_classes=20_000, multi_label=False)
+    labels = np.array([3, 19_999])
+    outputs = np.full((2, 20_000), 1 / 20_000, np.float32)
+    tracemalloc.start()
+    targets = goal.targets(labels)
+    measured = _metrics.measured([keras.metrics.TopKCategoricalAccuracy(4, name="top")], goal, targets, outputs)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6
+    assert (targets.dtype, targets.shape) == (np.float32, (2, 20_000))
+    assert list(zip(*np.nonzero(targets), strict=True)) == [(0, 3), (1, 19_999)]
+    assert set(measured) == {"val_top"}
+
+
 def test_focal_loss_of_one_label_is_the_formula_of_its_authors():
     goal = trainer.objective("focal", num_classes=3, multi_label=False)
     right = PROBABILITIES[np.arange(5), CODES].astype(float)
@@ -214,6 +248,28 @@ ignoring = keras.losses.SparseCategoricalCrossentropy(ignore_class=1)
 
 def sparse_loss(targets, outputs):
     return keras.losses.sparse_categorical_crossentropy(targets, outputs)
+
+
+class Costs(keras.losses.Loss):
+    """Knows what it is only with an argument."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+
+def test_a_class_that_asks_for_arguments_is_refused_in_words():
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.objective(Costs, num_classes=3, multi_label=False)
+    assert str(refusal.value) == (
+        f"loss={Costs!r} cannot be made: Costs.__init__() missing 1 required positional argument: 'table'. Accepted: a "
+        "Keras loss that is made already, or the name of one, such as 'categorical_crossentropy'."
+    )
+    settings = {"class_name": "CategoricalCrossentropy", "config": {"smoothing": 0.1}}
+    with pytest.raises(ConfigurationError, match=r"^loss=\{.*\} cannot be made: .* argument 'smoothing'\. Accepted: "):
+        trainer.objective(settings, num_classes=3, multi_label=False)
+    with pytest.raises(ConfigurationError, match=r"^loss=\{'class_name': 'Nowhere'\} is not known\. Accepted: "):
+        trainer.objective({"class_name": "Nowhere"}, num_classes=3, multi_label=False)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A model of the user's own: what has no place in a whole classifier is refused, and taken by a backbone."""
 
 import keras
+import numpy as np
 import pytest
 
 from imgcls import ConfigurationError, Dataset, ImageClassifier
@@ -73,3 +74,56 @@ def test_layers_that_the_user_has_fixed_stay_as_they_are(digits):
     for index, changed in ((0, False), (2, True)):
         before, after = (one.layers[index].get_weights()[0] for one in (model, learnt))
         assert bool((before != after).any()) is changed
+
+
+@pytest.mark.parametrize("options", [{"pooling": "max"}, {"pooling": "flatten"}])
+def test_a_pooling_that_would_do_nothing_is_refused(digits, options):
+    """Features are pooled, or flat, already."""
+    model = keras.Sequential([backbone((8, 8, 1), 10), keras.layers.Flatten()])
+    with pytest.raises(ConfigurationError) as refusal:
+        ImageClassifier(model, image_size=8, epochs=1, **options).fit(digits, verbose=0)
+    assert str(refusal.value) == (
+        f"pooling={options['pooling']!r} goes with a feature map (None, h, w, D), and your model gives features "
+        "(None, 144), which are pooled already. Leave it out; or give the model without its last layers."
+    )
+
+
+def of_whole_numbers(input_shape, num_classes):
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(num_classes)]
+    return keras.Sequential([keras.Input(input_shape, dtype="uint8"), *layers])
+
+
+@pytest.mark.parametrize(("form", "normalization"), [("model", "auto"), ("model", None), ("function", None)])
+def test_a_model_that_takes_whole_numbers_gets_pixels_as_they_are(digits, form, normalization):
+    architecture = of_whole_numbers if form == "function" else of_whole_numbers((8, 8, 1), 10)
+    classifier = ImageClassifier(architecture, image_size=8, epochs=1, normalization=normalization)
+    classifier.fit(digits, verbose=0)
+    if normalization == "auto":
+        assert classifier.choices_["normalization"].value is None
+        assert classifier.choices_["normalization"].reason == "your model takes uint8: pixels 0-255 as they are"
+    kernel, bias = classifier.model_.get_layer("backbone").get_weights()
+    pixels = np.stack([digits.read(index) for index in range(len(digits))])
+    scores = np.exp(pixels.reshape(len(digits), 64) / 255 @ kernel + bias)
+    expected = scores / scores.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier.predict_proba(digits), expected, rtol=1e-4, atol=1e-6)
+    assert classifier.history_.advice == []
+
+
+@pytest.mark.parametrize(
+    ("form", "normalization"),
+    [("model", "standard"), ("model", "unit"), ("model", "symmetric"), ("function", "auto"), ("function", "unit")],
+)
+def test_whole_numbers_are_not_scaled(digits, form, normalization):
+    architecture = of_whole_numbers if form == "function" else of_whole_numbers((8, 8, 1), 10)
+    with pytest.raises(ConfigurationError, match=r"^the model takes uint8, .* Accepted: normalization=None, "):
+        ImageClassifier(architecture, image_size=8, epochs=1, normalization=normalization).fit(digits, verbose=0)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_model_of_several_inputs_is_refused_in_words(digits, count):
+    inputs = [keras.Input((8, 8, 1)) for _ in range(count)]
+    model = keras.Model(inputs, keras.layers.Flatten()(keras.layers.Concatenate()(inputs)))
+    shapes = [(None, 8, 8, 1)] * count
+    with pytest.raises(ConfigurationError) as refusal:
+        ImageClassifier(model, epochs=1).fit(digits, verbose=0)
+    assert str(refusal.value).startswith(f"the model takes {shapes} and gives (None, {64 * count}). Accepted for these")

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from imgcls import trainer
+from imgcls import ConfigurationError, trainer
 from imgcls.trainer import _probe
 
 RANDOM = np.random.default_rng(0)
@@ -163,6 +163,52 @@ def test_weights_count_as_copies(digits):
     np.testing.assert_allclose(one.predict_proba(features), other.predict_proba(features), atol=2e-3)
     plain = _probe._fit(features, codes, np.ones(100, np.float32), 0.1, 1e-6)
     assert np.abs(plain.predict_proba(features) - one.predict_proba(features)).max() > 0.02
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_what_weighs_nothing_is_as_if_it_were_not_there(digits, monkeypatch, grouped, head):
+    """A whole class, and every other image; of the others, some are drawn to choose the penalty on."""
+    chosen = np.flatnonzero(digits[1][:900] != 4)[::2]
+    features, codes = digits[0][:900], digits[1][:900]
+    targets = codes if head == "softmax" else np.stack([codes > 4, codes == 4], axis=1).astype(np.int64)
+    groups = np.arange(900) // 20 if grouped else None
+    weights = np.zeros(900, np.float32)
+    weights[chosen] = np.where(np.arange(len(chosen)) % 3, 1.0, 2.0)
+    monkeypatch.setattr(_probe, "_ENOUGH", 300)
+    options = {"head": head, "num_classes": 10}
+    found = trainer.solve(features, targets, weights=weights, groups=groups, **options)
+    truth = trainer.solve(
+        features[chosen],
+        targets[chosen],
+        weights=weights[chosen],
+        groups=groups[chosen] if grouped else None,
+        **options,
+    )
+    np.testing.assert_array_equal(found.kernel, truth.kernel)
+    np.testing.assert_array_equal(found.bias, truth.bias)
+    np.testing.assert_allclose(found.outputs[chosen], truth.outputs, rtol=0, atol=1e-6)
+    assert (found.penalties, found.folds) == (truth.penalties, truth.folds)
+    assert np.isfinite(found.outputs).all()
+
+
+def test_a_group_that_weighs_nothing_is_no_part():
+    """But a copy of an image that weighs goes with it."""
+    features, codes = RANDOM.normal(size=(40, 4)).astype(np.float32), np.arange(40) % 2
+    weights = np.repeat([1.0, 0.0], 20).astype(np.float32)
+    alone = trainer.solve(features[:20], codes[:20])
+    copied = features.copy()
+    copied[30] = features[3]
+    for images, groups in ((features, [0] * 20 + [1] * 20), (copied, None)):
+        probe = trainer.solve(images, codes, groups=groups, weights=weights)
+        np.testing.assert_array_equal(probe.kernel, alone.kernel)
+        np.testing.assert_allclose(probe.outputs[:20], alone.outputs, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(probe.outputs[30], alone.outputs[3], rtol=0, atol=1e-6)
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.solve(features, codes, weights=np.zeros(40, np.float32))
+    assert str(refusal.value) == (
+        "weights are 0 for every image. Accepted: at least one above 0. Leave them out to count all alike."
+    )
 
 
 def test_a_weaker_penalty_is_chosen_for_more_images(digits):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
-from imgcls import ConfigurationError, History, _progress, trainer
+from imgcls import ConfigurationError, Dataset, History, ImageClassifier, _progress, trainer
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn():
@@ -44,6 +44,40 @@ def test_every_automatic_choice_has_a_reason(images, frozen):
 def test_patience_follows_the_epochs_that_are_given():
     chosen = trainer.recipe(images=100, image_size=(8, 8), frozen=False, validated=True, epochs=100)
     assert chosen["patience"].value == 25
+
+
+@pytest.mark.parametrize(
+    ("epochs", "plateau", "patience", "least"),
+    [(15, 3, 6, 6), (5, 3, 6, 6), (40, 3, 10, 6), (40, 10, 20, 20), (5, 1, 3, 3)],
+)
+def test_patience_outlasts_the_epochs_after_which_a_plateau_lowers_the_rate(epochs, plateau, patience, least):
+    given = {"images": 100, "image_size": (8, 8), "frozen": False, "validated": True, "epochs": epochs}
+    reason = f"a quarter of the epochs, at least {least}, without a better val_loss: the rate falls after {plateau}"
+    assert trainer.recipe(**given, plateau=plateau)["patience"] == (patience, reason)
+
+
+def test_a_plateau_is_one_of_the_schedule_or_of_a_callback():
+    digits = Dataset.builtin("digits")[:20]
+
+    def patience(*callbacks, **options):
+        classifier = ImageClassifier("small_cnn", image_size=8, epochs=15, **options)
+        return trainer.plan(classifier.get_params(), digits, digits, callbacks=callbacks).choices["patience"].value
+
+    watcher = keras.callbacks.ReduceLROnPlateau
+    assert patience() == 3
+    assert patience(schedule="plateau") == 6
+    assert patience(watcher(), keras.callbacks.TerminateOnNaN(), learning_rate=0.01) == 20  # Keras waits for 10
+    assert patience(watcher(monitor="loss"), learning_rate=0.01) == 3
+
+
+def test_a_keras_optimizer_has_a_rate_of_its_own():
+    digits = Dataset.builtin("digits")[:20]
+    for optimizer, reason in (
+        (keras.optimizers.SGD(1e-4), "your own optimizer brings its own"),
+        ("sgd", "the usual peak of the optimizer: none to tune"),
+    ):
+        classifier = ImageClassifier("small_cnn", image_size=8, optimizer=optimizer)
+        assert trainer.plan(classifier.get_params(), digits, None).choices["learning_rate"] == ("auto", reason)
 
 
 @pytest.mark.parametrize(

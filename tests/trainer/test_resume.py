@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 
 from imgcls import (
     CheckpointError,
@@ -26,6 +27,7 @@ from imgcls import (
 )
 from imgcls.datasets import write_png
 from imgcls.trainer import _keeper
+from imgcls.trainer._notes import named
 from imgcls.trainer._pace import Pace
 
 
@@ -93,7 +95,7 @@ RECIPES = {
         "alternating_flip": True,
     },
     "progressive resizing": {"progressive_resizing": True},
-    "plateau": {"schedule": "plateau", "optimizer": "sgd", "patience": 2},
+    "plateau": {"schedule": "plateau", "optimizer": "sgd", "patience": 4},
     "one cycle": {"schedule": "one_cycle", "optimizer": "adam"},
     "keras schedule": {"learning_rate": "decay"},
     "keras optimizer": {"optimizer": "nadam"},
@@ -357,6 +359,30 @@ def test_pixels_count_of_whatever_is_in_memory_and_files_are_not_read(tmp_path):
     assert files == memory[0].split(", pixels ")[0]
     with Image.open(tmp_path / "a.png") as opened:
         assert told(opened, tmp_path / "a.png") == files
+
+
+def test_class_weights_are_the_same_in_any_order_and_type(digits, tmp_path):
+    """A dictionary that is made from a set has another order in each process."""
+    one, other = digits.classes[:2]
+
+    def learnt(weights):
+        return run(digits, epochs=1, checkpoint=tmp_path / "run", class_weight=weights)
+
+    truth = learnt({one: 12, other: 0.5})
+    assert_equal(learnt({other: np.float32(0.5), one: 12.0, digits.classes[2]: 1}), truth)
+    with pytest.raises(CheckpointError) as refusal:
+        learnt({one: 0.5, other: 12})
+    (line,) = str(refusal.value).splitlines()[1:-1]
+    assert line.startswith("- weights: ")
+
+
+@pytest.mark.parametrize("weights", [None, "balanced"])
+def test_a_run_of_before_with_no_class_weights_by_name_goes_on(digits, tmp_path, monkeypatch, weights):
+    """It was known by the text of the argument."""
+    with monkeypatch.context() as before:
+        before.setattr(trainer._train, "named_weights", lambda given, classes: str(given))
+        truth = run(digits, epochs=1, checkpoint=tmp_path / "run", class_weight=weights)
+    assert_equal(run(digits, epochs=1, checkpoint=tmp_path / "run", class_weight=weights), truth)
 
 
 def test_other_frozen_weights_are_refused(digits, tmp_path):
@@ -844,6 +870,156 @@ def test_a_callback_that_stops_at_nan_is_heard(digits):
     assert len(caught) == 1
     assert history.epochs == 1
     assert all(np.isfinite(weight).all() for weight in weights)
+
+
+# --- where training ends ------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a process at once, as kill -9 does: nothing that is caught, and nothing is written any more."""
+
+
+class StopsAt(keras.callbacks.Callback):
+    """Stops training at the beginning of an epoch, or after a batch of it."""
+
+    def __init__(self, epoch, batch=None):
+        super().__init__()
+        self._epoch, self._batch, self.now = epoch, batch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+        if self._batch is None and epoch == self._epoch:
+            self.model.stop_training = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.now, batch) == (self._epoch, self._batch):
+            self.model.stop_training = True
+
+
+class KilledAtTheEnd(keras.callbacks.Callback):
+    def on_train_end(self, logs=None):
+        raise Killed
+
+
+AVERAGED = {"optimizer": "sgd", "learning_rate": 0.05, "average": 0.9}
+
+
+def test_the_average_stays_where_a_callback_stops_at_the_beginning_of_an_epoch(digits, tmp_path):
+    """After two epochs at a constant rate all is as in a run of two."""
+    two = run(digits, epochs=2, **AVERAGED)
+    model = new_model()
+    stopped = run(digits, model=model, epochs=5, callbacks=[StopsAt(2)], **AVERAGED)
+    assert_equal(stopped, two)
+    images = np.stack([digits.read(index) for index in range(40)])
+    losses = keras.losses.sparse_categorical_crossentropy(digits.labels[:40], model(images, training=False))
+    assert stopped[1]["val_loss"][-1] == pytest.approx(float(np.mean(losses)), abs=1e-5)
+
+    options = {"epochs": 5, "checkpoint": tmp_path / "run", **AVERAGED}
+    with pytest.raises(Killed):
+        run(digits, callbacks=[StopsAt(2), KilledAtTheEnd()], **options)
+    assert_equal(run(digits, model=new_model(seed=4), callbacks=[StopsAt(2)], **options), two)
+
+
+def test_the_average_stays_where_the_clock_ends_training_between_two_epochs(digits, tmp_path, monkeypatch):
+    """A process is killed between two epochs, and when the next one has got ready, the time is over."""
+
+    class KilledAtEpoch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                raise Killed
+
+    one = run(digits, epochs=1, **AVERAGED)
+    options = {"checkpoint": tmp_path / "run", "budget": 1000, **AVERAGED}
+    with pytest.raises(Killed):
+        run(digits, callbacks=[KilledAtEpoch()], **options)
+    monkeypatch.setattr(Pace, "progress", lambda self, done, seconds, reserve: 1.0)
+    assert_equal(run(digits, model=new_model(seed=4), **options), one)
+
+
+@pytest.mark.parametrize("options", [{}, AVERAGED], ids=["plain", "averaged"])
+@pytest.mark.parametrize("batch", [2, 4], ids=["within", "after its last step"])
+@pytest.mark.parametrize("how", ["Ctrl-C", "killed while validating", "killed at the end"])
+def test_an_epoch_that_a_callback_has_stopped_is_measured_by_the_process_that_goes_on(
+    digits, tmp_path, monkeypatch, how, batch, options
+):
+    truth = run(digits, callbacks=[StopsAt(1, batch)], **options)
+    assert truth[1].epochs == 2
+    measure, calls = trainer._validation.Validation.measure, []
+
+    def ended_in_the_second(self, between):
+        calls.append(1)
+        if len(calls) == 2 and how == "Ctrl-C":
+            signal.raise_signal(signal.SIGINT)
+        elif len(calls) == 2:
+            raise Killed
+        return measure(self, between)
+
+    callbacks = [StopsAt(1, batch)]
+    if how == "killed at the end":
+        callbacks.append(KilledAtTheEnd())
+    else:
+        monkeypatch.setattr(trainer._validation.Validation, "measure", ended_in_the_second)
+    options = {"checkpoint": tmp_path / "run", **options}
+    if how == "Ctrl-C":
+        assert run(digits, callbacks=callbacks, **options)[1].interrupted
+    else:
+        with pytest.raises(Killed):
+            run(digits, callbacks=callbacks, **options)
+    assert_equal(run(digits, model=new_model(seed=4), callbacks=[StopsAt(1, batch)], **options), truth)
+
+
+def test_weights_that_are_nan_where_a_callback_stops_at_the_beginning_of_an_epoch_are_not_kept(digits):
+    """As where the last step of an epoch has ruined them, and its loss was still a number."""
+
+    class Ruins(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.trainable_variables[0].assign(self.model.trainable_variables[0] * np.nan)
+                self.model.stop_training = True
+
+    one = run(digits, epochs=1, **AVERAGED)
+    with pytest.warns(TrainingWarning, match="at epoch 2/3, step 0/5, and a callback has stopped training"):
+        assert_equal(run(digits, callbacks=[Ruins()], **AVERAGED), one)
+
+
+def test_the_best_checkpoint_is_that_of_the_epoch_that_was_measured(digits, tmp_path):
+    """Swapped labels let val_loss rise, and every step is saved: many states come after the epoch that was the best."""
+    wrong = Dataset.from_arrays(
+        np.stack([digits.read(index) for index in range(40)]), (digits.labels[:40] + 1) % 10, classes=digits.classes
+    )
+    weights = []
+    watcher = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: weights.append([np.array(one.numpy()) for one in watcher.model.variables])
+    )
+    _, history = run(digits, validation_data=wrong, callbacks=[watcher], checkpoint=tmp_path, learning_rate=0.003)
+    best = int(np.argmin(history["val_loss"]))
+    assert best < 2
+    paths = sorted(tmp_path.glob("checkpoint-*"))
+    assert len(paths) == 3
+    states = [json.loads((path / "state.json").read_bytes()) for path in paths]
+    assert [state["score"] for state in states] == [history["val_loss"][best], history["val_loss"][-1], None]
+    assert [(state["facts"]["epoch"], state["facts"]["place"]) for state in states] == [(best + 1, 0), (3, 0), (3, 0)]
+    kept = load_file(paths[0] / "arrays.safetensors")
+    for index, value in enumerate(weights[best]):
+        np.testing.assert_array_equal(kept[f"{_keeper.VARIABLE}{index:05d}"], value)
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["now", "begun before"])
+def test_an_early_stopping_that_is_added_is_not_taken_for_that_of_patience(digits, tmp_path, monkeypatch, before):
+    """Ours goes on with its best, and the user's begins; also where the state was written before they had two names."""
+    wrong = Dataset.from_arrays(
+        np.stack([digits.read(index) for index in range(40)]), (digits.labels[:40] + 1) % 10, classes=digits.classes
+    )
+    options = {"validation_data": wrong, "patience": 2, "epochs": 6, "learning_rate": 0.003}
+    truth = run(digits, **options)
+    assert truth[1].best_epoch == 1
+    with monkeypatch.context() as patch:
+        if before:
+            patch.setattr(trainer._train, "named", lambda callbacks, ours: named([*callbacks, *ours]))
+        run(digits, callbacks=[Stopper(7)], checkpoint=tmp_path, **options)
+    added = keras.callbacks.EarlyStopping("val_accuracy", patience=50)
+    assert_equal(run(digits, callbacks=[added], checkpoint=tmp_path, **options), truth)
+    assert added.best == max(truth[1]["val_accuracy"][1:])
 
 
 # --- what is asked for anew when a run goes on --------------------------------------------------------------------

@@ -11,6 +11,8 @@ from imgcls import (
     DataError,
     Dataset,
     DataWarning,
+    ImageClassifier,
+    TrainingWarning,
     UnreadableImageError,
     architectures,
     trainer,
@@ -94,6 +96,8 @@ def test_every_optimizer_learns_to_tell_dark_from_bright(squares, optimizer):
         ("categorical_crossentropy", 2, "softmax"),
         ("sparse_categorical_crossentropy", 2, "softmax"),
         ("binary_crossentropy", 1, "sigmoid"),
+        ("bce", 1, "sigmoid"),
+        (keras.losses.CategoricalCrossentropy, 2, "softmax"),
         (keras.losses.CategoricalFocalCrossentropy(), 2, "softmax"),
         ("mean_squared_error", 2, "softmax"),
     ],
@@ -230,6 +234,41 @@ def test_early_stopping_restores_the_best_epoch_and_says_so(squares, capsys):
     assert all((a == b).all() for a, b in zip(best, model.get_weights(), strict=True))
 
 
+def with_swapped_labels(data):
+    images = np.stack([data.read(index) for index in range(len(data))])
+    return Dataset.from_arrays(images, 1 - data.labels, classes=data.classes)
+
+
+def test_a_plateau_lowers_the_rate_before_patience_ends(squares):
+    """Labels are swapped, so that val_loss rises; the rates are computed anew by the rule."""
+    classifier = ImageClassifier("small_cnn", image_size=8, epochs=15, schedule="plateau", augmentation=None)
+    history = classifier.fit(squares, validation_data=with_swapped_labels(squares), verbose=0).history_
+    rate, best, waited, rates = history["learning_rate"][0], np.inf, 0, []
+    for loss in history["val_loss"]:
+        rates.append(rate)
+        best, waited = (loss, 0) if loss < best - 1e-4 else (best, waited + 1)
+        if waited == 3:
+            rate, waited = rate / 5, 0
+    assert len(set(rates)) > 1
+    assert history["learning_rate"] == pytest.approx(rates, rel=1e-5)
+
+
+def test_a_patience_that_leaves_no_epoch_to_the_lower_rate_is_warned_of(squares):
+    def run(patience):
+        options = {"schedule": "plateau", "patience": patience, "epochs": 15, "batch_size": 16, "verbose": 0}
+        rates = trainer.train(small_model(), squares, validation_data=with_swapped_labels(squares), **options)
+        return len(set(rates["learning_rate"]))
+
+    with pytest.warns(TrainingWarning) as warned:
+        assert run(3) == 1
+    (message,) = (str(one.message) for one in warned if one.category is TrainingWarning)
+    assert message == (
+        "patience=3 ends training before an epoch learns at a lower rate: schedule='plateau' lowers it after 3 epochs "
+        "without a lower val_loss. Give a patience above 3, such as 6, or None."
+    )
+    assert run(4) == 2
+
+
 def test_learning_rate_warms_up_and_falls_to_zero(squares):
     history = trainer.train(small_model(), squares, epochs=10, batch_size=16, verbose=0)
     rates = history["learning_rate"]
@@ -256,6 +295,17 @@ def test_stop_training_from_a_callback_stops(squares):
             self.model.stop_training = True
 
     assert trainer.train(small_model(), squares, epochs=9, callbacks=[Stop()], verbose=0).epochs == 1
+
+
+@pytest.mark.parametrize("begun", [0, 2])
+def test_an_epoch_that_a_callback_stops_before_its_first_step_has_no_row(squares, begun):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.stop_training = epoch == begun
+
+    history = trainer.train(small_model(), squares, validation_data=squares, epochs=9, callbacks=[Stop()], verbose=0)
+    assert history.epochs == begun
+    assert all(loss > 0 for loss in history.get("loss", []))
 
 
 def test_stop_training_within_an_epoch_stops_at_once_as_in_keras(squares):
@@ -316,7 +366,7 @@ def test_ctrl_c_keeps_what_was_learnt(squares):
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
 
 
-def test_regularisation_of_layers_is_part_of_the_loss(squares):
+def test_regularisation_of_layers_is_part_of_the_loss_and_not_of_val_loss(squares):
     layers = [
         keras.Input((8, 8, 1)),
         keras.layers.Flatten(),
@@ -324,10 +374,10 @@ def test_regularisation_of_layers_is_part_of_the_loss(squares):
             2, activation="softmax", kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(1.0)
         ),
     ]
-    history = trainer.train(
-        keras.Sequential(layers), squares, optimizer="sgd", learning_rate=1e-12, epochs=1, verbose=0
-    )
+    options = {"optimizer": "sgd", "learning_rate": 1e-12, "epochs": 1, "verbose": 0}
+    history = trainer.train(keras.Sequential(layers), squares, validation_data=squares, **options)
     assert history["loss"][0] == pytest.approx(np.log(2) + 128, rel=1e-4)  # equal logits, and 64 * 2 ones squared
+    assert history["val_loss"][0] == pytest.approx(np.log(2), rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "flips"), [("light", False), ("flip_shift", True)])
@@ -551,6 +601,51 @@ def test_a_model_of_another_width_is_refused(squares):
     message = r"^the model has \(5,\) outputs and 2 classes need \(2,\)\.$"
     with pytest.raises(ConfigurationError, match=message):
         trainer.train(small_model(5), squares, verbose=0)
+
+
+def scores_model(*ends, outputs=2):
+    """Return softmax regression without its end, and what is put there."""
+    layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    kernel = keras.initializers.GlorotUniform(seed=0)
+    return keras.Sequential([*layers, keras.layers.Dense(outputs, kernel_initializer=kernel), *ends])
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs", "head"),
+    [
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), 2, "softmax"),
+        (keras.losses.CategoricalFocalCrossentropy(from_logits=True), 2, "softmax"),
+        (keras.losses.BinaryCrossentropy(from_logits=True), 1, "sigmoid"),
+    ],
+)
+@pytest.mark.parametrize("unseen", [False, True])
+def test_scores_are_refused_where_the_loss_says_that_they_are(squares, loss, outputs, head, unseen):
+    ends = [keras.layers.Lambda(lambda scores: 2 * scores)] if unseen else []
+    for learn in (trainer.train, trainer.lr_find):
+        with pytest.raises(ConfigurationError) as refusal:
+            learn(scores_model(*ends, outputs=outputs), squares, loss=loss, verbose=0)
+        assert str(refusal.value) == (
+            f"loss={type(loss).__name__}(from_logits=True) is for a model that gives scores, and one that is trained "
+            f"here gives probabilities. Give keras.Sequential([model, keras.layers.Activation({head!r})]), which has "
+            "the same layers and weights."
+        )
+    ended = keras.Sequential([scores_model(*ends, outputs=outputs), keras.layers.Activation(head)])
+    options = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 8, "batch_size": 16, "verbose": 0}
+    assert trainer.train(ended, squares, loss=loss, **options)["accuracy"][-1] > 0.9
+
+
+@pytest.mark.parametrize(
+    "end", [keras.layers.Softmax(), keras.layers.Activation("softmax"), keras.layers.Lambda(keras.ops.softmax)]
+)
+def test_probabilities_learn_alike_whatever_the_loss_says_of_scores(squares, end):
+    """By the step that is computed by hand above, from zero weights."""
+    model = scores_model(end)
+    model.set_weights([np.zeros((64, 2)), np.zeros(2)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    trainer.train(model, squares, loss=loss, optimizer=keras.optimizers.SGD(1.0), epochs=1, batch_size=96, verbose=0)
+    pixels = np.stack([squares.read(index) for index in range(96)]).reshape(96, -1) / 255
+    expected = pixels.T @ (np.eye(2)[squares.labels] - 0.5) / 96
+    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ from imgcls import (
     Dataset,
     DataWarning,
     ImageClassifier,
+    TrainingError,
     _backend,
     architectures,
     trainer,
 )
 from imgcls._backend import _engines
 from imgcls.metrics import tempered
-from imgcls.trainer import _plan, _tournament, _transfer
+from imgcls.trainer import _keep, _plan, _tournament, _transfer
 from imgcls.trainer._speed import Speed
 
 SOLVED = ("solved", "the features are fixed: computed once, the best head for them is found in seconds")
@@ -281,7 +282,7 @@ def test_ctrl_c_while_fine_tuning_keeps_a_classifier(digits, weights, tmp_path):
 @pytest.mark.parametrize("in_training", [False, True], ids=["while comparing", "while training too"])
 def test_ctrl_c_while_both_are_compared_leaves_the_solved_head(digits, weights, fitted, monkeypatch, in_training):
     """As often as one likes: as was done when nobody knew whether fine-tuning helps, bit for bit."""
-    outputs = _transfer.outputs
+    outputs = _keep.outputs
 
     def pressed(run, batches, on_progress=None):
         signal.raise_signal(signal.SIGINT)
@@ -290,7 +291,7 @@ def test_ctrl_c_while_both_are_compared_leaves_the_solved_head(digits, weights, 
     def stop(batch, logs):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(_transfer, "outputs", pressed)
+    monkeypatch.setattr(_keep, "outputs", pressed)
     plan = trainer.plan(classifier(weights).get_params(), digits[:300], digits[300:])
     model = plan.build()
     callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=stop)] if in_training else []
@@ -308,7 +309,7 @@ def test_ctrl_c_keeps_what_was_to_be_fine_tuned_in_any_case_and_compares_nothing
     def stop(batch, logs):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(_transfer, "outputs", None)
+    monkeypatch.setattr(_keep, "outputs", None)
     stopped = classifier(weights, fine_tune=True, epochs=3, learning_rate=0.01)
     callbacks = [keras.callbacks.LambdaCallback(on_train_batch_end=stop)]
     with pytest.raises(KeyboardInterrupt):
@@ -409,7 +410,7 @@ def test_the_comparison_is_within_the_budget(digits, weights, monkeypatch):
 
 def test_of_several_workers_the_first_says_how_deep_and_whether_it_is_kept(digits, weights, monkeypatch):
     """Each has a clock of its own, and rounds in its own way."""
-    asked, answers = [], [[0.5, 0.0, ""], [False, "the first worker says so"]]
+    asked, answers = [], [["float32", "as the first"], [0.5, 0.0, ""], [False, "the first worker says so"]]
 
     def told(value):
         asked.append(value)
@@ -421,11 +422,93 @@ def test_of_several_workers_the_first_says_how_deep_and_whether_it_is_kept(digit
     monkeypatch.setattr(architectures, "unfreeze", lambda model, share: shares.append(share) or unfreeze(model, share))
     one = classifier(weights, fine_tune=True, budget="10min", epochs=1)
     one.fit(digits[:64], validation_data=digits[300:], verbose=0)
-    (nothing, (kept, _)) = asked
-    assert nothing is None
+    (*nothing, (kept, _)) = asked
+    assert nothing == [None, None]
     assert kept is True
     assert shares == [0.5]
     assert one.choices_["fine_tune"] == (False, "the first worker says so")
+
+
+def test_a_trial_that_fails_leaves_the_solved_head(digits, weights, fitted, monkeypatch, capsys):
+    """Not one image fits into memory together with its gradients. With fine_tune=True that is an error."""
+
+    def full(*_, **__):
+        raise _backend.OutOfMemory(None, None, "there is no more")
+
+    monkeypatch.setattr(_backend.TrainingStep, "__call__", full)
+    monkeypatch.setattr(_transfer, "_depth", lambda *_, **__: (1.0, 0.0, ""))
+    given = {"validation_data": digits[300:], "verbose": 2}
+    tried = classifier(weights, budget="10min").fit(digits[:300], **given)
+    kept, reason = tried.choices_["fine_tune"]
+    assert kept is False
+    assert reason.startswith("it was tried, and failed: ")
+    assert "memory" in reason
+    assert f"fine-tuning is not kept: {reason}" in capsys.readouterr().err
+    assert [variable.path for variable in tried.model_.trainable_variables] == ["head/kernel", "head/bias"]
+    np.testing.assert_allclose(tried.predict_proba(digits[300:]), fitted.predict_proba(digits[300:]), atol=1e-6)
+    with pytest.raises(TrainingError):
+        classifier(weights, budget="10min", fine_tune=True).fit(digits[:300], **given)
+
+
+@pytest.mark.parametrize(
+    ("options", "callbacks", "words"),
+    [
+        ({"clip_norm": -1}, (), "clip_norm=-1 is not accepted. Accepted: a number above 0."),
+        ({"weight_decay": 2}, (), "weight_decay=2 is not accepted. Accepted: a number from 0 to below 1."),
+        ({"average": 1}, (), "average=1 is not accepted. Accepted: a number from 0 to below 1."),
+        (
+            {"optimizer": keras.optimizers.Adam(1e-4), "average": 0.9},
+            (),
+            "average=0.9 goes with a named optimizer; Adam has its own. Leave it out.",
+        ),
+        (
+            {"optimizer": keras.optimizers.Adam(1e-4), "schedule": "cosine"},
+            (),
+            "schedule='cosine' does not go with a Keras optimizer or a Keras schedule, which move the rate themselves. Leave it out.",
+        ),
+        ({}, ("none",), "callbacks holds 'none'. Accepted: a list of Keras callbacks, such as [EarlyStopping()]."),
+    ],
+    ids=["clip_norm", "weight_decay", "average", "beside an object", "schedule", "callbacks"],
+)
+def test_what_leads_fine_tuning_is_refused_before_images_are_embedded(
+    digits, weights, monkeypatch, options, callbacks, words
+):
+    monkeypatch.setattr(_transfer, "embed_until", lambda *_, **__: pytest.fail("images were embedded"))
+    with pytest.raises(ConfigurationError) as refusal:
+        classifier(weights, fine_tune=True, **options).fit(digits[:64], callbacks=callbacks, verbose=0)
+    assert str(refusal.value) == words
+    if options:
+        with pytest.raises(ConfigurationError, match=words[:9]):  # by the arguments alone
+            trainer.check_arguments(ImageClassifier(**options).get_params(), verbose=0)
+
+
+def test_what_is_to_be_deterministic_is_so_from_the_first_feature_on(digits, weights, monkeypatch):
+    made, embed = [], _transfer.embed_until
+    monkeypatch.setattr(_backend, "make_deterministic", lambda: made.append(True))
+    monkeypatch.setattr(
+        _transfer, "embed_until", lambda *given, **rest: made.append("features") or embed(*given, **rest)
+    )
+    one = classifier(weights, deterministic=True).fit(digits[:64], verbose=0)
+    assert made == [True, True, "features"]  # as planned, and as transfer is asked to
+    made.clear()
+    model = trainer.plan(classifier(weights).get_params(), digits[:64], None).build()
+    trainer.transfer(model, digits[:64], fine_tune=False, deterministic=True, verbose=0)
+    assert made == [True, "features"]
+    made.clear()
+    one.set_params(weights=None).lr_find(digits[:64], steps=12, verbose=0)
+    assert made == [True]
+    made.clear()
+    classifier(weights).fit(digits[:64], verbose=0)
+    assert made == ["features"]
+
+
+def test_features_that_take_longer_than_the_budget_are_all_computed_and_that_is_said(
+    digits, weights, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "cache"))
+    found = classifier(weights, budget=0.001, engine="tensorflow").fit(digits, verbose=2)
+    assert "s of the budget are left: the head needs the features of all images" in capsys.readouterr().err
+    assert len(found.out_of_fold_.ids) == 400
 
 
 def test_fine_tuning_goes_on_as_deep_as_it_began_although_more_time_is_left_now(digits, weights, tmp_path, monkeypatch):
@@ -459,11 +542,11 @@ def test_a_difference_is_one_that_chance_does_not_explain():
     after[80:90], after[:2] = True, False
     difference = after.astype(float) - before
     noise = 1.96 * difference.std(ddof=1) / 10
-    better, words = _transfer.compare(before, after)
+    better, words = _keep.compare(before, after)
     assert better
     assert words.endswith(f"8.0 points more, of which chance explains {100 * noise:.1f}")
     after[2:8] = False
-    assert not _transfer.compare(before, after)[0]
+    assert not _keep.compare(before, after)[0]
 
 
 # --- features ----------------------------------------------------------------------------------------------------------
@@ -689,17 +772,18 @@ def test_weights_that_come_later_change_nothing_that_a_run_has_chosen(two_at_han
 
 
 def test_of_several_workers_the_first_says_which_backbone(two_at_hand, monkeypatch):
-    asked = []
+    asked, answers = [], [["mobilenet_v2_035", "the first worker says so"], ["mixed_bfloat16", "and this"]]
 
     def told(value):
         asked.append(value)
-        return ["mobilenet_v2_035", "the first worker says so"]
+        return answers[len(asked) - 1]
 
     monkeypatch.setattr(_backend, "joined", lambda devices: SimpleNamespace(worker=1, told=told))
     monkeypatch.setattr(_plan, "tournament", None)
     planned = trainer.plan(ImageClassifier().get_params(), large_photos(4), None)
     assert planned.choices["architecture"] == ("mobilenet_v2_035", "the first worker says so")
-    assert asked == [None]
+    assert planned.choices["precision"] == ("mixed_bfloat16", "and this")
+    assert asked == [None, None]
 
 
 def test_without_weights_at_hand_there_is_no_tournament(tmp_path, monkeypatch):
@@ -708,5 +792,5 @@ def test_without_weights_at_hand_there_is_no_tournament(tmp_path, monkeypatch):
     plan = trainer.plan(ImageClassifier().get_params(), large_photos(4), None)
     assert plan.choices["architecture"] == (
         "small_resnet",
-        "images above 64 pixels need depth, and there are no pretrained weights at hand",
+        "images above 64 pixels need depth, and there are no pretrained weights at hand: name a network that has some, such as mobilenet_v2, and they are fetched",
     )

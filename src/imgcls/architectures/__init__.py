@@ -10,7 +10,7 @@ from imgcls.architectures._choices import (
 )
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
-from imgcls.architectures._misfed import misfed
+from imgcls.architectures._misfed import Misfed, misfed, scaled_twice
 from imgcls.architectures._parts import (
     BOTH_WAYS,
     Head,
@@ -35,6 +35,7 @@ __all__ = [
     "Architecture",
     "Head",
     "Measure",
+    "Misfed",
     "build",
     "choose_architecture",
     "choose_fine_tune",
@@ -49,6 +50,7 @@ __all__ = [
     "misfed",
     "names",
     "probabilities",
+    "scaled_twice",
     "set_weights",
     "small_cnn",
     "small_resnet",

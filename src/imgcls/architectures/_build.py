@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
 from imgcls import _backend, _checks, transforms
 from imgcls.architectures import _cnn, _speed
@@ -66,14 +67,15 @@ def build(
         weights: None for random numbers, "imagenet", or the path of a file: `.h5`, `.weights.h5`, `.keras` or
             `.safetensors`. Nothing in it is executed. Names only.
         head: "softmax" (one label an image) or "sigmoid" (several labels, or one output for two classes).
-        pooling: From feature map to features: "average", "max" or "flatten". Not for a whole classifier.
+        pooling: From feature map to features: "average", "max" or "flatten". Not for a whole classifier, or for a
+            model of your own that gives features.
         dropout: The share of features dropped in training, from 0 to below 1. Not for a whole classifier.
         fine_tune: Whether the backbone is trained; False trains the head only. Not for a whole classifier, of which
             `layer.trainable = False` fixes layers.
         grayscale: Convert RGB to grayscale inside the model.
         mean: Subtracted from pixels; one number, or one a channel. Backbones of `keras.applications` ignore it, and
             `std`: they bring their own scaling.
-        std: Pixels are divided by it.
+        std: Pixels are divided by it. A model of your own that takes whole numbers gets them as they are: 0 and 1.
         test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the
             cost; None for those of the image alone.
         precision: In what the backbone computes: "float32", or "mixed_bfloat16" for GPUs that are quicker with it.
@@ -123,9 +125,11 @@ def build(
             x = _chain(inputs, transforms.preprocessing(grayscale=grayscale, mean=mean, std=std))
             with _computing_in(theirs):
                 backbone = _own_model(architecture, tuple(x.shape[1:]), num_classes, head)
+            _refuse_to_round(backbone, mean, std)
             if backbone.output_shape == (None, num_classes):
                 _refuse_for_whole(num_classes, pooling=pooling, dropout=dropout, fine_tune=fine_tune)
                 return _whole(inputs, _chain(x, _ended(backbone, head)), test_time_augmentation)
+            _refuse_to_pool(backbone, pooling)
         else:
             row = describe(architecture)
             if min(input_shape[:2]) < row.least_size:
@@ -159,6 +163,28 @@ def _refuse_for_whole(num_classes: int, *, pooling: str, dropout: float, fine_tu
             f"{', '.join(named)} {verb} with a backbone, and your model is a whole classifier: it ends in its own "
             f"{num_classes} classes. Leave {them} out and say it in your layers, such as layer.trainable = False; or "
             "give the model without its last layer: pooling, dropout and head follow then."
+        )
+        raise ConfigurationError(message)
+
+
+def _refuse_to_pool(backbone: Any, pooling: str) -> None:
+    """Refuse a pooling that would do nothing, where it was not left at its default."""
+    width = backbone.output_shape[-1]
+    if len(backbone.output_shape) == 2 and pooling != POOLINGS[0]:
+        message = (
+            f"pooling={pooling!r} goes with a feature map (None, h, w, D), and your model gives features "
+            f"(None, {width}), which are pooled already. Leave it out; or give the model without its last layers."
+        )
+        raise ConfigurationError(message)
+
+
+def _refuse_to_round(backbone: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Refuse to scale pixels for a model that takes whole numbers, which would make a few of them all."""
+    dtype = backbone.inputs[0].dtype
+    if keras.backend.is_int_dtype(dtype) and (any(mean) or any(one != 1 for one in std)):
+        message = (
+            f"the model takes {dtype}, which would round pixels that are scaled. Accepted: normalization=None, or here "
+            "std=(1.0,), so that it gets 0-255 as they are and scales them itself; or an Input of float32."
         )
         raise ConfigurationError(message)
 
@@ -274,20 +300,47 @@ def _last_activation(model: Any) -> Any:
     return None if isinstance(last, keras.Model) else getattr(last, "activation", None)
 
 
+def gives_probabilities(model: Any, head: str) -> bool:
+    """Say whether a whole classifier gives probabilities: by its last activation; where that is unseen, for noise.
+
+    Args:
+        model: From pixels `(N, H, W, C)` to `(N, K)`.
+        head: "softmax" or "sigmoid", which decides where the end cannot be seen.
+
+    Examples:
+        >>> import keras
+        >>> from imgcls.architectures._build import gives_probabilities
+        >>> scores = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+        >>> ended = keras.Sequential([scores, keras.layers.Activation("softmax")])
+        >>> gives_probabilities(scores, "softmax"), gives_probabilities(ended, "softmax")
+        (False, True)
+    """
+    activation = _last_activation(model)
+    if activation is keras.activations.linear:
+        return False
+    return getattr(activation, "__name__", "") in HEADS or _no_probabilities(model, model.input_shape[1:], head) is None
+
+
 def _check_probabilities(model: Any, shape: tuple[int, int, int], head: str) -> None:
     """Refuse a classifier whose end cannot be seen, and which gives no probabilities for images of noise."""
+    outputs = _no_probabilities(model, shape, head)
+    if outputs is not None:
+        message = (
+            f"the model ends with the layer {_last_layer(model).name!r}, whose outputs are no probabilities: for one "
+            f"image they are {_checks.some([round(float(one), 2) for one in outputs])}. End it with {head!r}."
+        )
+        raise ConfigurationError(message)
+
+
+def _no_probabilities(model: Any, shape: tuple[int, int, int], head: str) -> NDArray[np.float32] | None:
+    """Return the outputs for an image of noise that are no probabilities; None where all are."""
     noise = np.random.default_rng(0).uniform(-1, 1, (8, *shape))
     images = (noise * np.geomspace(0.1, 255, 8).reshape(8, 1, 1, 1)).astype(np.float32)  # faint and strong
     outputs = np.asarray(model(images, training=False), np.float32)
     wrong = ((outputs < -_ROUNDING) | (outputs > 1 + _ROUNDING)).any(axis=1)
     if head == "softmax":
         wrong |= abs(outputs.sum(axis=1) - 1) > _ROUNDING
-    if wrong.any():
-        message = (
-            f"the model ends with the layer {_last_layer(model).name!r}, whose outputs are no probabilities: for one "
-            f"image they are {_checks.some([round(float(one), 2) for one in outputs[wrong][0]])}. End it with {head!r}."
-        )
-        raise ConfigurationError(message)
+    return outputs[wrong][0] if wrong.any() else None
 
 
 def _as_graph(model: Any, shape: tuple[int, int, int]) -> Any:

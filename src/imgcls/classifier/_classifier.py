@@ -29,14 +29,14 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         image_size: The side in pixels, (height, width), or "auto".
         color: "rgb", "grayscale" (converted inside the model), "auto" for what the images are, or a number of
             channels: 4 keeps a fourth one as it is, such as depth, that would be taken for transparency.
-        normalization: "standard", "unit", "symmetric", None for pixels as they are, or "auto". Backbones of
-            `keras.applications` bring their own.
+        normalization: "standard", "unit", "symmetric", None for pixels as they are, or "auto": "standard", or None for
+            a `keras.Model` that takes whole numbers. Backbones of `keras.applications` bring their own.
         augmentation: A name from `imgcls.transforms.names()`, a `keras.Layer`, None, or "auto".
         weights: "imagenet", the path of an `.h5` file, None for random numbers, or "auto": "imagenet" where it exists.
         fine_tune: Whether a pretrained backbone is trained too. First its head is solved on features that are computed
             once, and never again. False leaves it at that; True trains all afterwards; "auto" does so in what is left
             of a budget, and keeps it where it is better on the validation images by more than chance explains.
-        pooling: From feature map to features: "average", "max" or "flatten".
+        pooling: From feature map to features: "average", "max" or "flatten". Not for a model that ends in features.
         dropout: The share of features dropped in training, from 0 to below 1.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
@@ -57,8 +57,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             from the labels.
         label_smoothing: The share of a label that is spread over all classes, from 0 to below 1.
         epochs: How often every image is seen, at most, or "auto".
-        budget: Seconds, or words such as "10min": `fit` ends in time, with a schedule that has reached its end. None
-            for no limit.
+        budget: Seconds, or words such as "10min": training ends in time, with a schedule that has reached its end. All
+            images are read, and all features of a fixed backbone computed, however long that takes. None for no limit.
         batch_size: Images in a training step, at most, or "auto".
         micro_batches: In how many parts a batch goes through the model, their gradients accumulated, where memory is
             short. Where it runs out, this is doubled by itself.
@@ -192,7 +192,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         Args:
             data: A Dataset, a folder, a frame, a `.csv` file; or, with `y`, a list of paths or an array
                 `uint8 (N, H, W[, C])`. Of a source that is divided already, `train` is learnt from and `validation`
-                is validated on.
+                is validated on. A `DataWarning` names classes without an image to learn from.
             y: N labels, where `data` carries none.
             validation_data: The same kinds, or a pair (images, labels). Measured every epoch, never learnt from.
             sample_weight: N weights; of a divided source, of all its parts.
@@ -274,10 +274,11 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
     def lr_find(self, data: Any, y: Any = None, *, steps: int = 100, verbose: Any = "auto") -> LearningRateCurve:
         """Try ever higher learning rates for a few steps each, and suggest one. Nothing is learnt or kept.
 
-        The recipe of this classifier is tested: its architecture, optimizer, batch size, augmentation and loss. Give
-        the suggestion as `learning_rate`, with `schedule="cosine"`. With `fine_tune=True` the test begins where that
-        training does: the head of the pretrained backbone is solved, and all learns, early layers less. The loss is low
-        there already. Where it falls no further, there is no suggestion, and "auto" is the rate to keep.
+        The recipe of this classifier is tested: its architecture, optimizer, weight decay, clipping, batch size,
+        augmentation, loss and class weights; on one device, the first GPU or else the CPU, whatever `devices` says.
+        Give the suggestion as `learning_rate`, with `schedule="cosine"`. With `fine_tune=True` the test begins where
+        that training does: the head of the pretrained backbone is solved, and all learns, early layers less. The loss
+        is low there already. Where it falls no further, there is no suggestion, and "auto" is the rate to keep.
 
         Args:
             data: What `fit` takes.
@@ -306,8 +307,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
             trainer.transfer(used, training, trained=model, fine_tune=False, **solving, verbose=verbose)
             architectures.unfreeze(model)
         tested = (
-            *("optimizer", "loss", "label_smoothing", "batch_size"),
-            *("micro_batches", "augmentation", "mixing", "seed"),
+            *("optimizer", "weight_decay", "clip_norm", "loss", "label_smoothing", "batch_size"),
+            *("micro_batches", "augmentation", "mixing", "class_weight", "seed"),
         )
         return trainer.lr_find(
             model,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks, explain, trainer
 from imgcls._progress import PATIENCE, ProgressReport
+from imgcls._thresholds import foremost
 from imgcls._warnings import warn
 from imgcls.classifier._answering import Answering, alone
 from imgcls.classifier._bundle import copies
@@ -288,8 +289,7 @@ class Learnt(Answering):
 
     def _explained(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the code of what is said of each image, `int (N,)`; of several labels, the likeliest of them."""
-        said = self._thresholds.said(probabilities)
-        return (probabilities + said).argmax(axis=1) if self._multi_label else said
+        return foremost(probabilities, self._thresholds.said(probabilities))
 
     def _heat(
         self, dataset: Dataset, explained: NDArray[np.int64], positions: Sequence[int]

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks, bundle
+from imgcls._warnings import warn
 from imgcls.datasets import Dataset, as_dataset
-from imgcls.errors import ConfigurationError, DataError
+from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.trainer._trainable import checked_labels
 
 
@@ -58,7 +59,23 @@ def learn_from(
         )
         raise DataError(message)
     bundle.check_classes(dataset.classes)
-    return dataset, checked_labels(dataset, validation), sample_weight
+    validation = checked_labels(dataset, validation)
+    _warn_of_untrained(dataset)
+    return dataset, validation, sample_weight
+
+
+def _warn_of_untrained(dataset: Dataset) -> None:
+    """Say which classes have no image to learn from: with a misspelt folder of tests there is one class more."""
+    counts = dataset.counts()
+    missing = [name for name, count in counts.items() if not count]
+    if missing:
+        hint = _checks.did_you_mean(str(missing[0]), [str(name) for name, count in counts.items() if count])
+        message = (
+            f"there is no image to learn {_checks.some(missing)} from.{hint} The model gets an output for each of the "
+            f"{len(counts):,} classes all the same, and what it says of these is worth nothing. Mend misspelt names, "
+            "add images, or leave these classes out."
+        )
+        warn(message, DataWarning)
 
 
 def _of_training(weights: NDArray[Any], parts: NDArray[Any]) -> NDArray[Any]:

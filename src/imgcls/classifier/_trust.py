@@ -19,7 +19,7 @@ from imgcls.trainer import Choice, Transfer
 
 ABSTAIN = ("set", "unsure", "unknown")
 _STRANGE = 0.05  # familiar images that may be called unknown
-_KEPT = 10_000  # images held out whose probabilities are kept
+_KEPT, _NUMBERS = 10_000, 25_000_000  # images held out, and their probabilities, that are kept at most: 100 MB
 _ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _HASTY = 500  # images looked at of each kind, where there is a budget: a percent or two of ten minutes
@@ -154,8 +154,8 @@ class Trust:
         if len(labels) < _LEAST:
             reason = f"only {len(labels):,} {source}; from fewer than {_LEAST} nothing is learnt"
             return cls(), Choice(1.0, reason)
-        if len(labels) > _KEPT:
-            chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_KEPT])
+        if len(labels) > (most := _kept(len(classes))):
+            chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:most])
             labels, seen = labels[chosen], seen.among(chosen)
         temperature = round(fit_temperature(labels, seen.probabilities), 4)
         before = Evaluation(labels, seen.probabilities, classes=classes)
@@ -320,11 +320,22 @@ def held_out(
     elif validation is None:
         return None
     else:
-        validation = _some(validation, _HASTY if in_haste else _KEPT, seed)
+        validation = _some(validation, _HASTY if in_haste else _kept(len(training.classes)), seed)
         seen, known = look_at(validation), None
         if seen.features is not None:
             known = look_at(_some(training, _HASTY if in_haste else Familiarity.MOST, seed)).features
     return HeldOut(np.asarray(validation.labels)[seen.positions], seen, known, "validation images")
+
+
+def _kept(classes: int) -> int:
+    """Return of how many images held out the probabilities are kept: fewer where each has very many.
+
+    Examples:
+        >>> from imgcls.classifier._trust import _kept
+        >>> _kept(10), _kept(2_500), _kept(50_000)
+        (10000, 10000, 500)
+    """
+    return min(_KEPT, _NUMBERS // classes)
 
 
 def _some(dataset: Dataset, most: int, seed: int) -> Dataset:

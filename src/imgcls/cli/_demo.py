@@ -10,9 +10,14 @@ from imgcls._checks import not_whole, refuse
 from imgcls.cli._app import Json, Verbose, app, level_of
 from imgcls.cli._open import tensorflow_started
 from imgcls.cli._print import print_json, print_text, summary
+from imgcls.errors import ConfigurationError, UnreadableImageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from imgcls.classifier import ImageClassifier
+    from imgcls.datasets import Dataset, Sample
     from imgcls.metrics import Evaluation
 
 
@@ -27,20 +32,22 @@ def demo(
 ) -> None:
     """Train on 1,797 handwritten digits, without network: see everything work in a minute.
 
-    Writes the digits as PNG files in class folders, trains from that folder, evaluates on images never seen, and
-    leaves the model and its pictures in one folder.
+    Writes the digits as PNG files in class folders below `images`, trains from that folder, evaluates on images never
+    seen, and leaves the model and its pictures beside it. A folder `images` that holds anything else is refused.
 
     Example: imgcls demo -o digits-demo
     """
     start = time.perf_counter()
     refuse([not_whole("epochs", epochs)])
+    from imgcls.datasets import Dataset
+
     output.mkdir(parents=True, exist_ok=True)
+    images, digits = output / "images", Dataset.builtin("digits")
+    _refuse_others(images, digits)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier, train
-        from imgcls.datasets import Dataset
 
-    images = output / "images"
-    _write_digits(images)
+    _write(images, digits)
     data = Dataset.from_folder(images)
     if level_of(verbose) != 0:
         typer.echo(f"wrote {len(data):,} PNG files in {len(data.classes)} class folders to {images}", err=True)
@@ -57,11 +64,41 @@ def demo(
         typer.echo(f"  {path}")
 
 
-def _write_digits(folder: Path) -> None:
-    from imgcls.datasets import Dataset, write_png
+def _file(folder: Path, sample: "Sample") -> Path:
+    return folder / str(sample.label) / f"{sample.id}.png"
 
-    for sample in Dataset.builtin("digits"):
-        target = folder / sample.label / f"{sample.id}.png"
+
+def _refuse_others(folder: Path, digits: "Dataset") -> None:
+    """Refuse a folder that holds what no demo wrote: it would be learnt from, or written over. Hidden files may be."""
+    ours = {_file(folder, sample): sample.image for sample in digits} if folder.exists() else {}
+    for path in sorted(folder.rglob("*")):
+        within = path.relative_to(folder)
+        passed_over = any(part.startswith(".") for part in within.parts) or (path.is_dir() and not path.is_symlink())
+        if not passed_over and not (path in ours and _shows(path, ours[path])):
+            message = (
+                f"{str(folder)!r} holds {str(within)!r}, which is none of the digits that the demo writes there: it "
+                "would be learnt from, or written over. Name another folder with --output."
+            )
+            raise ConfigurationError(message)
+
+
+def _shows(path: Path, image: "NDArray[np.uint8]") -> bool:
+    import numpy as np
+
+    from imgcls.datasets import read
+
+    try:
+        found = read(path)
+    except UnreadableImageError:
+        return False
+    return np.array_equal(found, image)
+
+
+def _write(folder: Path, digits: "Dataset") -> None:
+    from imgcls.datasets import write_png
+
+    for sample in digits:
+        target = _file(folder, sample)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_png(sample.image, target)
 

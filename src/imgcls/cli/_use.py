@@ -182,8 +182,9 @@ def _thresholds(description: dict[str, Any]) -> dict[str, float]:
 
 
 def _figures(held_out: dict[str, Any]) -> dict[str, str]:
-    """Word the figures of what was held out, the first three."""
-    return {
-        one["name"]: f"{one['value']:.3f} [{one['lower']:.3f}, {one['upper']:.3f}] on {held_out['images']:,} images"
-        for one in held_out["figures"][:3]
-    }
+    """Word the figures of what was held out, the first three; one that is not defined is null in a bundle."""
+    told = {}
+    for one in held_out["figures"][:3]:
+        value, lower, upper = ("-" if one[name] is None else f"{one[name]:.3f}" for name in ("value", "lower", "upper"))
+        told[one["name"]] = f"{value} [{lower}, {upper}] on {held_out['images']:,} images"
+    return told

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls._checks import folders_within, some
+from imgcls._checks import did_you_mean, folders_within, some
 from imgcls.datasets import _duplicates, _scan, _shortcuts
 from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._findings import Finding, finding
@@ -56,12 +56,13 @@ def check(dataset: "Dataset", *, verbose: Any = "auto", against: "Dataset | None
     datasets, facts = [dataset], scan.facts
     if against is not None:
         datasets, facts = [dataset, against], np.concatenate([facts, _scan.scan(against, verbose=verbose).facts])
-    exact = _duplicates.exact_copies(facts, datasets)
+    exact = _duplicates.exact_copies(facts, datasets, verbose=verbose)
     near = _duplicates.near_copies(facts, exact)
     findings = [
         *_unreadable(dataset, scan),
         *_copies(dataset, against, exact, near),
         *_classes(dataset),
+        *_untrained(dataset),
         *_looks(dataset, scan.facts),
         *_ignored(dataset),
         *_told_beside(dataset, scan.facts, near[: len(dataset)]),
@@ -132,7 +133,7 @@ def _classes(dataset: "Dataset") -> Iterator[Finding]:
     counts = dataset.counts()
     tiny = [name for name, count in counts.items() if count < TINY]
     if tiny:
-        codes = [dataset.classes.index(name) for name in tiny]
+        codes = [code for code, count in enumerate(counts.values()) if count < TINY]
         labels: Any = dataset.labels
         chosen = labels[:, codes].any(axis=1) if dataset.multi_label else np.isin(labels, codes)
         message = f"{_count(len(tiny), 'class', 'classes')} below {TINY} images: {some(tiny)}."
@@ -151,6 +152,20 @@ def _classes(dataset: "Dataset") -> Iterator[Finding]:
     if alike:
         listed = "; ".join(" and ".join(map(repr, names)) for names in alike)
         yield finding("IMG022", f"{_count(len(alike), 'name')} written in several ways: {listed}.")
+
+
+def _untrained(dataset: "Dataset") -> Iterator[Finding]:
+    """Find classes that have images in other parts alone, as by a folder whose name is misspelt there."""
+    if dataset.labels is None or not dataset.divided or dataset.parts is None or "train" not in dataset.parts:
+        return
+    counts = dataset.subset("train").counts()
+    missing = [name for name, count in counts.items() if not count]
+    if missing:
+        lacks = np.array([not count for count in counts.values()])
+        chosen = dataset.labels[:, lacks].any(axis=1) if dataset.multi_label else lacks[dataset.labels]
+        hint = did_you_mean(str(missing[0]), [str(name) for name, count in counts.items() if count])
+        message = f"{_count(len(missing), 'class', 'classes')} without an image in train: {some(missing)}.{hint}"
+        yield finding("IMG024", message, _ids(dataset, np.flatnonzero(chosen).tolist()))
 
 
 def _plain(name: Any) -> str:

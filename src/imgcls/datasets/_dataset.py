@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imgcls import images, plotting
 from imgcls._checks import not_size, not_whole, refuse, some, unknown_name
-from imgcls.datasets import _check, _duplicates, _interop, _labels, _parts, _split
+from imgcls.datasets import _check, _duplicates, _interop, _labels, _parts, _sources, _split
 from imgcls.datasets._constructors import Constructors
 from imgcls.datasets._data_report import DataReport
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
@@ -268,7 +268,7 @@ class Dataset(Constructors):
         fractions: Sequence[float] | None = None,
         *,
         seed: int = 0,
-        groups: Sequence[Any] | None = None,
+        groups: Any = None,
         duplicates: str | None = "near",
         file: str | Path | None = None,
         verbose: Any = "auto",
@@ -278,19 +278,21 @@ class Dataset(Constructors):
         What an image is decides its part: a hash of `seed` and its content (or its id, or its group). Files that are
         added later move none of the old ones, as long as every part has every class, and none of the new files is a
         copy that is larger than the original or links images that were apart, such as a copy of one in the group of
-        another; with `file` they move none in any case. A part has its share of a class as closely as independent
-        draws have it, and at least one image as far as they go.
+        another; with `file` they move none in any case, if images have names and not numbers. A part has its share of a
+        class as closely as independent draws have it, and at least one image as far as they go.
 
         Args:
             fractions: The share of each part, summing to 1, such as (0.7, 0.15, 0.15). None takes the parts that the
                 source is divided into already.
             seed: Another seed, another split.
-            groups: N group names that never straddle; None takes the dataset's own `groups`.
+            groups: N group names that never straddle, or as in `from_files` a pattern or a function: of the file, or of
+                the id of what is in memory. None takes the dataset's own `groups`.
             duplicates: Which copies stay together: "near" (re-encoded, resized or mirrored ones too), "exact" (the
                 same bytes or pixels), or None, which reads no image and goes by ids.
             file: A CSV file (columns id, part) that remembers the split: images that it lists go where it says, and
                 copies of them, and others of their group, go with them. All others are dealt. All are added to it. It
-                is made where there is none.
+                is made where there is none. Images without `ids` are known by their positions, so that new ones belong
+                behind the old; a `DataWarning` says where they seem to be others.
             verbose: 0 for nothing, 1 for a live bar while duplicates are searched, "auto" for a bar where one can be
                 drawn.
 
@@ -300,7 +302,8 @@ class Dataset(Constructors):
         Raises:
             ConfigurationError: The fractions are not positive or do not sum to 1; or they are None, and another
                 argument says how to divide what is divided already.
-            DataError: There are too few images, or `fractions` is None and the source is not divided.
+            DataError: There are too few images; `fractions` is None and the source is not divided; or `file` lists
+                other images, or images of one id go to different parts.
 
         Examples:
             >>> [len(part) for part in Dataset.builtin("digits").split((0.7, 0.15, 0.15))]
@@ -315,14 +318,8 @@ class Dataset(Constructors):
         shares = _split.check_fractions(fractions)
         part, unit = self._deal(shares, seed, groups, duplicates, verbose)
         if file is not None:
-            known = _split.read_saved(Path(file), len(shares))
-            if known and known.keys().isdisjoint(self.ids):
-                message = (
-                    f"{str(file)!r} lists none of these {len(self):,} images: {some(list(known))} there, "
-                    f"{some(self.ids)} here. Make the dataset as it was made then, or name another file."
-                )
-                raise DataError(message)
-            part = _split.with_listed(part, unit, np.array([known.get(name, -1) for name in self.ids]))
+            by_id = duplicates is None
+            part, known = _split.with_saved(Path(file), self.ids, part, unit, len(shares), by_id=by_id)
             self._check_filled(part, len(shares), Path(file) if known else None)
             _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
         self._check_filled(part, len(shares))
@@ -333,7 +330,7 @@ class Dataset(Constructors):
         count: int = 5,
         *,
         seed: int = 0,
-        groups: Sequence[Any] | None = None,
+        groups: Any = None,
         duplicates: str | None = "near",
         verbose: Any = "auto",
     ) -> tuple[tuple["Dataset", "Dataset"], ...]:
@@ -358,12 +355,9 @@ class Dataset(Constructors):
         self, shares: tuple[float, ...], seed: int, groups: Any, duplicates: str | None, verbose: Any
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the part of each image, 0..P-1, and its unit: what must not be divided has the same number."""
-        refuse(
-            [
-                not_whole("seed", seed, least=0),
-                unknown_name("duplicates", duplicates, ("near", "exact", None)),
-            ]
-        )
+        refuse([not_whole("seed", seed, least=0), unknown_name("duplicates", duplicates, ("near", "exact", None))])
+        files = _sources.called(map(self.source, range(len(self))), self.ids)
+        groups = _sources.from_names("group", groups, self.ids, files)
         groups = self.groups if groups is None else _own_where_missing(groups, self.ids)
         if duplicates is None:
             places = {name: place for place, name in enumerate(self.ids)}
@@ -439,7 +433,8 @@ class Dataset(Constructors):
         """Return the images of both; classes are matched by name, new ones come last.
 
         Where both use an id, the ids of the first get the prefix "1/" and those of the second "2/". An image without a
-        group stays in one of its own.
+        group stays in one of its own. Of several labels an image, a class that one of both does not name is on none of
+        its images.
 
         Raises:
             DataError: One has labels, groups or parts and the other not, or their labels are of different kinds.
@@ -460,16 +455,19 @@ class Dataset(Constructors):
             if (one is None) != (two is None):  # joined, they would be forgotten: test images would be trained on
                 message = f"one dataset has {what} and the other has none. Join datasets of one kind."
                 raise DataError(message)
-        names: tuple[Any, ...] = tuple(dict.fromkeys([*self.classes, *other.classes]))
-        first, second = self.align(names), other.align(names)
+        names = _labels.check_classes(list(dict.fromkeys([*self.classes, *other.classes])))
+        labels = [
+            _labels.spread(one.labels, one.classes, names) if one.multi_label else one.align(names).labels
+            for one in (self, other)
+        ]
         prefixes = ("", "") if set(self.ids).isdisjoint(other.ids) else ("1/", "2/")
         ids = [tuple(prefix + name for name in one.ids) for one, prefix in zip((self, other), prefixes, strict=True)]
         groups = [_renamed(one.groups, one.ids, called) for one, called in zip((self, other), ids, strict=True)]
         both = object.__new__(Dataset)
         both._images = [one.source(index) for one in (self, other) for index in range(len(one))]
-        both.ids, both.classes = ids[0] + ids[1], first.classes
+        both.ids, both.classes = ids[0] + ids[1], names
         both._at = np.arange(len(both.ids))
-        both.labels = _joined(first.labels, second.labels)
+        both.labels = _joined(*labels)
         both.groups, both.parts = _joined(*groups), _joined(self.parts, other.parts)
         both._ignored = {**self._ignored, **other._ignored}
         return both

@@ -6,14 +6,20 @@ bits, sort again. What differs in few bits is near in at least one of the orders
 small colour thumbnails.
 """
 
+import hashlib
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imgcls._progress import PATIENCE, ProgressReport
 from imgcls.datasets import _scan
+from imgcls.datasets._scan_cache import ScanCache, key
 
 if TYPE_CHECKING:
     from imgcls.datasets._dataset import Dataset
@@ -28,6 +34,9 @@ _NEIGHBOURS = 32  # compared with each hash in each order
 _ROTATIONS = range(0, 64, 4)
 _DEALS = (1, 27)  # the bits as they are, and dealt anew: together they find 93 % of what differs in 8 of 64 bits
 _BLOCK = 2**16  # hashes compared at a time, so that they stay in the processor's cache
+_JPEG = b"\xff\xd8\xff"  # how such a file begins
+_THREADS = 4  # Pillow releases the interpreter lock while it decodes
+_TOGETHER = 64  # images decoded in full between two looks at the bar
 BLANK = 4.0  # contrast; below it, the signs of the waves are noise
 
 
@@ -72,7 +81,7 @@ def clusters(dataset: "Dataset", *, near: bool = True, verbose: Any = 0) -> Clus
         [0, 1, 0]
     """
     facts = _scan.scan(dataset, looks=near, verbose=verbose).facts
-    exact = exact_copies(facts, [dataset])
+    exact = exact_copies(facts, [dataset], verbose=verbose)
     keys = (word.hex() if any(word) else name for word, name in zip(_words(facts["digest"]), dataset.ids, strict=True))
     return Clusters(near_copies(facts, exact) if near else exact, sizes(facts), tuple(keys))
 
@@ -93,7 +102,7 @@ def copies_in(dataset: "Dataset", others: "Dataset", *, verbose: Any = 0) -> NDA
         [0]
     """
     facts = np.concatenate([_scan.scan(one, verbose=verbose).facts for one in (dataset, others)])
-    cluster = near_copies(facts, exact_copies(facts, [dataset, others]))
+    cluster = near_copies(facts, exact_copies(facts, [dataset, others], verbose=verbose))
     return np.flatnonzero(np.isin(cluster[len(dataset) :], cluster[: len(dataset)]))
 
 
@@ -103,50 +112,47 @@ def sizes(facts: NDArray[Any]) -> NDArray[np.int64]:
     return pixels * 2**20 + np.minimum(facts["bytes"].astype(np.int64) // 64, 2**20 - 1)
 
 
-def exact_copies(facts: NDArray[Any], datasets: "Sequence[Dataset]") -> NDArray[np.int64]:
+def exact_copies(facts: NDArray[Any], datasets: "Sequence[Dataset]", *, verbose: Any = 0) -> NDArray[np.int64]:
     """Number images so that those of equal bytes or equal pixels share a number.
 
     Args:
         facts: (N,) of all datasets, one after the other.
         datasets: Where pixels can be read again: of large images not all pixels are in their facts.
+        verbose: As in `fit`.
     """
     sets = _Sets(len(facts))
     digests = _words(facts["digest"])
-    pixels = _words(facts["pixels"])
     readable = np.flatnonzero(facts["readable"]).tolist()
     for same in _groups(readable, digests):
         sets.join(same)
-    first_of_each = {digests[position]: position for position in reversed(readable)}
-    for alike in _groups(sorted(first_of_each.values()), pixels):
-        if not facts["hashed"][alike[0]]:
-            sets.join(alike)
-            continue
-        decoded = {position: _pixels(datasets, position) for position in alike}
-        for same in _groups(alike, decoded):
+    firsts = sorted({digests[position]: position for position in reversed(readable)}.values())
+    alike = list(_groups(firsts, _words(facts["pixels"])))
+    for group in alike:
+        if not facts["hashed"][group[0]]:
+            sets.join(group)
+    doubtful = [group for group in alike if facts["hashed"][group[0]]] + _in_other_formats(facts, firsts, datasets)
+    pixels = _pixels(datasets, sorted({position for group in doubtful for position in group}), verbose)
+    for group in doubtful:
+        for same in _groups(group, pixels):
             sets.join(same)
-    _join_other_formats(sets, facts, sorted(first_of_each.values()), datasets)
     return sets.numbers()
 
 
-def _join_other_formats(
-    sets: "_Sets", facts: NDArray[Any], positions: list[int], datasets: "Sequence[Dataset]"
-) -> None:
-    """Join images of equal pixels of which one is a JPEG: the scan sees that one smaller, so that its facts differ."""
+def _in_other_formats(facts: NDArray[Any], positions: list[int], datasets: "Sequence[Dataset]") -> list[list[int]]:
+    """Return the near copies of one size of which one is a JPEG: the scan sees that one smaller, and its facts differ.
+
+    Of two JPEGs, and of two others, equal pixels have equal facts.
+    """
     chosen = np.array([position for position in positions if facts["hashed"][position]], np.int64)
     if chosen.size < 2:
-        return
+        return []
     found = near_pairs(facts["hash"][chosen], facts["thumbnail"][chosen])
-    sides = (facts["height"][chosen], facts["width"][chosen])
-    decoded: dict[int, bytes] = {}
-    for first, second, mirrored in zip(*(column.tolist() for column in found), strict=True):
-        if mirrored or any(side[first] != side[second] for side in sides):
-            continue
-        pair = int(chosen[first]), int(chosen[second])
-        for position in pair:
-            if position not in decoded:
-                decoded[position] = _pixels(datasets, position)
-        if decoded[pair[0]] == decoded[pair[1]]:
-            sets.join(pair)
+    pairs = np.column_stack([chosen[found.first], chosen[found.second]])[~found.mirrored]
+    height, width = facts["height"][pairs], facts["width"][pairs]
+    pairs = pairs[(height[:, 0] == height[:, 1]) & (width[:, 0] == width[:, 1])]
+    images = _found(datasets, np.unique(pairs).tolist())
+    is_jpeg = {position: _is_jpeg(dataset.source(place)) for position, dataset, place in images}
+    return [pair for pair in pairs.tolist() if is_jpeg[pair[0]] != is_jpeg[pair[1]]]
 
 
 def near_copies(facts: NDArray[Any], exact: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -286,13 +292,59 @@ def _words(column: NDArray[np.uint64]) -> list[bytes]:
     return [data[start : start + 16] for start in range(0, len(data), 16)]
 
 
-def _pixels(datasets: "Sequence[Dataset]", position: int) -> bytes:
-    for dataset in datasets:
-        if position < len(dataset):
-            image = dataset.read(position)
-            return _scan.digest(repr(image.shape).encode() + image.tobytes())
-        position -= len(dataset)
-    raise IndexError(position)
+def _pixels(datasets: "Sequence[Dataset]", positions: Sequence[int], verbose: Any) -> dict[int, bytes]:
+    """Return a digest of all pixels of each image. Those of files are kept: each is decoded in full once."""
+    if not positions:
+        return {}
+
+    def read(image: "tuple[int, Dataset, int]") -> bytes:
+        _, dataset, place = image
+        pixels = dataset.read(place)
+        hashed = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+        hashed.update(np.ascontiguousarray(pixels).data.cast("B"))
+        return hashed.digest()
+
+    pool = ThreadPoolExecutor(_THREADS)
+    with ScanCache() as cache, ProgressReport(verbose, after=PATIENCE) as progress:
+        keys = {position: _key(dataset.source(place)) for position, dataset, place in _found(datasets, positions)}
+        known = cache.get(own for own in keys.values() if own is not None)
+        digests = {position: known[own] for position, own in keys.items() if own in known}
+        todo = [image for image in _found(datasets, positions) if image[0] not in digests]
+        progress.begin("comparing pixels", len(todo))
+        try:
+            for start in range(0, len(todo), _TOGETHER):
+                part = todo[start : start + _TOGETHER]
+                fresh = dict(zip((position for position, _, _ in part), pool.map(read, part), strict=True))
+                cache.put({own: fresh[position] for position in fresh if (own := keys[position]) is not None})
+                digests |= fresh
+                progress.done(start + len(part))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return digests
+
+
+def _key(source: Any) -> bytes | None:
+    """Return what stands for all pixels of a file as it is now; None for what is no file."""
+    own = key(source) if isinstance(source, str | Path) else None
+    return None if own is None else _scan.digest(own + b"all pixels")
+
+
+def _is_jpeg(source: Any) -> bool:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source[:3]) == _JPEG
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(3) == _JPEG
+    except (OSError, TypeError):  # it has gone, or it is an image in memory
+        return False
+
+
+def _found(datasets: "Sequence[Dataset]", positions: Iterable[int]) -> "Iterator[tuple[int, Dataset, int]]":
+    """Yield positions in all datasets, one after the other, with the dataset and the position in that."""
+    ends = np.cumsum([len(dataset) for dataset in datasets]).tolist()
+    for position in positions:
+        which = bisect_right(ends, position)
+        yield position, datasets[which], position - (ends[which] - len(datasets[which]))
 
 
 def _groups(positions: Iterable[int], names: Any) -> Iterator[list[int]]:

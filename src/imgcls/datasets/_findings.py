@@ -26,6 +26,9 @@ KINDS: dict[str, Kind] = {
     "IMG021": Kind("warning", "imbalance", "Train with class_weight='balanced' and look at the balanced accuracy."),
     "IMG022": Kind("warning", "near-identical class names", "Merge these classes if they mean the same."),
     "IMG023": Kind("error", "one class", "Add images of a second class: there is nothing to tell apart."),
+    "IMG024": Kind(
+        "error", "untrained classes", "Mend misspelt names, move some images into train, or leave these classes out."
+    ),
     "IMG030": Kind("note", "dark", "See whether one could tell the class; remove those where not."),
     "IMG031": Kind("note", "blurry", "See whether one could tell the class; remove those where not."),
     "IMG032": Kind("note", "odd size", "See whether these belong here: thumbnails, icons and scans often do not."),

@@ -60,7 +60,7 @@ def encode(
         message = f"labels have shape {array.shape}. Accepted: (N,) names or integers, or (N, K) zeros and ones."
         raise DataError(message)
     codes, names = _encode_single(array, classes)
-    return (np.eye(len(names), dtype=np.uint8)[codes] if multi_label else codes), names
+    return ((codes[:, None] == np.arange(len(names))).astype(np.uint8) if multi_label else codes), names
 
 
 def check_listed(what: str, given: Any) -> None:
@@ -137,6 +137,29 @@ def named(codes: Iterable[Any], names: Sequence[Any]) -> list[Any]:
     return [name_of[code] for code in given]
 
 
+def spread(indicator: Any, held: Sequence[Any], classes: Sequence[Any]) -> NDArray[np.uint8]:
+    """Return an indicator of classes as one of more classes: those that it does not have are on no image.
+
+    Args:
+        indicator: `uint8 (N, H)`.
+        held: The H classes of its columns.
+        classes: K classes, and those among them.
+
+    Returns:
+        `uint8 (N, K)`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.datasets._labels import spread
+        >>> spread(np.array([[1, 0], [1, 1]], np.uint8), ["dog", "cat"], ["cat", "cow", "dog"]).tolist()
+        [[0, 0, 1], [1, 0, 1]]
+    """
+    place = {name: column for column, name in enumerate(classes)}
+    wide = np.zeros((len(indicator), len(classes)), np.uint8)
+    wide[:, [place[name] for name in held]] = indicator
+    return wide
+
+
 def divided(cells: Any, delimiter: str) -> list[list[str]]:
     """Divide cells such as "cat|dog" into names; an empty or missing cell holds none."""
     texts = ["" if is_missing(cell) else str(cell) for cell in cells]
@@ -199,10 +222,10 @@ def _encode_names(labels: Any, count: int, classes: Sequence[Any] | None) -> tup
         message = f"there are {count:,} images and {len(labels):,} labels. Give one collection of names an image."
         raise DataError(message)
     names = check_classes(sorted({name for row in labels for name in row}) if classes is None else classes)
-    indicator = np.zeros((count, len(names)), np.uint8)
+    indicator, code_of = np.zeros((count, len(names)), np.uint8), _codes(names)
     for index, row in enumerate(labels):
         for name in row:
-            indicator[index, _find(name, names)] = 1
+            indicator[index, _find(name, names, code_of)] = 1
     return indicator, names
 
 
@@ -245,14 +268,19 @@ def _encode_single(array: NDArray[Any], classes: Sequence[Any] | None) -> tuple[
     if classes is None:
         return codes.reshape(-1).astype(np.int64), check_classes(plain)
     names = check_classes(classes)
-    return np.array([_find(value, names) for value in plain], dtype=np.int64)[codes].reshape(-1), names
+    code_of = _codes(names)
+    return np.array([_find(value, names, code_of) for value in plain], dtype=np.int64)[codes].reshape(-1), names
 
 
-def _find(value: Any, classes: Classes) -> int:
-    if value in classes:
-        return classes.index(value)
+def _codes(classes: Classes) -> dict[Any, int]:
+    return {name: code for code, name in enumerate(classes)}
+
+
+def _find(value: Any, classes: Classes, code_of: Mapping[Any, int]) -> int:
+    if value in code_of:
+        return code_of[value]
     if isinstance(value, int) and isinstance(classes[0], str):
-        _refuse_ambiguous(value, classes)
+        _refuse_ambiguous(value, classes, code_of)
         if 0 <= value < len(classes):
             return value
     if isinstance(value, str):
@@ -265,10 +293,10 @@ def _find(value: Any, classes: Classes) -> int:
     raise DataError(message)
 
 
-def _refuse_ambiguous(value: int, classes: Classes) -> None:
+def _refuse_ambiguous(value: int, classes: Classes, code_of: Mapping[Any, int]) -> None:
     """Refuse a number that names one class in text and is the position of another one."""
     name = str(value)
-    if name in classes and classes.index(name) != value:
+    if code_of.get(name, value) != value:
         there = repr(classes[value]) if 0 <= value < len(classes) else "none"
         message = (
             f"label {value!r} is ambiguous: there is a class {name!r}, and at position {value} there is {there}. Give "

@@ -66,7 +66,8 @@ class Scan(NamedTuple):
 def scan(dataset: "Dataset", *, looks: bool = True, verbose: Any = 0) -> Scan:
     """Decode every image once and note what there is to know.
 
-    What files are like is kept under the cache folder, so that a second scan reads only what has changed.
+    What files are like is kept under the cache folder, or else in memory, so that a second scan reads only what has
+    changed.
 
     Args:
         dataset: The images.
@@ -84,7 +85,7 @@ def scan(dataset: "Dataset", *, looks: bool = True, verbose: Any = 0) -> Scan:
     errors = [""] * len(dataset)
     limits = images.budget()
     with ScanCache() as cache, ProgressReport(verbose) as progress:
-        keys = [_key(dataset.source(position)) if cache else None for position in range(len(dataset))]
+        keys = [_key(dataset.source(position)) for position in range(len(dataset))]
         known = cache.get(one for one in keys if one is not None)
         todo = []
         for position, one in enumerate(keys):

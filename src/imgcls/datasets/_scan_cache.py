@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, final
@@ -20,12 +21,15 @@ from imgcls.datasets import _cache
 _VERSION = 4  # raise it when a fact is computed in another way
 _LARGEST = 2 * 2**30  # bytes, about two million images; beyond this the cache starts anew
 _AT_ONCE = 500  # SQLite refuses more than 999 question marks in older versions
+_MOST_IN_MEMORY = 100_000  # rows, 100 MB: as many as `Traces` ask for
 _TABLE = "CREATE TABLE IF NOT EXISTS facts (key BLOB PRIMARY KEY, record BLOB) WITHOUT ROWID"
+
+_in_memory: dict[bytes, bytes] = {}  # what could not be written; all threads and caches of the process share it
 
 
 @final
 class ScanCache:
-    """A mapping from a key to a record on disk. Where the disk does not play along, it is empty."""
+    """A mapping from a key to a record on disk. Where the disk does not play along, it lasts as long as the process."""
 
     def __init__(self) -> None:
         folder = _cache.folder()
@@ -47,13 +51,10 @@ class ScanCache:
     ) -> None:
         self._close()
 
-    def __bool__(self) -> bool:
-        return self._connection is not None
-
     def get(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return the rows that are known."""
         wanted = list(keys)
-        known: dict[bytes, bytes] = {}
+        known = {one: _in_memory[one] for one in wanted if one in _in_memory}
         for start in range(0, len(wanted), _AT_ONCE):
             if self._connection is None:
                 break
@@ -69,15 +70,19 @@ class ScanCache:
 
     def put(self, rows: Mapping[bytes, bytes]) -> None:
         """Keep rows: all of them, or none where the process is killed meanwhile."""
-        if self._connection is None or not rows:
+        if not rows:
             return
         try:
-            with self._connection:
-                self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows.items())
+            if self._connection is not None:
+                with self._connection:
+                    self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows.items())
         except sqlite3.OperationalError:
             self._close()
         except sqlite3.DatabaseError:
             self._start_anew()
+        if self._connection is None:
+            room = _MOST_IN_MEMORY - len(_in_memory)
+            _in_memory.update(islice(rows.items(), max(0, room)))
 
     def _start_anew(self) -> None:
         """Throw the file away: it is damaged, or not ours."""

@@ -97,7 +97,7 @@ def shortcuts(dataset: "Dataset", *, seed: int = 0, verbose: Any = 0) -> tuple[S
     """
     refuse([not_whole("seed", seed, least=0)])
     facts = _scan.scan(dataset, verbose=verbose).facts
-    copies = _duplicates.near_copies(facts, _duplicates.exact_copies(facts, [dataset]))
+    copies = _duplicates.near_copies(facts, _duplicates.exact_copies(facts, [dataset], verbose=verbose))
     return search(dataset, facts, copies, seed=seed)
 
 
@@ -209,7 +209,7 @@ def _sample(dataset: "Dataset", facts: NDArray[Any], copies: NDArray[np.int64], 
     _, lead, member = np.unique(unit[order], return_index=True, return_inverse=True)
     half = (_turns.place_in_class(stratum[order]) % 2)[lead][member]
     single = labels.ndim == 1
-    truth = np.eye(len(dataset.classes), dtype=bool)[labels[order]] if single else labels[order].astype(bool)
+    truth = labels[order][:, None] == np.arange(len(dataset.classes)) if single else labels[order].astype(bool)
     each = [truth[half == part] for part in (0, 1)]
     held = np.all([one.any(axis=0) & ~one.all(axis=0) for one in each], axis=0)  # in both halves, and not everywhere
     told = truth[:, held].any(axis=1) | (not single)

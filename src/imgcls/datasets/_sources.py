@@ -25,6 +25,7 @@ _EMPTY = "a folder without images"
 _BESIDE = "a folder beside the parts"
 _AGAIN = "a folder that is read under another name"
 _SHOWN = 60  # letters of what is no path
+_OF_SYSTEMS = frozenset({"__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN"})  # made by no user
 _UNREAD = frozenset({".heic", ".heif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
 
@@ -59,8 +60,10 @@ def walk(folder: Path, classes: Sequence[Any] | None) -> Found:
     check_folder(folder)
     found = Found()
     counts: dict[str, int] = {}
+    places: dict[str, int] = {}  # of the names in `counts`
     tree = _Tree(folder, found.ignored)
     classes = None if classes is None else [str(name) for name in classes]  # folders are called by text
+    wanted = None if classes is None else set(classes)
     children = tree.folders("")
     parts = _parts_among(folder, children, classes)
     if parts:
@@ -71,10 +74,11 @@ def walk(folder: Path, classes: Sequence[Any] | None) -> Found:
             name = path.rpartition("/")[2]
             images = 0
             counts.setdefault(name, 0)
-            if classes is not None and name not in classes:
+            places.setdefault(name, len(places))
+            if wanted is not None and name not in wanted:
                 found.ignored[path] = "not one of the classes asked for"
                 continue
-            code = list(counts).index(name)
+            code = places[name]
             for image in tree.images(path):
                 found.ids.append(image)
                 found.codes.append(code)
@@ -101,7 +105,8 @@ def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | Non
     """Return those of the folders `children` that are parts, or none where the folders are classes.
 
     They are parts if all that hold images are named so. One alone may be a class, unless it holds folders. Where two
-    that hold folders stand beside a folder of another name, nobody can say; `classes` do.
+    that hold folders stand beside a folder of another name, nobody can say; `classes` do. Nor can they where one does,
+    if that folder holds folders of the same names: train/cat and dev/cat.
     """
     named = [child for child in children if child.lower() in SPELLINGS]
     divided = {SPELLINGS[child.lower()] for child in named if _Tree(folder, {}).folders(child)}
@@ -112,16 +117,21 @@ def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | Non
     beside = [child for child in children if child not in named and any(_Tree(folder, {}).images(child))]
     if not beside:
         return named
-    if len(divided) < 2:
+    if len(divided) < 2 and not _names_below(folder, named) & _names_below(folder, beside):
         return []
     if classes is None:
         message = (
-            f"{str(folder)!r} is divided into {some(named)}, and beside these there are images in {some(beside)}. "
+            f"{str(folder)!r} is divided into {some(named)}, and beside that there are images in {some(beside)}. "
             f"Accepted: {', '.join(SPELLINGS)}. Move or rename what is none of them, or name the classes in Python: "
             "Dataset.from_folder(..., classes=[...])."
         )
         raise DataError(message)
     return named
+
+
+def _names_below(folder: Path, children: list[str]) -> set[str]:
+    tree = _Tree(folder, {})
+    return {path.rpartition("/")[2] for child in children for path in tree.folders(child)}
 
 
 def _note_beside(folder: Path, children: list[str], parts: list[str], ignored: dict[str, str]) -> None:
@@ -186,8 +196,15 @@ class _Tree:
 
 def _entries(root: Path, below: str) -> list[tuple[str, "os.DirEntry[str]"]]:
     """List what is in the folder `below` of `root`, sorted, with names relative to `root`."""
-    with os.scandir(root / below) as entries:
-        return sorted((f"{below}/{entry.name}" if below else entry.name, entry) for entry in entries)
+    try:
+        with os.scandir(root / below) as entries:
+            return sorted((f"{below}/{entry.name}" if below else entry.name, entry) for entry in entries)
+    except OSError as error:
+        message = (
+            f"folder {str(root / below)!r} cannot be opened: {error.strerror}. Allow yourself to read it, or move it "
+            "elsewhere. Of class folders, those that classes=[...] names are opened, and no others."
+        )
+        raise DataError(message) from error
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -198,7 +215,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in _OF_SYSTEMS
 
 
 def _why_ignored(name: str) -> str:
@@ -285,7 +302,13 @@ def files_of(paths: Any) -> tuple[Sequence[Path], list[str], dict[str, str]]:
     return existing(listed), [str(path) for path in listed], {}
 
 
-def from_names(argument: str, given: Any, names: Sequence[str], paths: Sequence[Path]) -> Any:
+def called(sources: Iterable[Any], names: Iterable[str]) -> Iterator[Path]:
+    """Yield the file of each image, for `from_names`; of one in memory, its name as a path."""
+    for source, name in zip(sources, names, strict=True):
+        yield Path(source if isinstance(source, str | Path) else name)
+
+
+def from_names(argument: str, given: Any, names: Sequence[str], paths: Iterable[Path]) -> Any:
     """Return one value for each file: what is given, or what a pattern or a function makes of its name.
 
     A pattern (text or `re.compile`) is searched in the file's own name, without folders; its group called `argument`,

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._checks import some
-from imgcls.errors import ConfigurationError, DataError
+from imgcls._warnings import warn
+from imgcls.errors import ConfigurationError, DataError, DataWarning
 
 Codes = NDArray[np.int64]
 
@@ -170,6 +171,57 @@ def with_listed(part: Codes, unit: Codes, listed: Codes) -> Codes:
     np.minimum.at(of_unit, unit[known], listed[known])
     there = np.where(known, listed, of_unit[unit])
     return np.where(there == nowhere, part, there)
+
+
+def with_saved(
+    path: Path, ids: Sequence[str], part: Codes, unit: Codes, count: int, *, by_id: bool
+) -> tuple[Codes, dict[str, int]]:
+    """Return the part of each image where a file may list some, as in `with_listed`, and what the file lists.
+
+    Args:
+        path: The file; there may be none yet.
+        ids: N names.
+        part: The part that each image was dealt, `(N,)`.
+        unit: The unit of each image, 0..U-1.
+        count: How many parts there are.
+        by_id: Whether ids alone decided which part an image was dealt, and not its content.
+
+    Raises:
+        DataError: The file is no such split, or lists none of the images; or images of one id go to different parts.
+    """
+    known = read_saved(path, count)
+    if known and known.keys().isdisjoint(ids):
+        message = (
+            f"{str(path)!r} lists none of these {len(ids):,} images: {some(list(known))} there, {some(ids)} here. "
+            "Make the dataset as it was made then, or name another file."
+        )
+        raise DataError(message)
+    listed = np.array([known.get(name, -1) for name in ids])
+    moved = known.keys() != set(ids) if by_id else bool((part != listed)[listed >= 0].any())
+    if moved and known and all(name == str(place) for place, name in enumerate(ids)):
+        _warn_of_numbers(path)
+    part = with_listed(part, unit, listed)
+    kept = dict(zip(ids, part.tolist(), strict=True))
+    divided = {name: None for name, one in zip(ids, part.tolist(), strict=True) if kept[name] != one}
+    if divided:
+        message = (
+            f"ids that several images have, which go to different parts: {some(list(divided))}. {str(path)!r} can "
+            "keep one part for an id. Give each image an id of its own, such as its path, or leave file= out."
+        )
+        raise DataError(message)
+    return part, known
+
+
+def _warn_of_numbers(path: Path) -> None:
+    """Warn that images without names are known by their numbers, which others may have had."""
+    message = (
+        f"{str(path)!r} knows images without names by their numbers, and does not list them as they are dealt now: "
+        "some were added or left out, or their order, the seed, the groups or the fractions are others. An image goes "
+        "where that number went, so that test images are learnt from where numbers have shifted. All is right where "
+        "the old images still come first, in their order. Else name them, and make the file anew: "
+        "Dataset.from_arrays(images, labels, ids=names)."
+    )
+    warn(message, DataWarning)
 
 
 def part_names(count: int) -> tuple[str, ...]:

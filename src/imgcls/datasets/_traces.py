@@ -67,7 +67,8 @@ class Traces:
         """Return the traces of a dataset; None where to find them would take long.
 
         That is where there are more than 100,000 images, or more than 5,000 files or 256 MiB of files that nobody has
-        looked at before. `split`, `check` and `evaluation.leaks()` look, and keep what they see.
+        looked at before. `split`, `check` and `evaluation.leaks()` look, and keep what they see: in the cache, or where
+        that is off or cannot be written to, in memory as long as the process lasts.
 
         Args:
             dataset: The images. Those that cannot be read leave nothing.

@@ -11,7 +11,7 @@ Rules, so that no two images of one dataset are read differently:
 - palette, CMYK, YCCK, YCbCr, LAB, HSV: converted to RGB by Pillow;
 - 1-bit: 0 and 255; 16-bit grayscale: divided by 257, so that 65535 becomes 255; 16-bit colour: the high byte;
 - 12-bit grayscale: 4095 becomes 255; TIFF where white is zero: inverted;
-- 32-bit integers: as 16-bit grayscale, refused outside 0-65535; floating point: see `_geotiff`;
+- 32-bit integers: as 16-bit grayscale, refused outside 0-65535; int8, int16: refused; floating point: see `_geotiff`;
 - animations, multi-page and multi-picture files: the first frame;
 - grayscale from colour: ITU-R 601-2 luma, L = 0.299 R + 0.587 G + 0.114 B;
 - truncated files: refused, never half an image.
@@ -51,19 +51,16 @@ from PIL import (
 
 from imgcls._checks import not_size, refuse
 from imgcls.errors import ConfigurationError, UnreadableImageError
-from imgcls.images import _accepted, _dicom, _geotiff, _refusals
+from imgcls.images import _accepted, _dicom, _geotiff, _refusals, _tiff
 
 THREADS = min(16, max(4, os.cpu_count() or 1))  # that read images: Pillow releases the interpreter lock meanwhile
-DECODER_VERSION = f"2-pillow{PIL.__version__}"  # raise the 2 where the same bytes come to give other pixels
+DECODER_VERSION = f"3-pillow{PIL.__version__}"  # raise the 3 where the same bytes come to give other pixels
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}  # colours that are multiplied by alpha, and what Pillow makes of them
-_ORIENTATION, _TILE_WIDTH, _TILE_LENGTH, _SAMPLES = 0x0112, 322, 323, 277
-_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR = 258, 259, 262, 284
-_SEPARATE, _UNCOMPRESSED, _WHITE_IS_ZERO = 2, 1, 0  # values of these
+_ORIENTATION = 0x0112
 _MADE_WITH = {"make": 271, "model": 272, "software": 305}  # EXIF tags
 _EXIF_WITHIN = 4096  # bytes; the standard puts it first, JFIF and a thumbnail may come before it
-_OFFSETS = (273, 324)  # of strips and of tiles
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -325,14 +322,14 @@ def _decode(
         if not is_tiff:
             raise
         image = None
-    if image is None or (isinstance(image, TiffImagePlugin.TiffImageFile) and _needs_tifffile(image)):
+    if image is None or (isinstance(image, TiffImagePlugin.TiffImageFile) and _tiff.needs_tifffile(image)):
         file.seek(0)
         pixels, alpha = _geotiff.read(file, max_pixels)
         return _whole(_fit_bands(pixels, channels, alpha), size)
     with image:
         _accepted.check_pixels(image.width, image.height, max_pixels)
         if isinstance(image, TiffImagePlugin.TiffImageFile):
-            _check_tiles(image, file, max_pixels)
+            _tiff.check_tiles(image, file, max_pixels)
         width, height = image.size
         if enough is not None and isinstance(image, JpegImagePlugin.JpegImageFile):
             _draft(image, enough)
@@ -346,40 +343,25 @@ def _whole(image: UInt8, size: tuple[int, int] | None) -> tuple[UInt8, tuple[int
     return _sized(image, size), (height, width)
 
 
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    """A TIFF file whose pixels were counted by us: Pillow has a second limit, and that is one of the whole process."""
+
+    def load_prepare(self) -> None:
+        if self._im is None:
+            self.im = Image.new(self.mode, self._tile_size, None).im
+        super().load_prepare()
+
+
 def _open(file: IO[bytes], head: bytes) -> ImageFile.ImageFile:
     """Open by the first bytes. `Image.open` would warn of large images, and refuse what the environment allows."""
     for kind in _accepted.FORMATS:
         factory, accept = Image.OPEN[kind]
         if accept is not None and accept(head[:16]) is True:
             file.seek(0)
+            if kind == "TIFF":
+                factory = _Tiff
             return factory(file, "")  # without a file name nothing is mapped into memory, which may shrink under us
     raise UnreadableImageError("its bytes are of no known image format")
-
-
-def _needs_tifffile(image: TiffImagePlugin.TiffImageFile) -> bool:
-    """Say whether Pillow would drop bands, clip floating-point numbers, or mix up bands that lie one after another."""
-    tags, bands = image.tag_v2, image.getbands()
-    if image.mode in {"F", "RGBX"} or tags.get(_SAMPLES, 1) != len(bands):
-        return True
-    if tags.get(_PLANAR) != _SEPARATE or len(bands) == 1:
-        return False
-    if len(bands) == 2:
-        return True
-    if tags.get(_COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:  # libtiff sorts them
-        return False
-    planes = {tile.args[0] for tile in image.tile if isinstance(tile.args, tuple)}  # "R", or "a" of colours times alpha
-    return bool(tags[_BITS][0] != 8 or not planes.issubset(bands))
-
-
-def _check_tiles(image: TiffImagePlugin.TiffImageFile, file: IO[bytes], max_pixels: int) -> None:
-    """Refuse large tiles, each of which is allocated whole however small the image, and pixels behind the end."""
-    tags = image.tag_v2
-    _accepted.check_pixels(tags.get(_TILE_WIDTH, 1), tags.get(_TILE_LENGTH, 1), max_pixels)
-    at = file.tell()
-    length = file.seek(0, io.SEEK_END)
-    file.seek(at)
-    if any(offset >= length for key in _OFFSETS for offset in tags.get(key, ())):
-        raise OSError("image file is truncated")
 
 
 def _draft(image: JpegImagePlugin.JpegImageFile, size: tuple[int, int]) -> None:
@@ -409,7 +391,7 @@ def _upright(image: Image.Image, size: tuple[int, int] | None, channels: int | N
         return _sized(np.asarray(image), size)
     if channels not in {None, 1, 3}:
         found = len(image.getbands())
-        raise UnreadableImageError(f"it has {found} channels where {channels} were asked for")
+        raise UnreadableImageError(_refusals.other_channels(found, channels, image.mode))
     if channels is None:
         channels = 1 if image.mode in _GRAY_MODES or image.mode == "LA" else 3
     if image.mode.startswith(("I", "F")):
@@ -431,10 +413,8 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _depth(image: Image.Image) -> tuple[int, bool]:
-    """Return the largest number that wide grayscale can hold, and whether it stands for black."""
-    if not (isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode.startswith("I;16")):
-        return 65535, False
-    return 2 ** image.tag_v2.get(_BITS, (16,))[0] - 1, image.tag_v2.get(_PHOTOMETRIC, 0) == _WHITE_IS_ZERO
+    """Return the largest number that wide grayscale can hold, and whether it stands for black; refuse signed ones."""
+    return _tiff.depth(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else (65535, False)
 
 
 def _narrow(image: Image.Image, highest: int, *, white_is_zero: bool) -> Image.Image:

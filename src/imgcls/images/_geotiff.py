@@ -6,6 +6,8 @@ Pillow drops bands, mixes them up, clips numbers, or gives up on these. The rule
 - uint8: as it is; uint16: divided by 257, so that 65535 becomes 255; other depths: the largest number becomes 255;
 - floating point: 0.0-1.0 becomes 0-255, rounded; refused if a value lies outside 0-1 or is NaN;
 - gray where white is zero: inverted;
+- strips and tiles left out, as GDAL writes sparse files: the value that the file names for missing data, else 0; where
+  all are left out: refused;
 - everything else: refused, because no one scale is right;
 - compressed by LZW, deflate, PackBits, LZMA or Zstandard: decoded by imagecodecs, which is told how long the result may
   be. Without it tifffile unfolds deflate and LZMA without a limit: 1.5 MB that claim 64 x 64 pixels took 3 GB. Other
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls.errors import UnreadableImageError
+from imgcls.images import _refusals
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # PhotometricInterpretation
 _ORIENTATION = 0x0112
@@ -66,6 +69,7 @@ def read(file: IO[bytes], max_pixels: int) -> tuple[NDArray[np.uint8], str]:
     with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages[0]
         _check(page, max_pixels)
+        _check_places(page)
         _check_compression(page)
         pixels = page.asarray(maxworkers=1)  # threads are the caller's
         axes, bits, white_is_zero = page.axes, page.bitspersample, page.photometric == _WHITE_IS_ZERO
@@ -102,6 +106,15 @@ def _check(page: Any, max_pixels: int) -> None:
         )
 
 
+def _check_places(page: Any) -> None:
+    """Refuse pixels that are said to lie at byte 0, and a file of none: tifffile would fill it, or read its header."""
+    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if any(length and not offset for offset, length in places):
+        raise UnreadableImageError("it is damaged (a strip or tile is said to lie at byte 0)")
+    if places and not any(offset for offset, _ in places):
+        raise UnreadableImageError("it holds no pixels: each of its strips or tiles is left out")
+
+
 def _check_compression(page: Any) -> None:
     name = _COMPRESSIONS.get(int(page.compression))
     if name is None:
@@ -123,9 +136,7 @@ def _to_bytes(pixels: NDArray[Any], bits: int, *, white_is_zero: bool) -> NDArra
             return np.asarray(pixels.astype(np.uint32) * 255 // highest, np.uint8)
         return np.asarray(pixels if bits == 8 else pixels // 257, np.uint8)
     if pixels.dtype.kind != "f":
-        raise UnreadableImageError(
-            f"its pixels are {pixels.dtype}. Read are uint8, uint16, and floating point from 0 to 1"
-        )
+        raise UnreadableImageError(_refusals.wrong_numbers(pixels.dtype))
     low, high = pixels.min(), pixels.max()
     if not (low >= 0 and high <= 1):  # NaN fails both
         raise UnreadableImageError(

@@ -56,6 +56,13 @@ def accepted_channels(found: int) -> str:
     return f"Accepted: channels={convertible}or None. Only gray, RGB and RGBA are converted into each other."
 
 
+def other_channels(found: int, asked: int | None, mode: str) -> str:
+    """Word the refusal of a file that cannot be read with as many channels as were asked for."""
+    if found == asked:
+        return f"its {found} channels are {mode}, which is read as 1 or 3 channels alone"
+    return f"it has {found} channels where {asked} were asked for"
+
+
 def wrong_dtype(array: NDArray[Any], name: str) -> str:
     """Word the refusal of an array that is not uint8, with the line that converts it."""
     found = f"{name} has dtype {array.dtype}"
@@ -72,6 +79,11 @@ def wrong_dtype(array: NDArray[Any], name: str) -> str:
         if low >= 0 and high <= 255:
             return f"{found}. Accepted: dtype uint8, values 0 to 255. Convert: images.round().astype('uint8')."
     return f"{found}. Accepted: dtype uint8, values 0 to 255."
+
+
+def wrong_numbers(kind: Any) -> str:
+    """Word the refusal of a file whose numbers have no one right scale."""
+    return f"its pixels are {kind}. Read are uint8, uint16, and floating point from 0 to 1"
 
 
 def _is_cut_short(file: IO[bytes], head: bytes, error: Exception) -> bool:

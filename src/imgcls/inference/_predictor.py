@@ -89,10 +89,11 @@ class Predictor:
 
         Returns:
             A `Prediction`, or `Predictions`. For a stream an iterator, in order, with an `UnreadableImageError` in
-            place of an image that cannot be read.
+            place of an image that cannot be read, or for which the model gives no number.
 
         Raises:
-            UnreadableImageError: The image cannot be read, or one of many; the message names it.
+            UnreadableImageError: The image cannot be read, or one of many, or the model gives no number for it; the
+                message names it.
             ConfigurationError: An argument is not accepted.
         """
         if is_stream(images):
@@ -107,7 +108,9 @@ class Predictor:
 
     def predict_proba(self, images: Any, *, verbose: Any = "auto") -> NDArray[np.float32]:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`; of one image, a row."""
-        found = self.outputs(self.many(images), verbose=verbose)
+        dataset = self.many(images)
+        found = self.outputs(dataset, verbose=verbose)
+        _check_numbers(found, dataset.ids)
         probabilities: NDArray[np.float32] = self._decide(found)["probabilities"]
         return probabilities
 
@@ -205,6 +208,9 @@ class Predictor:
             ids: N names of the images.
             read: A function from a position to the image there; needed to show images.
 
+        Raises:
+            UnreadableImageError: What the model gave for an image is not a number.
+
         Examples:
             >>> import numpy as np
             >>> from imgcls.inference import Predictor
@@ -218,6 +224,7 @@ class Predictor:
             a.jpg night 0.92
             b.jpg day 0.90
         """
+        _check_numbers(found, ids)
         return Predictions(
             classes=self.classes,
             ids=ids,
@@ -256,8 +263,13 @@ class Predictor:
                 error.id = name
                 raise
 
-        def answer(pixels: NDArray[np.uint8], ids: Sequence[str]) -> list[Prediction]:
-            return list(self.as_predictions(in_passes(run, pixels), ids))
+        def answer(pixels: NDArray[np.uint8], ids: Sequence[str]) -> list[Prediction | UnreadableImageError]:
+            found = in_passes(run, pixels)
+            numbers = _are_numbers(found)
+            said = iter(
+                self.as_predictions(found[numbers], [name for name, there in zip(ids, numbers, strict=True) if there])
+            )
+            return [next(said) if there else _no_number(name) for there, name in zip(numbers, ids, strict=True)]
 
         return stream(named, prepare, answer, batch_size=_BATCH)
 
@@ -295,6 +307,28 @@ class _New:
                 "Dataset.from_arrays(images, ids=names)."
             )
             warn(message, DataWarning)
+
+
+def _are_numbers(found: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return for each image whether all that the model gave for it are numbers, `(n,)`."""
+    return np.asarray(np.isfinite(found).reshape(len(found), -1).all(axis=1))
+
+
+def _check_numbers(found: NDArray[np.float32], ids: Sequence[str]) -> None:
+    missing = np.flatnonzero(~_are_numbers(found))
+    if missing.size:
+        raise _no_number(ids[int(missing[0])])
+
+
+def _no_number(name: str) -> UnreadableImageError:
+    """Return what there is to say of an image whose answer is NaN: it is not that of any class."""
+    message = (
+        f"image {name!r}: what the model gives for it is NaN or infinite, so there is no answer. Look at the image, "
+        "and at what the model does with it, such as a division by the deviation of pixels that are all alike."
+    )
+    error = UnreadableImageError(message)
+    error.id = name
+    return error
 
 
 def _numbered(items: Iterable[Any]) -> Iterator[tuple[str, Any, bool]]:

@@ -22,7 +22,7 @@ _PATIENCE = 2.0  # seconds for what the source is at; one that waits for its nex
 def stream(
     source: Iterator[Any],
     prepare: Callable[[int, Any], Prepared],
-    answer: Callable[[NDArray[np.uint8], list[str]], Sequence[Answer]],
+    answer: Callable[[NDArray[np.uint8], list[str]], Sequence[Answer | UnreadableImageError]],
     *,
     batch_size: int,
 ) -> Iterator[Answer | UnreadableImageError]:
@@ -37,7 +37,7 @@ def stream(
         source: The items. It is drawn from in another thread.
         prepare: From the number of an item, and the item, to its name and its pixels `uint8 (H, W, C)`. Threads call
             it at once.
-        answer: From pixels `uint8 (n, H, W, C)` and names to n answers.
+        answer: From pixels `uint8 (n, H, W, C)` and names to n answers, or errors of images that have none.
         batch_size: Items that go through the model together, at most.
 
     Raises:
@@ -106,7 +106,8 @@ def _available(drawn: SimpleQueue[Any], most: int) -> Iterator[Any]:
 
 
 def _answered(
-    waiting: Sequence[Future[Prepared]], answer: Callable[[NDArray[np.uint8], list[str]], Sequence[Answer]]
+    waiting: Sequence[Future[Prepared]],
+    answer: Callable[[NDArray[np.uint8], list[str]], Sequence[Answer | UnreadableImageError]],
 ) -> Iterator[Answer | UnreadableImageError]:
     found: list[Prepared | UnreadableImageError] = []
     for one in waiting:
@@ -115,7 +116,7 @@ def _answered(
         except UnreadableImageError as error:
             found.append(error)
     readable = [one for one in found if not isinstance(one, UnreadableImageError)]
-    answers: Iterator[Answer] = iter(())
+    answers: Iterator[Answer | UnreadableImageError] = iter(())
     if readable:
         answers = iter(answer(np.stack([pixels for _, pixels in readable]), [name for name, _ in readable]))
     for said in found:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls._intervals import wilson
+from imgcls._thresholds import in_digits
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.metrics._ranking import Curve
 
@@ -182,7 +183,7 @@ class OperatingPoint(NamedTuple):
     def __str__(self) -> str:
         precision = "precision {:.3f} [{:.3f}, {:.3f}]".format(self.precision, *self.precision_interval)
         recall = "recall {:.3f} [{:.3f}, {:.3f}]".format(self.recall, *self.recall_interval)
-        return f"{self.label!r} from a probability of {self.threshold:.3g}: {precision}, {recall}"
+        return f"{self.label!r} from a probability of {in_digits(self.threshold)}: {precision}, {recall}"
 
 
 def operating_point(

@@ -24,7 +24,7 @@ from imgcls.metrics import (
     _slices,
 )
 from imgcls.metrics._measured import Measured
-from imgcls.metrics._pictures import PLOTS, draw
+from imgcls.metrics._pictures import MOST_IN_MATRIX, PLOTS, draw
 from imgcls.metrics._robustness import Robustness
 
 if TYPE_CHECKING:
@@ -41,12 +41,15 @@ class Evaluation(Measured):
     The figures are `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`, `top_5_accuracy`
     where there are more than five classes, `roc_auc` and `average_precision` (one class against the rest, the mean over
     classes), `log_loss`, `brier`, `calibration_error` and `adaptive_calibration_error`. They equal scikit-learn's,
-    where it has them. Each has a 95 % interval in `intervals`. Where the largest class has more than three times the
-    images of the smallest, the means over classes come first.
+    where it has them, but for ties in `top_5_accuracy` and `top_k`: of equal probabilities the first class is the
+    likelier, as it is the one that is predicted, and for scikit-learn the last. Each has a 95 % interval in
+    `intervals`. Where the largest class has more than three times the images of the smallest, the means over classes
+    come first.
 
     With several labels an image, `accuracy` is the share of images with every label right, and a label counts as
-    predicted from a probability of 0.5, or from its threshold. What asks how sure an answer is (`reliability`,
-    `select`, `risk_coverage`, `sets`) speaks of the likeliest class, whatever the thresholds.
+    predicted from a probability of 0.5, or from its threshold. `reliability` and the calibration errors are of every
+    label by itself: of its probability, and of how often it is there. With one label an image, what asks how sure an
+    answer is (`reliability`, `select`, `risk_coverage`, `sets`) speaks of the likeliest class, whatever the threshold.
 
     Pickled or copied, an evaluation keeps its figures, and no images: what reads them, and the model, stays behind.
 
@@ -94,6 +97,8 @@ class Evaluation(Measured):
 
     def reliability(self, *, adaptive: bool = False) -> _calibration.Reliability:
         """Return what was said and what was true, in 15 bins of like confidence.
+
+        With several labels an image, each label of each image counts by itself, from a probability of 0 on.
 
         Args:
             adaptive: Bins with as many predictions in each, instead of bins of equal width.
@@ -176,7 +181,8 @@ class Evaluation(Measured):
 
         Args:
             costs: `float (K, K)`: row i, column j is the cost of saying j where i is true.
-            cheapest: Whether for each image the class with the lowest expected cost is said, instead of the likeliest.
+            cheapest: Whether for each image the class with the lowest expected cost is said, instead of what is
+                predicted: the likeliest, or what a threshold says.
         """
         self._refuse_several("cost")
         said = _decisions.cheapest(self.probabilities, costs)  # refuses a wrong shape in any case
@@ -213,7 +219,8 @@ class Evaluation(Measured):
         Args:
             coverage: What is promised.
             method: "lac" or "raps", as in `imgcls.metrics.prediction_sets`.
-            by_class: Whether it is promised for each class by itself.
+            by_class: Whether it is promised for each class by itself, as `predict` does where at least 100 images of
+                each class were held out.
         """
         self._refuse_several("sets")
         return _sets.set_coverage(self.y_true, self.probabilities, coverage=coverage, method=method, by_class=by_class)
@@ -285,8 +292,8 @@ class Evaluation(Measured):
 
         Args:
             by: N values for each name, such as {"camera": frame["camera"]}; numbers are divided into thirds, and those
-                missing (NaN) are a part of their own. None reads the images (at most 2,000) for their brightness,
-                contrast and size.
+                missing (None, NaN, NA) are a part of their own. None reads the images (at most 2,000) for their
+                brightness, contrast and size.
 
         Raises:
             DataError: A column has another length or too many values, or there are no images to read.
@@ -327,6 +334,9 @@ class Evaluation(Measured):
     def table(self) -> "pd.DataFrame":
         """One row an image: id, true, predicted, probability of the predicted class, loss.
 
+        With several labels an image, the probability is that of the likeliest of those predicted; where none is, that
+        of the likeliest class.
+
         Examples:
             >>> import numpy as np
             >>> from imgcls import Evaluation
@@ -356,12 +366,14 @@ class Evaluation(Measured):
     def to_json(self) -> str:
         """Return the figures with their intervals, those of each class, and the confusion matrix as JSON text.
 
-        `images` counts those measured, `quarantined` those left out. What is not defined is null.
+        `images` counts those measured, `quarantined` those left out. What is not defined is null; so is the confusion
+        matrix of more than 2,000 classes, which the rows of `save("table.csv")` tell in less room.
         """
 
         def plain(value: float) -> float | None:
             return value if np.isfinite(value) else None
 
+        written = self.multi_label or len(self.classes) <= MOST_IN_MATRIX
         return json.dumps(
             {
                 "images": len(self.y_true),
@@ -378,7 +390,7 @@ class Evaluation(Measured):
                     }
                     for name, row in self.per_class.items()
                 },
-                "confusion": self.confusion.tolist(),
+                "confusion": self.confusion.tolist() if written else None,
             },
             allow_nan=False,
         )
@@ -449,10 +461,9 @@ class Evaluation(Measured):
         """Return the `n` commonest mistakes as (true, predicted, number of images), the commonest first."""
         if self.multi_label:
             return []
-        wrong = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-wrong, axis=None, kind="stable")[:n]
-        pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
-        return [(self.classes[i], self.classes[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+        mistakes = _figures.Cells.of(self.y_true, self.y_pred, len(self.classes)).mistakes.most(n)
+        cells = zip(*(column.tolist() for column in mistakes), strict=True)
+        return [(self.classes[true], self.classes[predicted], images) for true, predicted, images in cells]
 
     def top_losses(self, n: int = 9) -> "pd.DataFrame":
         """Return the `n` rows of `table` with the highest loss: the images that the model finds hardest."""
@@ -488,13 +499,21 @@ class Evaluation(Measured):
             ax: Where to draw; None for a new figure.
 
         Raises:
-            DataError: Images have several labels, and the figure is of one label an image.
+            DataError: Images have several labels, and the figure is of one label an image; or there are more than 2,000
+                classes, and the figure is the confusion matrix.
         """
         _checks.refuse([_checks.unknown_name("kind", kind, PLOTS)])
         if kind == "confusion":
             if self.multi_label:
                 message = (
                     "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
+                )
+                raise DataError(message)
+            if len(self.classes) > MOST_IN_MATRIX:
+                message = (
+                    f"a confusion matrix of {len(self.classes):,} classes has more cells than a picture has pixels. "
+                    f"Accepted: up to {MOST_IN_MATRIX:,} classes. most_confused() names the commonest mistakes, and "
+                    "plot('classes') draws the worst classes."
                 )
                 raise DataError(message)
             return plotting.confusion_matrix(self.confusion, self.classes, normalize=normalize, order=order, ax=ax)
@@ -504,17 +523,18 @@ class Evaluation(Measured):
         """Draw the `n` images with the highest loss, titled "true → predicted", and return the Axes (n,)."""
         return self.show(np.argsort(-self.losses, kind="stable")[:n])
 
-    def show(self, positions: Sequence[int] | NDArray[np.int64] | None = None) -> NDArray[Any]:
+    def show(self, positions: Sequence[int] | NDArray[Any] | None = None) -> NDArray[Any]:
         """Draw images with their true and predicted labels, wrong ones in red, and return the Axes.
 
         Args:
-            positions: Which images; None for the first 16.
+            positions: Which images, or a mask `bool (N,)` such as `~evaluation.right`; None for the first 16.
 
         Raises:
             DataError: The evaluation was made without `read`, so it has no images.
         """
         read = self._reader()
-        chosen = range(min(16, len(self.y_true))) if positions is None else [int(position) for position in positions]
+        every = np.arange(len(self.y_true))
+        chosen = (every[:16] if positions is None else every[list(positions)]).tolist()
         titles, wrong = [], []
         for index in chosen:
             true, predicted = (_page.words(self, codes[index]) or "none" for codes in (self.y_true, self.y_pred))
@@ -542,7 +562,7 @@ class Evaluation(Measured):
         )
 
     def __repr__(self) -> str:
-        f1 = _figures.Counts.of(self.confusion, multi_label=self.multi_label).f1.mean()  # no intervals: shown at once
+        f1 = self._counts.f1.mean()  # no intervals: shown at once
         return f"Evaluation({len(self.y_true):,} images, accuracy {self.right.mean():.3f}, macro F1 {f1:.3f})"
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -558,7 +578,7 @@ class Evaluation(Measured):
                 "id": [self.ids[position] for position in positions],
                 "true": [self._names(self.y_true[position]) for position in positions],
                 "predicted": [self._names(self.y_pred[position]) for position in positions],
-                "probability": self.confidence[positions],
+                "probability": _page.beside(self)[positions],
                 "loss": self.losses[positions],
             },
             index=positions,

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from imgcls._intervals import mean_of_shares, wilson
 from imgcls.metrics import _calibration, _ranking
-from imgcls.metrics._intervals import Blocks, Interval, Shared, logit_interval, looked_at, studentized, sum_of_distances
+from imgcls.metrics._intervals import Blocks, Interval, Shared, logit_interval, looked_at, sum_of_distances
 
 Floats = NDArray[np.float64]
 _ROWS = 65_536  # looked at together
+_NUMBERS = 2**22  # looked at together, where a row has one for each class
+_NO_LOSS = 1e-300  # that no 0 is divided by 0
 _WILSON, _ADJUSTED = "Wilson", "adjusted shares"
-_STUDENTIZED, _INVERTED = "bootstrap-t", "test inversion"
+_WEIGHTED, _INVERTED = "Bayesian bootstrap", "test inversion"
 _DELONG, _LINEARISED = "DeLong, adjusted", "linearised, logit"
 
 
@@ -66,7 +68,8 @@ def _smallest(probabilities: NDArray[np.floating]) -> float:
 
 
 def _blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    return (rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS))
+    together = max(_NUMBERS // rows.shape[1], 1)
+    return (rows[start : start + together] for start in range(0, len(rows), together))
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -81,19 +84,52 @@ def confusion(seen: Outcome, num_classes: int) -> NDArray[np.int64]:
     return np.stack([np.bincount(column, minlength=4).reshape(2, 2) for column in both.T])
 
 
-class Counts(NamedTuple):
-    """Of each class: how many were found, how many there are, how many were predicted; the last axis is classes."""
+class Cells(NamedTuple):
+    """The cells of a confusion matrix that hold images, row by row; of very many classes few do.
 
-    hits: Floats
-    true: Floats
-    predicted: Floats
+    Attributes:
+        true: `int (C,)`: the true class.
+        predicted: `int (C,)`: the predicted one.
+        images: `int (C,)`: how many images.
+    """
+
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    images: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tables: NDArray[Any], *, multi_label: bool) -> "Counts":
-        """Count in confusion matrices `(..., K, K)`, or `(..., K, 2, 2)` with several labels."""
-        if multi_label:
-            return cls(tables[..., 1, 1], tables[..., 1, :].sum(-1), tables[..., :, 1].sum(-1))
-        return cls(np.diagonal(tables, axis1=-2, axis2=-1), tables.sum(-1), tables.sum(-2))
+    def of(cls, y_true: NDArray[Any], y_pred: NDArray[Any], num_classes: int) -> "Cells":
+        """Find those of codes `(N,)` without the `K * K` others."""
+        filled, images = np.unique(y_true.astype(np.int64) * num_classes + y_pred, return_counts=True)
+        return cls(*np.divmod(filled, num_classes), images)
+
+    @property
+    def mistakes(self) -> "Cells":
+        """Those off the diagonal."""
+        wrong = self.true != self.predicted
+        return Cells(*(column[wrong] for column in self))
+
+    def most(self, count: int) -> "Cells":
+        """Return the cells with most images, at most so many; of equal ones, the first."""
+        chosen = np.argsort(-self.images, kind="stable")[:count]
+        return Cells(*(column[chosen] for column in self))
+
+
+class Counts(NamedTuple):
+    """Of each class, `(K,)`: how many were found, how many there are, how many were predicted."""
+
+    hits: NDArray[np.int64]
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, y_true: NDArray[Any], y_pred: NDArray[Any], num_classes: int) -> "Counts":
+        """Count in codes `(N,)`, or in indicators `(N, K)`."""
+        if y_true.ndim == 2:
+            true, said = y_true == 1, y_pred == 1
+            return cls(*(one.sum(axis=0) for one in (true & said, true, said)))
+        each = (y_true[y_true == y_pred], y_true, y_pred)
+        return cls(*(np.bincount(codes.astype(np.int64), minlength=num_classes) for codes in each))
 
     @property
     def precision(self) -> Floats:
@@ -108,7 +144,7 @@ class Counts(NamedTuple):
     @property
     def f1(self) -> Floats:
         """The harmonic mean of both."""
-        return 2 * self.hits / np.maximum(self.true + self.predicted, 1)
+        return np.asarray(2 * self.hits / np.maximum(self.true + self.predicted, 1))
 
     @property
     def f1_images(self) -> Floats:
@@ -155,20 +191,20 @@ def shares(hits: int, count: int) -> tuple[float, Interval]:
     return hits / count, Interval(float(lower), float(upper), _WILSON)
 
 
-def macro(seen: Outcome, table: NDArray[np.int64]) -> dict[str, tuple[float, Interval]]:
-    """Return the means over classes of a confusion matrix.
+def macro(seen: Outcome, counts: Counts) -> dict[str, tuple[float, Interval]]:
+    """Return the means over classes.
 
     With one label an image, classes have different images, so that the errors of their recalls, and of their
     precisions, are independent; those of F1 are not, and with several labels none are.
 
     A class that has no images adds 0 for sure. One that has some, and is never predicted, may have any precision.
     """
-    multi_label = seen.y_true.ndim == 2
-    counts = Counts.of(table, multi_label=multi_label)
+    multi_label, classes, there = seen.y_true.ndim == 2, len(counts.true), counts.true > 0
     of_recall, of_precision, of_f1 = (
-        _shared_images(seen) if multi_label else (1.0, 1.0, _shared_mistakes(table, counts))
+        _shared_images(seen)
+        if multi_label
+        else (1.0, 1.0, _shared_mistakes(Cells.of(seen.y_true, seen.y_pred, classes).mistakes, counts))
     )
-    classes, there = len(counts.true), counts.true > 0
     never = int((there & (counts.predicted == 0)).sum())
     return {
         "balanced_accuracy": _mean(counts.recall, counts.true, max(int(there.sum()), 1), of_recall),
@@ -179,7 +215,7 @@ def macro(seen: Outcome, table: NDArray[np.int64]) -> dict[str, tuple[float, Int
 
 
 def _mean(
-    shares: Floats, images: Floats, classes: int, shared: float, method: str = _ADJUSTED, *, unknown: int = 0
+    shares: Floats, images: NDArray[Any], classes: int, shared: float, method: str = _ADJUSTED, *, unknown: int = 0
 ) -> tuple[float, Interval]:
     mean, lower, upper = mean_of_shares(shares, images, classes, shared=shared, unknown=unknown)
     return mean, Interval(lower, upper, method)
@@ -201,41 +237,48 @@ def _shared_images(seen: Outcome) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _shared_mistakes(table: NDArray[np.int64], counts: Counts) -> float:
+def _shared_mistakes(mistakes: Cells, counts: Counts) -> float:
     """Return by how much the F1 of classes err together: a mistake costs the class that it is of, and the one named.
 
-    As in `Shared`, there is one more mistake than was seen: of any class, for any other.
+    As in `Shared`, there is one more mistake than was seen: of any class, for any other. That is a sum over all pairs
+    of classes, and is written as sums over classes: of very many classes, no memory holds the pairs.
     """
-    classes = len(table)
+    classes = len(counts.true)
     lost = counts.f1 / np.maximum(counts.true + counts.predicted, 1)  # by each mistake of it, or for it
     won = 2 * (1 - counts.f1) / np.maximum(counts.true + counts.predicted, 1)  # by each hit
-    mistakes = np.where(np.eye(classes) == 1, 0, table + 1 / max(classes * (classes - 1), 1))
-    of_hits = float((counts.hits * won**2).sum())
-    alone = of_hits + float((mistakes * (lost[:, None] ** 2 + lost**2)).sum())
-    together = of_hits + float((mistakes * (lost[:, None] + lost) ** 2).sum())
+    of_one, of_other, one_more = lost[mistakes.true], lost[mistakes.predicted], 1 / max(classes * (classes - 1), 1)
+    squares, products = (mistakes.images * (of_one**2 + of_other**2)).sum(), (mistakes.images * of_one * of_other).sum()
+    all_squares = (lost**2).sum()
+    all_products = lost.sum() ** 2 - all_squares  # of each pair, from either side
+    alone = (counts.hits * won**2).sum() + squares + one_more * 2 * (classes - 1) * all_squares
+    together = alone + 2 * products + one_more * 2 * all_products
     return float(np.sqrt(together / alone)) if alone else 1.0
 
 
 def losses(seen: Outcome, num_classes: int) -> dict[str, tuple[float, Interval]]:
-    """Return log loss and Brier score."""
+    """Return log loss and Brier score.
+
+    Two numbers tell what a mistake costs, if images cost either that or nothing: the mean loss and the mean square.
+    Where nothing is wrong yet they say nothing of the first mistake, so it counts as no cheaper than an image would
+    be, on average, if its likeliest answer were wrong. Of several labels one would be, or as many as two images differ
+    in.
+    """
+    halved = seen.y_true.ndim == 2 or num_classes == 2  # see `outcome`
+    smallest, of_brier = _smallest(seen.confidence), 1.0 if halved else 2.0
+    next_likeliest = np.minimum(seen.confidence, 1 - seen.confidence).astype(np.float64)  # at most
+    if_wrong = -np.log(np.maximum(next_likeliest, smallest)).mean(), of_brier * np.square(1 - next_likeliest).mean()
+    there = seen.right.reshape(len(seen.losses), -1).mean(axis=0)
+    wrong = max(1 / len(there), float((2 * there * (1 - there)).mean()))  # the share of labels; 1 where there is one
+    seen_wrong = [float(np.square(each).sum() / max(each.sum(), _NO_LOSS)) for each in (seen.losses, seen.brier)]
     blocks = Blocks(len(seen.losses))
     means = blocks.means([seen.losses, seen.brier])
-    lower, upper = studentized(means, *blocks.draw(means))
-    values = (float(seen.losses.mean()), float(seen.brier.mean()))
-    halved = seen.y_true.ndim == 2 or num_classes == 2  # see `outcome`
-    most = (-np.log(_smallest(seen.confidence)), 1.0 if halved else 2.0)
+    lower, upper = blocks.ends(means, np.maximum(seen_wrong, np.multiply(wrong, if_wrong)))
     if len(seen.losses) < 2:  # one image says nothing of the next
-        lower, upper = np.zeros(2), np.array(most)
+        lower, upper = np.zeros(2), np.array([-np.log(smallest), of_brier])
+    values = (float(seen.losses.mean()), float(seen.brier.mean()))
     return {
-        name: (
-            values[place],
-            Interval(
-                float(np.clip(lower[place], 0, values[place])),
-                float(np.clip(upper[place], values[place], most[place])),
-                _STUDENTIZED,
-            ),
-        )
-        for place, name in enumerate(("log_loss", "brier"))
+        name: (value, Interval(min(float(low), value), max(float(high), value), _WEIGHTED))
+        for name, value, low, high in zip(("log_loss", "brier"), values, lower, upper, strict=True)
     }
 
 

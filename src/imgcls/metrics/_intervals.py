@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from imgcls._intervals import Z
 
 LEVEL = 0.95
-DRAWS = 1_000
+_DRAWS = 2_000  # of the weights of images
 _SUMS, _NOISES = 126, 500  # true sums of distances that are tried, and draws of noise
 _MORE = 2  # predictions that are wrong and not seen, see `sum_of_distances`
 _RARE_FROM_ZERO = 0.04  # see `sum_of_distances`
 _LOOKED_AT = 50_000  # images in which it is sought what classes share, at most
-_BLOCKS = 2_000  # sums of images that are drawn instead of images, where there are more
+_BLOCKS = 2_000  # of images, weighted instead of images where there are more
 
 Floats = NDArray[np.float64]
 
@@ -115,29 +115,22 @@ class Shared:
         return float(np.sqrt(max(np.square(self._together).sum() / self._alone, 1.0))) if self._alone else 1.0
 
 
-def percentiles(draws: Floats) -> tuple[Floats, Floats]:
-    """Return the ends between which 95 % of the draws `(DRAWS, ...)` lie."""
-    lower, upper = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return lower, upper
-
-
 @final
 class Blocks:
-    """Images dealt at random into at most 2,000 blocks, which are drawn again in place of images.
+    """Images dealt at random into at most 2,000 blocks, which are weighted at random in place of images.
 
     The variance of the mean of blocks is that of the mean of images, and a million images take a second.
 
     Args:
         count: How many images.
-        seed: Of the deal and of the draws.
+        seed: Of the deal and of the weights.
 
     Examples:
         >>> import numpy as np
-        >>> blocks = Blocks(10_000)
-        >>> values = np.arange(10_000) % 100
-        >>> means, errors = blocks.draw(blocks.means([values]))
-        >>> means.shape, bool(0.25 < means.std() < 0.33)  # 28.9 / sqrt(10,000)
-        ((1000, 1), True)
+        >>> blocks = Blocks(100)
+        >>> lower, upper = blocks.ends(blocks.means([np.zeros(100)]), np.array([5.0]))  # nothing was lost yet
+        >>> float(lower[0]), bool(0.16 < upper[0] < 0.2)  # 0.18: up to 3.6 % may cost 5 (Clopper and Pearson)
+        (0.0, True)
     """
 
     def __init__(self, count: int, *, seed: int = 0) -> None:
@@ -163,29 +156,28 @@ class Blocks:
         sums = np.bincount(block * count + bins, values, self._count * count).reshape(self._count, count)
         return sums / self._sizes[:, None] / (len(values) // len(self._of_image))
 
-    def draw(self, means: Floats) -> tuple[Floats, Floats]:
-        """Return means `(DRAWS, F)` of blocks drawn with replacement, and their standard errors."""
-        weights = self._random.multinomial(self._count, np.full(self._count, 1 / self._count), size=DRAWS)
-        drawn = weights @ means / self._count
-        spread = np.maximum(weights @ means**2 / self._count - drawn**2, 0)
-        return drawn, np.sqrt(spread / self._count)
+    def ends(self, means: Floats, mistake: Floats) -> tuple[Floats, Floats]:
+        """Return the ends `(F,)` of the intervals of means of losses, which are 0 or more.
 
+        Every image has a random weight (the Bayesian bootstrap: Rubin, Annals of Statistics 9, 1981), and so has one
+        image more, which was not seen: for the lower end it costs nothing, and for the upper end what a mistake costs.
+        If images cost either, these are the ends of Clopper and Pearson's exact interval of a share. That is Gaffke's
+        bound (Three Test Statistics for a Nonparametric One-Sided Hypothesis on the Mean of a Nonnegative Variable,
+        Mathematical Methods of Statistics 14, 2005; Learned-Miller and Thomas, A New Confidence Interval for the Mean
+        of a Bounded Random Variable, arXiv:1905.06208, 2019), but for one thing: there the image costs the most that
+        is possible, and the log loss would reach far up whenever an image could cost 36.
 
-def studentized(means: Floats, drawn: Floats, errors: Floats) -> tuple[Floats, Floats]:
-    """Return the bootstrap-t interval of means, which follows skewed figures such as the log loss.
-
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 12.5.
-
-    Args:
-        means: `float (blocks, F)`.
-        drawn: As `Blocks.draw` returns them.
-        errors: The same.
-    """
-    value, error = means.mean(axis=0), means.std(axis=0) / np.sqrt(len(means))
-    known = errors > 0
-    scaled = np.where(known, (drawn - value) / np.where(known, errors, 1), 0)
-    low, high = percentiles(scaled)
-    return value - high * error, value - low * error
+        Args:
+            means: `float (blocks, F)`, as `means` returns them.
+            mistake: `float (F,)`: what a mistake costs.
+        """
+        weights = self._random.standard_exponential((_DRAWS, self._count))
+        weights *= self._sizes
+        unseen = self._random.standard_exponential((_DRAWS, 1))
+        sums, whole = weights @ means, weights.sum(axis=1, keepdims=True) + unseen
+        lower = np.quantile(sums / whole, (1 - LEVEL) / 2, axis=0)
+        upper = np.quantile((sums + unseen * mistake) / whole, (1 + LEVEL) / 2, axis=0)
+        return lower, upper
 
 
 def sum_of_distances(

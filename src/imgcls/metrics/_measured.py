@@ -64,8 +64,16 @@ class Measured(Mapping[str, float]):
                 f"from 0 to {len(self.classes) - 1}, or (N, {len(self.classes)}) zeros and ones."
             )
             raise DataError(message)
-        if not np.isfinite(self.probabilities).all():
+        broken = np.flatnonzero(~np.isfinite(self.probabilities).all(axis=1))
+        if len(broken) == len(self.ids):
             message = "probabilities contain NaN or infinity. The model did not train: lower the learning rate."
+            raise DataError(message)
+        if broken.size:
+            message = (
+                f"probabilities of {len(broken):,} of {len(self.ids):,} images are NaN or infinite: "
+                f"{_checks.some([self.ids[place] for place in broken])}. Look at these images, and at what the model "
+                "does with them, such as a division by the deviation of pixels that are all alike; or leave them out."
+            )
             raise DataError(message)
         lowest, highest = float(self.probabilities.min()), float(self.probabilities.max())
         if lowest < 0 or highest > 1 + _ROUNDING:
@@ -127,6 +135,10 @@ class Measured(Mapping[str, float]):
         return _figures.confusion(self._seen, len(self.classes))
 
     @cached_property
+    def _counts(self) -> _figures.Counts:
+        return _figures.Counts.of(self.y_true, self.y_pred, len(self.classes))
+
+    @cached_property
     def _rankings(self) -> list[_ranking.Ranking]:
         return _figures.rankings(self.y_true, self.probabilities)
 
@@ -134,7 +146,7 @@ class Measured(Mapping[str, float]):
     def _measured(self) -> dict[str, tuple[float, Interval]]:
         """Every figure with its interval, in the order in which they are worth reading."""
         accuracy = {"accuracy": _figures.shares(int(self.right.sum()), len(self.y_true))}
-        macro = _figures.macro(self._seen, self.confusion)
+        macro = _figures.macro(self._seen, self._counts)
         found = (macro | accuracy) if self.imbalance > _IMBALANCED else (accuracy | macro)
         if len(self.classes) > _TOP and not self.multi_label:
             hits = _figures.top_hits(self.y_true, self.probabilities, _TOP)
@@ -154,7 +166,7 @@ class Measured(Mapping[str, float]):
     @property
     def imbalance(self) -> float:
         """Images of the largest class for each image of the smallest, of the classes that have images."""
-        support = _figures.Counts.of(self.confusion, multi_label=self.multi_label).true
+        support = self._counts.true
         present = support[support > 0]
         return float(present.max() / present.min()) if len(present) else 1.0  # of several labels, there may be none
 
@@ -164,7 +176,7 @@ class Measured(Mapping[str, float]):
 
         The first three are 0 where a figure has nothing to divide by, the areas NaN.
         """
-        counts = _figures.Counts.of(self.confusion, multi_label=self.multi_label)
+        counts = self._counts
         areas = np.array([[one.roc_auc, one.average_precision] for one in self._rankings])
         columns = (counts.precision, counts.recall, counts.f1, counts.true, *areas.T)
         names = ("precision", "recall", "f1", "support", "roc_auc", "average_precision")
@@ -180,7 +192,7 @@ class Measured(Mapping[str, float]):
         Precision and recall: Wilson. F1: Wilson of the share that hits are of all images that are or are called of the
         class. ROC AUC: Wilson of as many images as would be as sure. Average precision: on the logit scale.
         """
-        counts = _figures.Counts.of(self.confusion, multi_label=self.multi_label)
+        counts = self._counts
         areas, as_areas, precisions, errors = np.array(self._rankings).T
         found = {
             "precision": np.stack(wilson(counts.hits, counts.predicted)),

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting, report
+from imgcls._thresholds import foremost, in_digits
 from imgcls.errors import ImgclsError
 from imgcls.metrics import _thumbnails
+from imgcls.metrics._figures import Cells, Counts
 from imgcls.metrics._label_errors import suspected_labels
+from imgcls.metrics._pictures import MOST_IN_MATRIX
 from imgcls.metrics._thumbnails import Thumbnails
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 ENDINGS = (".html", ".md", ".json", ".csv")
 _PER_CLASS = ("precision", "recall", "f1", "roc_auc", "average_precision")
 _LOSSES, _SUSPECTS, _LEAKED, _MISTAKES = 12, 24, 12, 8  # shown
+_CALLED = 100  # labels whose threshold is named
 _ERRORS = (0.01, 0.05)  # of the answers that are given
 _PROMISED = (0.9, 0.99)  # of prediction sets
 _FEW = 30  # images of a class; its own figures say little
@@ -55,6 +59,7 @@ def facts(
     if decided:
         search.left_out.append("abstaining: it speaks of the likeliest class, and here a threshold decides")
     leaks = search("leaks", evaluation.leaks, "the images that were learnt from are not at hand")
+    rows = _per_class(evaluation)
     found = {
         "images": len(evaluation.y_true),
         "classes": len(evaluation.classes),
@@ -62,8 +67,8 @@ def facts(
         "called": _called(evaluation),
         "decided": decided,
         "figures": _figures(evaluation),
-        "per_class": _per_class(evaluation),
-        "two_by_two": _two_by_two(evaluation) if several else [],
+        "per_class": rows,
+        "two_by_two": _two_by_two(evaluation, rows) if several else [],
         # In the order in which pictures are wanted, should the page have no room for all.
         "losses": _losses(evaluation, thumbnails, None if read is None else partial(search, "heat maps", explain)),
         "suspected": None if several else _suspected(evaluation, thumbnails),
@@ -72,7 +77,7 @@ def facts(
         "reliability": evaluation.reliability(),
         "calibration_error": evaluation["calibration_error"],
         "temperature": choices.get("temperature"),
-        "abstaining": [(share, evaluation.select(share)) for share in _ERRORS] if abstains else [],
+        "abstaining": [_selection(evaluation, share) for share in _ERRORS] if abstains else [],
         "sets": [evaluation.sets(share) for share in _PROMISED] if abstains and len(evaluation.y_true) >= _FEW else [],
         "risk_coverage": _risk_coverage(evaluation) if abstains else None,
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
@@ -115,7 +120,7 @@ def to_csv(evaluation: "Evaluation") -> str:
         evaluation.ids,
         (words(evaluation, code, "|") for code in evaluation.y_true),
         (words(evaluation, code, "|") for code in evaluation.y_pred),
-        evaluation.confidence.tolist(),
+        beside(evaluation).tolist(),
         evaluation.losses.tolist(),
     )
     writer.writerows(zip(*columns, strict=True))
@@ -163,11 +168,16 @@ def _per_class(evaluation: "Evaluation") -> list[dict[str, Any]]:
     ]
 
 
-def _two_by_two(evaluation: "Evaluation") -> list[dict[str, Any]]:
+def _two_by_two(evaluation: "Evaluation", rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"name": str(name), "hits": int(d), "missed": int(c), "alarms": int(b), "rest": int(a)}
-        for name, ((a, b), (c, d)) in zip(evaluation.classes, evaluation.confusion, strict=True)
+        row | {"hits": int(d), "missed": int(c), "alarms": int(b), "rest": int(a)}
+        for row, ((a, b), (c, d)) in zip(rows, evaluation.confusion, strict=True)
     ]
+
+
+def _selection(evaluation: "Evaluation", share: float) -> tuple[float, Any, str]:
+    found = evaluation.select(share)
+    return share, found, in_digits(found.threshold)
 
 
 def _risk_coverage(evaluation: "Evaluation") -> dict[str, list[float]]:
@@ -183,6 +193,15 @@ def words(evaluation: "Evaluation", code: Any, between: str = ", ") -> str:
     """Return the name of the class of a code, or the names of an indicator, of which there may be none."""
     codes = np.flatnonzero(code) if evaluation.multi_label else [code]
     return between.join(str(evaluation.classes[one]) for one in codes)
+
+
+def beside(evaluation: "Evaluation") -> NDArray[np.floating]:
+    """Return the probability of what was predicted of each image `(N,)`; of several labels, of the likeliest of them.
+
+    Where none was predicted, it is that of the likeliest class.
+    """
+    codes = foremost(evaluation.probabilities, evaluation.y_pred)
+    return np.asarray(evaluation.probabilities[np.arange(len(codes)), codes])
 
 
 def _shown(evaluation: "Evaluation", position: int) -> dict[str, Any]:
@@ -203,27 +222,29 @@ def _shown(evaluation: "Evaluation", position: int) -> dict[str, Any]:
 
 
 def _confusion(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, Any]:
-    counts, size = evaluation.confusion, len(evaluation.classes)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    """Return the cells that are drawn: of too many classes for a matrix, the commonest mistakes alone."""
+    size = len(evaluation.classes)
+    filled = Cells.of(evaluation.y_true, evaluation.y_pred, size)
+    support = Counts.of(evaluation.y_true, evaluation.y_pred, size).true
+    mistakes, matrix = filled.mistakes.most(_MISTAKES), size <= MOST_IN_MATRIX
+    drawn = filled.most(_MOST_CELLS) if matrix else mistakes
     chosen = _thumbnails.of_cells(evaluation.y_true, evaluation.y_pred, evaluation.losses)
-    filled = np.flatnonzero(counts)
-    drawn = filled[np.argsort(-counts.ravel()[filled], kind="stable")[:_MOST_CELLS]]
     cells = []
-    for true, predicted in zip(*(part.tolist() for part in np.unravel_index(drawn, counts.shape)), strict=True):
+    for true, predicted, count in zip(*(column.tolist() for column in drawn), strict=True):
         positions, shown = chosen[true, predicted]
         pictures = [_shown(evaluation, place) for place in positions]
         for one, place in zip(pictures[:shown], positions, strict=False):
             one["picture"] = thumbnails.picture(place)
-        count, share = int(counts[true, predicted]), float(shares[true, predicted])
+        share = count / int(support[true])
         cells.append({"true": true, "predicted": predicted, "count": count, "share": share, "images": pictures})
-    codes = {name: code for code, name in enumerate(evaluation.classes)}
     return {
         "names": [str(name) for name in evaluation.classes],
+        "matrix": matrix,
         "cells": sorted(cells, key=lambda one: (one["true"], one["predicted"])),
-        "not_drawn": len(filled) - len(drawn),
-        "mistakes": [(codes[true], codes[said], count) for true, said, count in evaluation.most_confused(_MISTAKES)],
+        "not_drawn": len(filled.images) - len(drawn.images) if matrix else 0,
+        "mistakes": list(zip(*(column.tolist() for column in mistakes), strict=True)),
         "compact": size > _COMPACT,
-        "order": plotting.clustered_order(counts).tolist() if _COMPACT < size <= _MOST_ORDERED else [],
+        "order": plotting.clustered_order(evaluation.confusion).tolist() if _COMPACT < size <= _MOST_ORDERED else [],
     }
 
 
@@ -270,7 +291,8 @@ def _called(evaluation: "Evaluation") -> str:
     """Say from which probability on a class is said; nothing where it is the likeliest."""
     given = evaluation.thresholds_ or {}
     if evaluation.multi_label:
-        own = [f"{name} {least:.4g}" for name, least in given.items()]
+        own = [f"{name} {in_digits(least, 4)}" for name, least in list(given.items())[:_CALLED]]
+        own += [f"{len(given) - _CALLED:,} more from theirs"] if len(given) > _CALLED else []
         others = ["all others 0.5"] if len(given) < len(evaluation.classes) else []
         words = f"its own probability on: {', '.join(own + others)}" if own else "a probability of 0.5 on"
         return f"Each label by itself, called from {words}."
@@ -278,7 +300,7 @@ def _called(evaluation: "Evaluation") -> str:
         return ""
     ((name, least),) = given.items()
     (other,) = (one for one in evaluation.classes if one != name)
-    return f"From a probability of {least:.4g} on, {name} is said, and {other} otherwise."
+    return f"From a probability of {in_digits(least, 4)} on, {name} is said, and {other} otherwise."
 
 
 def _count(number: int, word: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from imgcls.metrics._evaluation import Evaluation
 
 PLOTS = ("confusion", "classes", "reliability", "roc", "precision_recall", "risk_coverage")
+MOST_IN_MATRIX = 2_000  # classes; of more, a confusion matrix has more cells than a picture has pixels
 
 
 def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
@@ -23,12 +24,12 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
         DataError: The figure is of one label an image, and these have several; or ROC and precision-recall curves have
             nothing to tell apart.
     """
+    counts = Counts.of(evaluation.y_true, evaluation.y_pred, len(evaluation.classes))
     if kind == "reliability":
         return plotting.reliability_diagram(*evaluation.reliability(), ax=ax)
     if kind == "classes":
         ends = np.array([one["f1"] for one in evaluation.per_class_intervals.values()]).T
         lower, upper = ends
-        counts = Counts.of(evaluation.confusion, multi_label=evaluation.multi_label)
         seen = counts.true + counts.predicted > 0  # else there is nothing that F1 could speak of
         values = np.where(seen, [row["f1"] for row in evaluation.per_class.values()], np.nan)
         support = counts.true
@@ -36,8 +37,9 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
     if kind == "risk_coverage":
         curve = evaluation.risk_coverage()
         return plotting.risk_coverage(curve.coverage, curve.risk, lower=curve.lower, upper=curve.upper, ax=ax)
-    curves: dict[str, Any] = {label: evaluation.curve(label) for label in evaluation.classes}
-    curves = {label: one for label, one in curves.items() if one.positives and one.negatives}
+    told = (counts.true > 0) & (counts.true < len(evaluation.y_true))  # those with images, and others beside them
+    names = [evaluation.classes[code] for code in np.flatnonzero(told)]
+    curves: dict[Any, Any] = {label: evaluation.curve(label) for label in names}
     if not curves:
         raise _nothing_to_tell_apart(evaluation)
     absent = len(evaluation.classes) - len(curves)

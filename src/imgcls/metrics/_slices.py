@@ -1,12 +1,15 @@
 """Where a classifier is worse: accuracy in parts of the images, and whether the worst part is worse by chance."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._intervals import wilson
+from imgcls.datasets._labels import is_missing
 from imgcls.errors import DataError
 
 _LEAST = 5  # images of a slice; of fewer, nothing can be said
@@ -55,8 +58,8 @@ class Slice(NamedTuple):
 def slices(right: NDArray[np.bool_], columns: Mapping[str, Sequence[Any]]) -> list[Slice]:
     """Divide images by each column, and measure every part; the worst first.
 
-    Columns of numbers are divided into thirds; images whose number is NaN or infinite are a fourth part, "missing". Of
-    other columns each value is a part. Parts of fewer than five images are left out.
+    Columns of numbers are divided into thirds. Of other columns each value is a part. Images without a value (None,
+    NaN, NA, or an infinite number) are a part of their own, "missing". Parts of fewer than five images are left out.
 
     Args:
         right: `bool (N,)`.
@@ -84,7 +87,7 @@ def slices(right: NDArray[np.bool_], columns: Mapping[str, Sequence[Any]]) -> li
         if len(values) != len(right):
             message = f"column {name!r} has {len(values):,} values and there are {len(right):,} images."
             raise DataError(message)
-        for value, inside in _parts(name, np.asarray(values)):
+        for value, inside in _parts(name, values):
             count, hits = int(inside.sum()), int(right[inside].sum())
             if count < _LEAST:
                 continue
@@ -108,19 +111,47 @@ def holm(p_values: Sequence[float]) -> NDArray[np.bool_]:
     return rejected
 
 
-def _parts(name: str, values: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
-    numbers = values.dtype.kind in "iuf"
-    known = np.isfinite(values) if numbers else np.ones(len(values), bool)
-    if numbers and len(np.unique(values[known])) > 3:
-        low, high = np.quantile(values[known], [1 / 3, 2 / 3])
+def _parts(name: str, values: Sequence[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
+    column = np.asarray(values) if hasattr(values, "dtype") else np.array(values, object)  # a gap beside text stays one
+    known, numbers = _known(column)
+    if numbers is not None and len(np.unique(numbers[known])) > 3:
+        low, high = np.quantile(numbers[known], [1 / 3, 2 / 3])
+        first, last = _ends(numbers, low, high)
         return [
-            (f"below {low:.4g}", known & (values < low)),
-            (f"from {low:.4g} to {high:.4g}", (values >= low) & (values <= high)),
-            (f"above {high:.4g}", known & (values > high)),
+            (f"below {first}", known & (numbers < low)),
+            (f"from {first} to {last}", (numbers >= low) & (numbers <= high)),
+            (f"above {last}", known & (numbers > high)),
             ("missing", ~known),
         ]
-    names, codes = np.unique(np.where(known, values.astype(str), "missing"), return_inverse=True)
+    names, codes = np.unique(np.where(known, column.astype(str), "missing"), return_inverse=True)
     if len(names) > _MOST_VALUES:
         message = f"column {name!r} has {len(names):,} different values. Accepted: numbers, or up to {_MOST_VALUES}."
         raise DataError(message)
     return [(str(one), codes.reshape(-1) == code) for code, one in enumerate(names)]
+
+
+def _known(column: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[Any] | None]:
+    """Return which values there are, and all of them as numbers; None in place of these where others are among them."""
+    if column.dtype.kind in "iuf":
+        return np.isfinite(column), column.astype(np.float64)
+    known = np.array([not is_missing(one) for one in column], bool)
+    given = column[known]
+    others = (not isinstance(one, Real | Decimal) or isinstance(one, bool) for one in given)
+    if column.dtype != object or any(others):
+        return known, None
+    numbers = np.full(len(column), np.nan)
+    numbers[known] = given.astype(np.float64)
+    return np.isfinite(numbers), numbers
+
+
+def _ends(numbers: NDArray[Any], low: float, high: float) -> tuple[str, str]:
+    """Return the ends of the middle third in words: in the fewest digits from four on that divide the numbers alike.
+
+    Digits before the point are not rounded away: in times and dates each of them counts.
+    """
+    below, above = numbers < low, numbers > high
+    for digits in range(max(4, len(f"{max(abs(low), abs(high)):.0f}")), 17):
+        ends = f"{low:.{digits}g}", f"{high:.{digits}g}"
+        if np.array_equal(numbers < float(ends[0]), below) and np.array_equal(numbers > float(ends[1]), above):
+            return ends
+    return str(float(low)), str(float(high))

@@ -21,7 +21,8 @@ class Prediction:
     Attributes:
         label: The class, or with several labels an image a tuple of the classes with a probability of at least 0.5, or
             of at least their threshold.
-        probability: The probability of the label; with several labels, of the likeliest class.
+        probability: The probability of the label; with several labels, of the likeliest of them, or where none is said,
+            of the likeliest class.
         probabilities: Each class with its probability, the likeliest first.
         id: The name of the image.
         candidates: Where sets were asked for, the classes of which one is true as often as was promised; the likeliest

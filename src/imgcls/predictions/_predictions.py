@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
-from imgcls._thresholds import Thresholds
+from imgcls._thresholds import Thresholds, foremost
 from imgcls.errors import DataError
 from imgcls.predictions._answers import Answers, check_path, unwritable
 from imgcls.predictions._prediction import Prediction
@@ -88,6 +88,7 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
         self._read = read
         self._thresholds = Thresholds(thresholds, self.classes, multi_label=multi_label)
         self._said = self._thresholds.said(self.probabilities)
+        self._foremost = foremost(self.probabilities, self._said)
         self.labels: NDArray[Any] = self._said if multi_label else np.array(self.classes)[self._said]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -133,7 +134,8 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
     def to_frame(self) -> "pd.DataFrame":
         """Return a pandas frame: id, label, its probability, and one column of probabilities for each class.
 
-        With several labels an image, the probability is that of the likeliest class.
+        With several labels an image, the probability is that of the likeliest of them; where none is said, that of the
+        likeliest class.
 
         Where it was asked to abstain, "answer" stands after the label: a class, several joined by "|", or "unknown".
 
@@ -146,7 +148,7 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
             "id": self.ids,
             "label": [one.label for one in self],
             **self._answered(),
-            "probability": self._confidence(),
+            "probability": self.probabilities[np.arange(len(self)), self._foremost],
         }
         columns = [str(name) for name in self.classes]
         check_columns([*head, *columns], instead="`labels` and `probabilities`, which are arrays")
@@ -208,14 +210,11 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
         row = self.probabilities[position]
         order = np.argsort(-row, kind="stable")
         said = self._said[position]
-        if self._multi_label:
-            label, probability = tuple(self.classes[code] for code in np.flatnonzero(said)), row[order[0]]
-        else:
-            label, probability = self.classes[said], row[said]
+        label = tuple(self.classes[code] for code in np.flatnonzero(said)) if self._multi_label else self.classes[said]
         read = self._read
         return Prediction(
             label,
-            float(probability),
+            float(row[self._foremost[position]]),
             {self.classes[code]: float(row[code]) for code in order},
             self.ids[position],
             candidates=None
@@ -224,12 +223,6 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
             unknown=bool(self.unknown[position]),
             _read=None if read is None else lambda: read(position),
         )
-
-    def _confidence(self) -> NDArray[np.floating]:
-        """Return the probability of what is said of each image `(N,)`; with several labels, of the likeliest."""
-        if self._multi_label:
-            return np.asarray(self.probabilities.max(axis=1))
-        return np.asarray(self.probabilities[np.arange(len(self)), self._said])
 
     def _answered(self) -> dict[str, list[str]]:
         if not self._abstaining:

@@ -37,7 +37,7 @@ _WORDS = {
 }
 _TOLD = 0.2  # of the images; of the surest few, the interval reaches far up and says little
 _SQUARE, _SHARES = (400, 372), (0.0, 1.0)
-_MOST_CLASSES = 100  # in a card, which is read from top to bottom
+_MOST_ROWS, _MOST_OF_A_CARD = 2_000, 100  # classes; a card is read from top to bottom
 _MARKS = re.compile(r"([\\`*_\[\]{}|~$#!])")
 
 
@@ -56,8 +56,9 @@ def evaluation_page(facts: Mapping[str, Any]) -> str:
         .render(
             facts,
             title=_title(facts),
+            most_rows=_MOST_ROWS,
             lookup=_cells(facts["confusion"]),
-            reliability_chart=_reliability(facts["reliability"]),
+            reliability_chart=_reliability(facts["reliability"], several=facts["several"]),
             risk_chart=_risk(facts["risk_coverage"]),
             history_charts=_history(facts["history"]),
             style=_part("evaluation.css"),
@@ -74,7 +75,7 @@ def model_card(facts: Mapping[str, Any]) -> str:
         facts: As `imgcls.metrics._page.facts` gathers them.
     """
     template = _templates(markdown=True).get_template("card.md")
-    return template.render(facts, title=_title(facts), most_classes=_MOST_CLASSES)
+    return template.render(facts, title=_title(facts), most_rows=_MOST_OF_A_CARD)
 
 
 def _title(facts: Mapping[str, Any]) -> str:
@@ -91,16 +92,17 @@ def _cells(confusion: Mapping[str, Any] | None) -> dict[tuple[int, int], Mapping
 # --- charts ------------------------------------------------------------------------------------------------------
 
 
-def _reliability(bins: Any) -> Chart:
+def _reliability(bins: Any, *, several: bool) -> Chart:
+    share = "share that is there" if several else "share right"  # of labels, or of answers
     confidence, accuracy, counts = bins
     shares = [float(count) / max(float(max(counts)), 1) for count in counts]
     points = list(zip(map(float, confidence), map(float, accuracy), strict=True))
     lines = [Line("said = true", "guide", [(0, 0), (1, 1)]), Line("measured", "first", points, sizes=shares)]
     return chart(
         lines,
-        title="Share right over probability said",
+        title=f"{share.capitalize()} over probability said",
         x_label="probability said",
-        y_label="share right",
+        y_label=share,
         size=_SQUARE,
         x=_SHARES,
         y=_SHARES,
@@ -176,11 +178,11 @@ def _templates(*, markdown: bool = False) -> "jinja2.Environment":
     return environment
 
 
-def _worst(rows: Sequence[Any]) -> Sequence[Any]:
+def _worst(rows: Sequence[Any], most: int) -> Sequence[Any]:
     """Return the rows of all classes, or of very many those with the lowest F1; classes without images come last."""
-    if len(rows) <= _MOST_CLASSES:
+    if len(rows) <= most:
         return rows
-    return sorted(rows, key=lambda row: (not row["support"], row["figures"]["f1"][0]))[:_MOST_CLASSES]
+    return sorted(rows, key=lambda row: (not row["support"], row["figures"]["f1"][0]))[:most]
 
 
 def _many(value: Any) -> str:

@@ -1,8 +1,10 @@
 """Reports as files: endings that are refused before work is done, and a file that is whole or not there."""
 
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from imgcls._checks import did_you_mean
@@ -40,13 +42,17 @@ def check_path(path: Path, endings: Collection[str] = (), *, example: str) -> No
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file beside `path` and rename it, so that a reader never meets half a report."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file beside `path` and rename it, so that a reader never meets half a report.
+
+    Who may read it is as before, where a file is replaced, and else as the umask says.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            with suppress(OSError):  # there was none, or the file system has no modes
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(text)
-        Path(name).chmod(0o644)  # mkstemp's files are for their owner alone
-        Path(name).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

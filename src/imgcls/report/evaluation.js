@@ -68,9 +68,10 @@
         one.style.gridArea = `${place[index][0] + 2} / ${place[index][1] + 2}`;
       });
     });
-    const first = openers.find((one) => one.classList.contains("pill"));
-    if (first) open(first.dataset.cell);
   }
+
+  const first = openers.find((one) => one.classList.contains("pill"));
+  if (first) open(first.dataset.cell);
 
   // --- tables: a heading sorts
   const key = (row, column) => {

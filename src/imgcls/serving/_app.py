@@ -243,11 +243,12 @@ class App:
         """Return what is said of one image, or why it is refused: its neighbours are answered all the same."""
         try:
             found = await self._batcher.answer(upload.data, upload.called)
+            answer = self._predictor.as_predictions(found[None], [upload.id])[0]
         except UnreadableImageError as error:
             self._measures.refused.add()
             return _refusals.unreadable(error)
         self._measures.answered.add()
-        return self._rows.object(self._predictor.as_predictions(found[None], [upload.id])[0])
+        return self._rows.object(answer)
 
     async def _explanation(self, upload: Upload) -> tuple[Any, str]:
         """Return what is said of one image, and a picture of why. Others decode and draw than the model's thread."""

@@ -5,9 +5,10 @@ from typing import Any
 
 from imgcls import _backend, _checks, architectures, transforms
 from imgcls._progress import VERBOSE
-from imgcls.trainer._optimizers import OPTIMIZERS, is_schedule
+from imgcls.trainer._optimizers import OPTIMIZERS, wrong_settings
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._schedules import SCHEDULES
+from imgcls.trainer._steps import checked_schedule
 
 _COLORS = ("auto", "rgb", "grayscale")
 
@@ -38,7 +39,6 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
     def whole(argument: str, *names: str, least: int = 1) -> str | None:
         return _checks.not_whole(argument, arguments[argument], least=least, names=names)
 
-    rate = arguments["learning_rate"]
     _checks.refuse(
         [
             _not_architecture(arguments["architecture"]),
@@ -54,7 +54,11 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
             named("engine", _backend.ENGINES),
             named("test_time_augmentation", architectures.TEST_TIME_AUGMENTATIONS),
             _checks.not_fraction("dropout", arguments["dropout"]),
-            None if is_schedule(rate) or rate == "auto" else _checks.not_positive("learning_rate", rate),
+            *wrong_settings(
+                arguments["optimizer"],
+                arguments["learning_rate"],
+                **{name: arguments[name] for name in ("weight_decay", "clip_norm", "average")},
+            ),
             named("schedule", ("auto", *SCHEDULES, "plateau")),
             _checks.not_fraction("label_smoothing", arguments["label_smoothing"]),
             named("mixing", (*transforms.MIXINGS, None)) if isinstance(arguments["mixing"], str) else None,
@@ -71,6 +75,7 @@ def check_arguments(arguments: Mapping[str, Any], verbose: Any) -> None:
         ]
     )
     budget_seconds(arguments["budget"])
+    checked_schedule(arguments["schedule"], arguments["optimizer"], arguments["learning_rate"])
 
 
 def _not_architecture(value: Any) -> str | None:

@@ -13,10 +13,14 @@ class Average:
 
     Args:
         model: A compiled `keras.Model`.
+
+    Attributes:
+        taken: Whether the average is the weights now; set it where weights are put back by others.
     """
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self.taken = False
 
     @contextmanager
     def lent(self, *, stays: Callable[[], bool]) -> Iterator[None]:
@@ -30,6 +34,7 @@ class Average:
             return
         variables = self._model.trainable_variables
         raw = [np.array(variable.numpy()) for variable in variables]
+        self.taken = False  # steps were done since
         self.take()
         over = False
         try:
@@ -37,13 +42,15 @@ class Average:
             over = stays()
         finally:
             if not over:
+                self.taken = False  # first: whoever is interrupted below takes it as a whole
                 for variable, value in zip(variables, raw, strict=True):
                     variable.assign(value)
 
     def take(self) -> None:
-        """Let the average be the weights."""
-        if self._engine.use_ema:
+        """Let the average be the weights, where it is not yet, and where a step was done: before, it is all zeros."""
+        if self._engine.use_ema and not self.taken and int(self._engine.iterations.numpy()):
             self._engine.finalize_variable_values(self._model.trainable_variables)
+            self.taken = True
 
     @property
     def _engine(self) -> Any:

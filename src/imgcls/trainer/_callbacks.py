@@ -14,6 +14,7 @@ _MONITORS = (  # these decide by a figure of each epoch
     keras.callbacks.OrbaxCheckpoint,
     keras.callbacks.ReduceLROnPlateau,
 )
+PLATEAU = 3  # epochs without a lower val_loss, after which schedule="plateau" lowers the rate
 
 
 def checked_callbacks(callbacks: Any, engine: Any, metrics: Sequence[Any], *, scheduled: bool) -> list[Any]:
@@ -138,6 +139,13 @@ def stops_early(callbacks: Any) -> bool:
     return any(isinstance(one, keras.callbacks.EarlyStopping) for one in in_a_list(callbacks))
 
 
+def plateau(schedule: str, callbacks: Any) -> int:
+    """Return after how many epochs without a lower `val_loss` the rate falls: by the schedule or a callback; or 0."""
+    own = [one for one in in_a_list(callbacks) if isinstance(one, keras.callbacks.ReduceLROnPlateau)]
+    waits = [one.patience for one in own if one.monitor == "val_loss"]
+    return max(waits, default=PLATEAU if schedule == "plateau" else 0)
+
+
 def watches_batches(callback: Any) -> bool:
     """Say whether a callback looks at batches; `LambdaCallback` keeps its functions on the instance."""
     names = ("on_batch_begin", "on_train_batch_begin", "on_batch_end", "on_train_batch_end")
@@ -154,4 +162,4 @@ def early_stopping(patience: int, *, first: int = 0) -> Any:
 
 def reduce_on_plateau(*, validated: bool) -> Any:
     """Divide the rate by 5 after 3 epochs without a lower `val_loss`, or loss where nothing is validated."""
-    return keras.callbacks.ReduceLROnPlateau(monitor="val_loss" if validated else "loss", factor=0.2, patience=3)
+    return keras.callbacks.ReduceLROnPlateau(monitor="val_loss" if validated else "loss", factor=0.2, patience=PLATEAU)

@@ -10,8 +10,8 @@ A folder holds one sub-folder for each checkpoint, with a number that only grows
 It is written under a temporary name, flushed to disk file by file, and renamed; then the folder that holds it is
 flushed. So a name that begins with "checkpoint-" is whole, unless a disk has lost or altered bytes since, which the
 manifest shows: it is skipped, and removed later. One that cannot be read now, or that another version wrote, is refused
-and stays. The last two and the best are kept. Beside them lies what was chosen by the clock (`_decisions.py`). Nothing
-else in the folder is ever touched.
+and stays. The last two are kept, and the best of those that have a score. Beside them lies what was chosen by the clock
+(`_decisions.py`). Nothing else in the folder is ever touched.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ class State:
     Attributes:
         facts: What JSON can hold.
         arrays: Variables by name.
-        score: Lower is better; None where nothing was measured.
+        score: Of these very weights, lower is better; None where nobody has measured them.
     """
 
     facts: dict[str, Any]

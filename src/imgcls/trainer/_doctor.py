@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,7 +45,7 @@ class Vitals:
         waited: Seconds that steps waited for images.
         seconds: How long the steps took.
         scaled_twice: Whether pixels are scaled by us and by the model itself.
-        misfed: The pretrained network that gets other pixels than it was trained on, or None.
+        misfed: The pretrained network that gets other pixels than it was trained on, and what would help; or None.
     """
 
     classes: tuple[Any, ...]
@@ -61,7 +60,7 @@ class Vitals:
     waited: float = 0.0
     seconds: float = 0.0
     scaled_twice: bool = False
-    misfed: architectures.Architecture | None = None
+    misfed: architectures.Misfed | None = None
 
 
 @final
@@ -98,6 +97,7 @@ class Doctor:
             self._guessing = guessing_loss(labels, weights, smoothing=goal.label_smoothing, classes=count)
             self._evenly = float(np.mean(weights)) * math.log(count)
             self._commonest = float(np.bincount(labels).max() / len(labels))
+        self._scaled_twice = architectures.scaled_twice(model)
         self._misfed = architectures.misfed(model)  # before it has learnt
         self.said: set[str] = set()
 
@@ -125,7 +125,7 @@ class Doctor:
                 self._modes() if last or drop > _MODES else None,
                 waited,
                 seconds,
-                _scales_twice(self._model),
+                self._scaled_twice,
                 self._misfed,
             )
         )
@@ -152,17 +152,6 @@ class Doctor:
             return None
         learning, using = (self._goal.accuracy(self._targets[batch.positions], one) for one in outputs)
         return learning, using
-
-
-def _scales_twice(model: Any) -> bool:
-    """Say whether a model of the user's own scales pixels that are scaled before it."""
-    named = [layer for layer in model.layers if layer.name == "normalization"]
-    scaling = [layer for layer in named if isinstance(layer, keras.layers.Rescaling)]  # Keras names others so, too
-    nested = [layer for layer in model.layers if layer.name == "backbone" and isinstance(layer, keras.Model)]
-    if not nested or not any(np.any(np.asarray(layer.scale) != 1) for layer in scaling):
-        return False
-    first = list(nested[0]._flatten_layers(include_self=False))[:5]  # noqa: SLF001 - Keras has no public walk
-    return any(isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization) for layer in first)
 
 
 def guessing_loss(
@@ -262,21 +251,20 @@ def _scaled_twice(vitals: Vitals) -> str:
     if not vitals.scaled_twice:
         return ""
     return (
-        "pixels are scaled twice: by normalization, and by a Rescaling or Normalization layer of your own model. Give "
-        "normalization=None, so that your model gets pixels 0-255"
+        "pixels are scaled twice: by normalization, and once more inside your own model. Give normalization=None, so "
+        "that your model gets pixels 0-255"
     )
 
 
 def _misfed(vitals: Vitals) -> str:
-    row = vitals.misfed
-    if row is None:
+    if vitals.misfed is None or vitals.scaled_twice:  # once is enough, and shows what arrives then
         return ""
-    help_ = f"architecture={row.name!r}, which brings its scaling along"
-    if row.scaling == "tf":
-        help_ = f"normalization='symmetric', or {help_}"
+    row = vitals.misfed.network
+    ways = [f"normalization={one!r}" for one in vitals.misfed.normalizations]
+    ways.append(f"architecture={row.name!r}, which brings its scaling along")
     return (
         f"your model contains {row.builder} with weights that were trained on pixels {_TRAINED_ON[row.scaling]}, and "
-        f"it gets others. Give {help_}"
+        f"it gets others. Give {', or '.join(ways)}"
     )
 
 
@@ -284,6 +272,7 @@ _TRAINED_ON = {
     "tf": "from -1 to 1",
     "torch": "with the mean and deviation of ImageNet taken out",
     "caffe": "in BGR, with the mean of ImageNet taken out",
+    "inside": "from 0 to 255",
 }
 _COMPLAINTS = {
     "scaled twice": _scaled_twice,

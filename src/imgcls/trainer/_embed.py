@@ -6,6 +6,7 @@ size, colours, preprocessing and weights need no rules: whatever changes one of 
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -21,6 +22,8 @@ from imgcls.trainer._backbone import UnknownCodeError, hash_of_backbone
 
 _BATCH = 32  # images that go through the backbone at once; what is computed is kept after each
 _FILES = 32  # backbones whose features are kept; those that were used last
+_JUDGED = 4  # batches after the first, before it is said how long all will take
+_MINUTES = 120.0  # seconds from which on a time is told in minutes
 
 
 class Embedder(NamedTuple):
@@ -88,6 +91,30 @@ def embed(
         >>> embedded.features.shape, embedded.computed
         ((50, 64), 50)
     """
+    return embed_until(None, model, data, engine=engine, cache=cache, on_error=on_error, report=report)
+
+
+def embed_until(
+    ends: float | None,
+    model: Any,
+    data: Dataset | Batches,
+    *,
+    engine: str | _backend.Engine = "auto",
+    cache: bool = True,
+    on_error: str = "skip",
+    report: ProgressReport | None = None,
+) -> Embedded:
+    """Do as `embed` does, and say so as soon as it is seen that there is not time enough. Nothing is left out for that.
+
+    Args:
+        ends: When the time is over, by `time.monotonic`; None for no limit.
+        model: As for `embed`, and so are the others.
+        data: As there.
+        engine: As there.
+        cache: As there.
+        on_error: As there.
+        report: As there.
+    """
     if isinstance(engine, str):
         _checks.refuse([_checks.unknown_name("engine", engine, _backend.ENGINES)])
     report = ProgressReport(0) if report is None else report
@@ -97,12 +124,15 @@ def embed(
     backbone = _hashed(model, report) if cache else None
     store = None if backbone is None else _open_store(model, backbone, count)
     pending = _Pending(model, engine, store, count, report)
+    clock = _Clock(ends, count, report)
     report.begin(f"embedding {count:,} images", count)
     positions = []
     for images, places in batches.in_order():
         pending.take(images, places)
         positions.append(places)
         report.done(pending.taken)
+        if pending.engine is not None:
+            clock.look(pending.taken)
     pending.compute()
     if store is not None:
         store.close()
@@ -179,6 +209,39 @@ class _Pending:
 
     def _is_kept(self, name: bytes, position: int) -> bool:
         return self._store is not None and self._store.read(name, self.features[position].view(np.uint8))
+
+
+@final
+class _Clock:
+    """Says, once, where embedding will take longer than there is time for.
+
+    The first batch is not counted: what compiles the backbone is no measure of what is to come.
+    """
+
+    def __init__(self, ends: float | None, count: int, report: ProgressReport) -> None:
+        self._ends, self._count, self._report = ends, count, report
+        self._looks: list[tuple[float, int]] = []  # the time, and how many images were taken
+
+    def look(self, taken: int) -> None:
+        """Look at the clock after a batch, from the first on that went through the backbone."""
+        if self._ends is None:
+            return
+        self._looks.append((time.monotonic(), taken))
+        (begun, first), (now, _) = self._looks[0], self._looks[-1]
+        if len(self._looks) <= _JUDGED or taken == self._count:
+            return
+        needed, left = (now - begun) / max(taken - first, 1) * (self._count - taken), self._ends - now
+        if needed > left:
+            words = (
+                f"embedding takes some {_in_words(needed)} more, and {_in_words(max(left, 0))} of the budget are left: "
+                "the head needs the features of all images, so none is left out"
+            )
+            self._report.say(words)
+            self._ends = None
+
+
+def _in_words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _MINUTES else f"{seconds / 60:.0f} min"
 
 
 def _read(model: Any, dataset: Dataset, cache: bool, on_error: str, report: ProgressReport) -> Batches:

@@ -10,7 +10,7 @@ what it measured) is agreed upon, so that all do the same steps: a step waits fo
 
 import signal
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from functools import partial
 from typing import Any, final
@@ -57,7 +57,7 @@ class Loop:
         validation: What is measured every epoch, or None.
         doctor: Looks at every epoch.
         pace: Progress and learning rates.
-        callbacks: Keras callbacks.
+        callbacks: Keras callbacks by name, as `named` gives them.
         epochs: How often every image is seen, at most.
         seed: Of the order of images.
         alternating_flip: As in `Batches.shuffled`.
@@ -81,7 +81,7 @@ class Loop:
         validation: Validation | None,
         doctor: Doctor,
         pace: Pace,
-        callbacks: Sequence[Any],
+        callbacks: Mapping[str, Any],
         epochs: int,
         seed: int,
         alternating_flip: bool,
@@ -103,10 +103,10 @@ class Loop:
         self._average = Average(model)
         self._heard = Heard()
         self._watchers = keras.callbacks.CallbackList(
-            [*callbacks, self._heard], model=model, epochs=epochs, steps=len(training), verbose=0
+            [*callbacks.values(), self._heard], model=model, epochs=epochs, steps=len(training), verbose=0
         )
         self._callbacks = callbacks
-        self._per_batch = any(map(watches_batches, callbacks))  # else no step waits for its means
+        self._per_batch = any(map(watches_batches, callbacks.values()))  # else no step waits for its means
         self._interrupts = Interrupts(terminate=checkpoints is not None)
         # where training stands
         self._epoch, self._place, self._done = 0, 0, 0  # epochs, steps of this epoch, steps in all
@@ -140,7 +140,8 @@ class Loop:
                     try:
                         self._run_epoch()
                     except NotANumberError:
-                        self._roll_back()
+                        if not self._roll_back():
+                            break
             except (_StoppedError, KeyboardInterrupt) as stop:
                 self._interrupts.patient = True
                 self._stop(exact=isinstance(stop, _StoppedError))
@@ -158,6 +159,9 @@ class Loop:
 
     def _run_epoch(self) -> None:
         self._begin_epoch()
+        if self._model.stop_training and not self._place:  # there is nothing that a row could tell
+            self._keeper.note(self._capture)
+            return
         self._report.begin(f"epoch {self._epoch + 1}/{self._epochs}", len(self._training))
         self._waited, begin = 0.0, time.monotonic()
         with closing(self._batches()) as batches:
@@ -312,8 +316,8 @@ class Loop:
             raise NotANumberError
 
     def _is_over(self) -> bool:
-        between = self._place == 0  # an epoch whose steps are done may still have to be validated
-        return self._epoch >= self._epochs or self._model.stop_training or (between and self._progress >= 1)
+        between = self._place == 0  # an epoch that has begun is measured first, also by a process that goes on
+        return between and (self._epoch >= self._epochs or self._model.stop_training or self._progress >= 1)
 
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._began
@@ -342,10 +346,11 @@ class Loop:
                 "callbacks": facts,
                 "images": len(self._training.dataset),
                 "stopped": bool(self._model.stop_training),
+                "averaged": self._average.taken,
                 "finished": finished,
             },
             arrays,
-            score=values[-1] if values else None,
+            score=values[-1] if values and not (self._place or finished) else None,  # of these weights, or none
         )
 
     def _restore(self, state: State) -> None:
@@ -358,6 +363,7 @@ class Loop:
         # As many parts as are asked for now, or were found to be needed.
         self._step.micro_batches = max(self._step.micro_batches, facts["micro_batches"])
         self._model.stop_training, self._doctor.said = facts["stopped"], set(facts["complaints"])
+        self._average.taken = facts.get("averaged", False)  # before, nobody noted it: to take it again changes nothing
         self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
 
     def _resumed_at_the_end(self) -> bool:
@@ -398,13 +404,13 @@ class Loop:
                 "last good checkpoint is kept. Free the disk, then stop and start again"
             )
 
-    def _roll_back(self) -> None:
-        """Go back to the last good state, with half the learning rate, or give up."""
+    def _roll_back(self) -> bool:
+        """Go back to the last good state, with half the learning rate; or give up, and say so."""
         engine, place, stopped = self._model.optimizer, self._where(), self._model.stop_training
         count = self._rollbacks + 1
         fixed = not self._pace.leads and (
             not isinstance(engine.learning_rate, keras.Variable)
-            or any(isinstance(one, keras.callbacks.LearningRateScheduler) for one in self._callbacks)
+            or any(isinstance(one, keras.callbacks.LearningRateScheduler) for one in self._callbacks.values())
         )
         self._go_back()
         self._look_around()
@@ -415,9 +421,8 @@ class Loop:
             if not self._done:
                 raise TrainingError(f"{advice}; look at the images, labels and weights, if that does not help.")
             self._warn(f"{advice}. The model keeps what it had learnt until {self._where()}")
-            self._average.take()
             self._model.stop_training = True
-            return
+            return False
         self._pace.scale /= 2
         if not self._pace.leads:
             engine.learning_rate = float(np.asarray(engine.learning_rate)) / 2
@@ -427,6 +432,7 @@ class Loop:
             f"the loss became NaN or infinite at {place}: back to {self._where()}, with half the learning rate "
             f"({count} of at most {_ROLLBACKS} times)"
         )
+        return True
 
     def _go_back(self) -> None:
         """Be where the last good state was."""
@@ -457,7 +463,8 @@ class Loop:
         """End training as it was meant to end; Ctrl-C once more waits for no callback and no disk."""
         finished = False
         with self._interrupts.giving_way():
-            self._watchers.on_train_end()
+            self._average.take()  # where a callback or the clock ended training between two epochs
+            self._watchers.on_train_end({name: values[-1] for name, values in self.history.items()})
             self._save(finished=True)
             finished = True
         if not finished:
@@ -471,8 +478,7 @@ class Loop:
         if self._checkpoints is not None:
             words += "" if written else ". Its last steps may be in no checkpoint"
             words += f". To go on, train again with checkpoint={str(self._checkpoints.folder)!r}"
-        if self._done:
-            self._average.take()
+        self._average.take()
         self._report.say(words)
 
     def _where(self) -> str:

@@ -1,6 +1,7 @@
 """The learning-rate range test: a few steps at ever higher rates, on a model that is left as it was."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ from imgcls.trainer._micro_batches import halve
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
+from imgcls.trainer._recipe import class_weights
 from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable
 from imgcls.transforms._mixing import try_mixing
 
@@ -25,12 +27,15 @@ def lr_find(
     *,
     optimizer: str = "adamw",
     first_layer_rate: float = 1.0,
+    weight_decay: Any = "auto",
+    clip_norm: float | None = None,
     loss: Any = "auto",
     label_smoothing: float = 0.0,
     batch_size: int = 32,
     micro_batches: int = 1,
     augmentation: Any = None,
     mixing: Any = None,
+    class_weight: Any = None,
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
@@ -41,19 +46,23 @@ def lr_find(
 ) -> LearningRateCurve:
     """Train for a few steps at rates that rise from one to the next, and suggest a peak rate from the losses.
 
-    The model has its weights back afterwards. Source: Smith, arXiv 1506.01186, section 3.3.
+    The model has its weights back afterwards. One device computes: the first GPU, or else the CPU. Source: Smith, arXiv
+    1506.01186, section 3.3.
 
     Args:
         model: A `keras.Model`, as for `train`.
         data: The training images.
         optimizer: "adam", "adamw", "sgd", "rmsprop" or "muon".
         first_layer_rate: As for `train`.
+        weight_decay: As for `train`.
+        clip_norm: As for `train`.
         loss: As for `train`.
         label_smoothing: As for `train`.
         batch_size: As for `train`; another one has another best rate.
         micro_batches: As for `train`. Where memory runs out, it is doubled by itself.
         augmentation: As for `train`, but nothing is mirrored every other epoch.
         mixing: As for `train`.
+        class_weight: As for `train`.
         lowest: The rate of the first step.
         highest: The rate of the last. The test ends before it where the loss explodes.
         steps: How many, at most.
@@ -94,10 +103,13 @@ def lr_find(
         ]
     )
     seed, micro_batches = _checks.plain(seed), _checks.plain(micro_batches)
+    weight_decay, clip_norm = _checks.plain(weight_decay), _checks.plain(clip_norm)
     if highest <= lowest:
         message = f"lowest={lowest!r} is not below highest={highest!r}. Give a range that rises."
         raise ConfigurationError(message)
     checked_labels(data)
+    weigh = partial(class_weights, class_weight, classes=data.classes)
+    weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
     augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
         loss,
@@ -108,7 +120,8 @@ def lr_find(
     )
     check_outputs(model, goal, data)
     try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
-    engine = set_on(named_optimizer(optimizer, lowest), model, named=True, first_layer_rate=first_layer_rate)
+    engine = named_optimizer(optimizer, lowest, weight_decay=weight_decay, clip_norm=clip_norm)
+    engine = set_on(engine, model, named=True, first_layer_rate=first_layer_rate)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     with ProgressReport(verbose) as progress:
@@ -122,7 +135,8 @@ def lr_find(
             what="training",
             say=progress.say,
         )
-        targets = goal.targets(np.asarray(batches.dataset.labels))
+        labels = np.asarray(batches.dataset.labels)
+        targets, weights = goal.targets(labels), weigh(labels=labels)
         step = _backend.TrainingStep(
             model,
             engine,
@@ -137,7 +151,7 @@ def lr_find(
         progress.begin("learning-rate range test", steps)
         try:
             for rate, batch in zip(rates, _endless(batches, seed), strict=False):
-                given = (batch.images, targets[batch.positions], np.ones(len(batch.images), np.float32))
+                given = (batch.images, targets[batch.positions], weights[batch.positions])
                 while True:
                     try:
                         step(*given, rate=rate)

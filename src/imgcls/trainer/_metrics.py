@@ -71,7 +71,7 @@ def _value(metric: Any, goal: Objective, targets: NDArray[Any], outputs: NDArray
     if goal.head == "softmax":
         codes = targets if targets.ndim == 1 else targets.argmax(axis=1)
         sparse = type(metric).__name__.startswith("Sparse") or metric.name.startswith("sparse")
-        targets = codes if sparse else np.eye(goal.num_classes, dtype=np.float32)[codes]
+        targets = codes if sparse else (codes[:, None] == np.arange(goal.num_classes)).astype(np.float32)
     metric.reset_state()
     metric.update_state(targets, outputs)
     value = float(np.asarray(metric.result()))

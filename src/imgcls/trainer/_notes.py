@@ -8,12 +8,33 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-_OURS = ("_model", "params")  # Keras sets these anew
+_OURS = "our "  # what names of callbacks begin with that are none of the user's: no kind has a blank in its name
+_SET_ANEW = ("_model", "params")  # by Keras
 _DATA = 2**26  # bytes of arrays that a callback has from the beginning: data to look at, and no note
 _KINDS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _NONE = object()
 
 Arrays = dict[str, NDArray[Any]]
+
+
+def named(callbacks: Sequence[Any], ours: Sequence[Any] = ()) -> dict[str, Any]:
+    """Return callbacks by names that tell them apart in another process too: the kind, and which one of that kind.
+
+    Args:
+        callbacks: The user's, in their order.
+        ours: What arguments of training stand for, such as `patience`: one of a kind. They come last.
+
+    Examples:
+        >>> import keras
+        >>> from imgcls.trainer._notes import named
+        >>> kind = keras.callbacks.EarlyStopping
+        >>> list(named([kind(), kind()], [kind()]))
+        ['EarlyStopping 0', 'EarlyStopping 1', 'our EarlyStopping']
+    """
+    kinds = [type(one).__name__ for one in callbacks]
+    names = [f"{kind} {kinds[:place].count(kind)}" for place, kind in enumerate(kinds)]
+    names += [f"{_OURS}{type(one).__name__}" for one in ours]
+    return dict(zip(names, [*callbacks, *ours], strict=True))
 
 
 @final
@@ -24,13 +45,11 @@ class Notes:
     callback (another folder of logs) gets those. Functions, files and other objects cannot be kept.
 
     Args:
-        callbacks: Keras callbacks, after `on_train_begin`.
+        callbacks: Keras callbacks by name, after `on_train_begin`.
     """
 
-    def __init__(self, callbacks: Sequence[Any]) -> None:
-        kinds = [type(one).__name__ for one in callbacks]
-        names = [f"{kind} {kinds[:place].count(kind)}" for place, kind in enumerate(kinds)]
-        self._callbacks = dict(zip(names, callbacks, strict=True))
+    def __init__(self, callbacks: Mapping[str, Any]) -> None:
+        self._callbacks = dict(callbacks)
         self._data = {
             name: {key for key, value in _kept(one).items() if sum(array.nbytes for array in _arrays(value)) > _DATA}
             for name, one in self._callbacks.items()
@@ -55,8 +74,9 @@ class Notes:
 
         An open file stays open: what cannot be kept is not touched.
         """
+        known = self._by_name(facts)
         for name, callback in self._callbacks.items():
-            noted = {key: _heard(value, arrays) for key, value in facts.get(name, {}).items()}
+            noted = {key: _heard(value, arrays) for key, value in known.get(name, {}).items()}
             noted = {**deepcopy(self._before[name]), **noted}
             now = vars(callback)
             sizes = (noted.get("min_delta"), now.get("min_delta"))
@@ -66,7 +86,18 @@ class Notes:
 
     def missing_in(self, facts: Mapping[str, Any]) -> list[Any]:
         """Return the callbacks of which the facts say nothing: they are new."""
-        return [callback for name, callback in self._callbacks.items() if name not in facts]
+        known = self._by_name(facts)
+        return [callback for name, callback in self._callbacks.items() if name not in known]
+
+    def _by_name(self, facts: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return facts by the names of now: where ours had none of their own, they were the last of their kind."""
+        found = dict(facts)
+        for name in self._callbacks:
+            kind = name.removeprefix(_OURS)
+            last = f"{kind} {sum(one.startswith(f'{kind} ') for one in facts) - 1}"
+            if kind != name and name not in facts and last in facts:
+                found[name] = found.pop(last)
+        return found
 
     def _noted(self, name: str) -> dict[str, Any]:
         found = _kept(self._callbacks[name])
@@ -74,7 +105,7 @@ class Notes:
 
 
 def _kept(callback: Any) -> dict[str, Any]:
-    return {key: value for key, value in vars(callback).items() if key not in _OURS and _can_be_kept(value)}
+    return {key: value for key, value in vars(callback).items() if key not in _SET_ANEW and _can_be_kept(value)}
 
 
 def _can_be_kept(value: Any) -> bool:

@@ -36,6 +36,7 @@ class Objective:
         reason: Why this one.
         label_smoothing: The share of each target that is spread evenly over all classes, or for sigmoids over yes and
             no (Szegedy et al., arXiv 1512.00567, section 7).
+        of_scores: Whether the loss was given as one of scores, `from_logits=True`; here it is of probabilities.
 
     Examples:
         >>> import numpy as np
@@ -60,6 +61,7 @@ class Objective:
     num_classes: int
     reason: str
     label_smoothing: float = 0.0
+    of_scores: bool = False
 
     @property
     def plain(self) -> "Objective":
@@ -84,7 +86,7 @@ class Objective:
             return labels.astype(np.int64)
         if self.outputs == 1:
             return labels.astype(np.float32).reshape(-1, 1)
-        return np.asarray(np.eye(self.num_classes)[labels], np.float32)
+        return np.asarray(labels[:, None] == np.arange(self.num_classes), np.float32)
 
     def spec(self) -> tuple[tuple[int, ...], str]:
         """Return shape and dtype of one target."""
@@ -121,7 +123,8 @@ def objective(
     Args:
         loss: "auto"; a name such as "binary_crossentropy"; "focal": the cross-entropy times (1 - p)^2, which looks less
             at what is right already (Lin et al., arXiv 1708.02002, without its alpha: `class_weight` does that); a
-            `keras.losses.Loss`; or a function (targets, outputs).
+            `keras.losses.Loss`, its class or its settings; or a function (targets, outputs). Since heads give
+            probabilities, `from_logits=True` is turned off.
         num_classes: K.
         multi_label: Whether an image may have several labels.
         label_smoothing: From 0 to below 1; what a Keras loss brings along counts too.
@@ -142,18 +145,19 @@ def objective(
         0.0
     """
     _checks.refuse([_checks.not_fraction("label_smoothing", label_smoothing)])
-    kind = _named(_default(loss, multi_label=multi_label))
+    kind, of_scores = _of_probabilities(_named(_default(loss, multi_label=multi_label)))
     kind, own_smoothing = _without_smoothing(kind)
     if own_smoothing and label_smoothing:
         message = f"label_smoothing={label_smoothing!r} and the {own_smoothing!r} of your loss are two. Leave one out."
         raise ConfigurationError(message)
     smoothing = label_smoothing or own_smoothing
-    title = _title(loss)
+    title = _title(kind)
     if multi_label:
         if title.startswith(("categorical", "sparse")):
             message = f"loss={loss!r} needs one label an image, and these images have several. Use loss='auto'."
             raise ConfigurationError(message)
-        return Objective(kind, "sigmoid", num_classes, False, num_classes, "images may have several labels", smoothing)
+        reason = "images may have several labels"
+        return Objective(kind, "sigmoid", num_classes, False, num_classes, reason, smoothing, of_scores)
     if title.startswith("binary"):
         if num_classes != 2:
             message = (
@@ -161,13 +165,13 @@ def objective(
                 "with one label an image. Use loss='auto'."
             )
             raise ConfigurationError(message)
-        return Objective(kind, "sigmoid", 1, False, 2, "a binary loss was asked for", smoothing)
-    reason = "each image has one label" if title == "auto" else "this loss was asked for"
+        return Objective(kind, "sigmoid", 1, False, 2, "a binary loss was asked for", smoothing, of_scores)
+    reason = "each image has one label" if isinstance(loss, str) and loss == "auto" else "this loss was asked for"
     sparse = title.startswith(_OF_CODES)
     if sparse and (one_hot or smoothing):
         kind, sparse = _one_hot_twin(kind, loss), False
         reason += ", here of one-hot targets, which mixing and smoothing need"
-    return Objective(kind, "softmax", num_classes, sparse, num_classes, reason, smoothing)
+    return Objective(kind, "softmax", num_classes, sparse, num_classes, reason, smoothing, of_scores)
 
 
 def _default(loss: Any, *, multi_label: bool) -> Any:
@@ -202,27 +206,47 @@ def _title(loss: Any) -> str:
     """Return what a loss is called: a class of Keras by its own name, whatever `name=` says."""
     kind = type(loss)
     named = kind if kind.__module__.startswith("keras.") and isinstance(loss, keras.losses.Loss) else loss
-    name = loss if isinstance(loss, str) else getattr(named, "name", None) or getattr(named, "__name__", "")
+    name = getattr(named, "name", None) or getattr(named, "__name__", "")
     return str(name).lower().replace(" ", "").replace("_", "")
 
 
 def _named(loss: Any) -> Any:
-    if isinstance(loss, keras.losses.Loss) and loss.get_config().get("from_logits"):
-        loss = type(loss).from_config({**loss.get_config(), "from_logits": False})  # our heads give probabilities
-    if isinstance(loss, keras.losses.Loss) and loss.reduction not in _MEANS:
+    """Return the loss that Keras knows by a name, a class or settings; a loss or a function as it is.
+
+    Raises:
+        ConfigurationError: Keras knows none, or cannot make it, or its numbers are not a mean over images.
+    """
+    found = loss if callable(loss) and not isinstance(loss, type) else _known(loss)
+    if isinstance(found, keras.losses.Loss) and found.reduction not in _MEANS:
         message = (
-            f"loss={type(loss).__name__}(reduction={loss.reduction!r}) is not accepted: a batch may be divided among "
+            f"loss={type(found).__name__}(reduction={found.reduction!r}) is not accepted: a batch may be divided among "
             f"devices and parts. Accepted: reduction={_MEANS[0]!r}, the mean over images."
         )
         raise ConfigurationError(message)
-    if callable(loss):
-        return loss
+    return found
+
+
+def _known(loss: Any) -> Any:
     try:
         found = keras.losses.get(loss)
     except ValueError:
         found = None
+    except TypeError as error:  # of a class that asks for arguments, or of settings that it does not take
+        why = str(error).rpartition("\n")[2].rstrip(".")
+        message = (
+            f"loss={loss!r} cannot be made: {why}. Accepted: a Keras loss that is made already, or the name of one, "
+            f"such as {_NAMES[1]!r}."
+        )
+        raise ConfigurationError(message) from error
     if found is None:
         hint = _checks.did_you_mean(str(loss), _NAMES)
         message = f"loss={loss!r} is not known.{hint} Accepted: {', '.join(_NAMES)}, or any Keras loss or its name."
         raise ConfigurationError(message)
     return found
+
+
+def _of_probabilities(loss: Any) -> tuple[Any, bool]:
+    """Return a loss of probabilities, as heads give them, and whether it was one of scores."""
+    settings = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
+    of_scores = bool(settings.get("from_logits"))
+    return (type(loss).from_config({**settings, "from_logits": False}) if of_scores else loss), of_scores

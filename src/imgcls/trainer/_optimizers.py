@@ -73,6 +73,7 @@ def optimizer(
         >>> engine.nesterov, engine.global_clipnorm
         (True, 1.0)
     """
+    wrong = wrong_settings(name, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average)
     if isinstance(name, keras.optimizers.Optimizer):
         if isinstance(name, keras.optimizers.MultiOptimizer):
             message = (
@@ -80,24 +81,10 @@ def optimizer(
                 "Keras optimizer or a name; first_layer_rate= lets early layers learn more slowly."
             )
             raise ConfigurationError(message)
-        given = {
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-            "clip_norm": clip_norm,
-            "average": average,
-        }
-        _checks.refuse([_beside_an_object(name, given)])
+        _checks.refuse(wrong)
         return _copied(name)
     automatic_rate, automatic_decay = _is_auto(learning_rate), _is_auto(weight_decay)
-    _checks.refuse(
-        [
-            _checks.unknown_name("optimizer", name, OPTIMIZERS),
-            None if automatic_rate or is_schedule(learning_rate) else _wrong_number("learning_rate", learning_rate),
-            None if automatic_decay or weight_decay is None else _checks.not_fraction("weight_decay", weight_decay),
-            None if clip_norm is None else _checks.not_positive("clip_norm", clip_norm),
-            None if average is None else _checks.not_fraction("average", average),
-        ]
-    )
+    _checks.refuse([_checks.unknown_name("optimizer", name, OPTIMIZERS), *wrong])
     row = _TABLE[name]
     if automatic_rate:
         learning_rate = row.peak_rate
@@ -110,6 +97,39 @@ def optimizer(
         use_ema=average is not None,
         ema_momentum=average or 0.0,
     )
+
+
+def wrong_settings(
+    name: Any, learning_rate: Any, *, weight_decay: Any, clip_norm: Any, average: Any
+) -> list[str | None]:
+    """Check arguments of `optimizer`: each by itself beside a name, and that none stands beside a Keras optimizer.
+
+    Args:
+        name: As for `optimizer`, and so are the others.
+        learning_rate: As there.
+        weight_decay: As there.
+        clip_norm: As there.
+        average: As there.
+
+    Returns:
+        What is wrong in words, or None, for each of them.
+    """
+    if isinstance(name, keras.optimizers.Optimizer):
+        given = {
+            "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "clip_norm": clip_norm,
+            "average": average,
+        }
+        return [_beside_an_object(name, given)]
+    led = _is_auto(learning_rate) or is_schedule(learning_rate)
+    decays_as_usual = _is_auto(weight_decay) or weight_decay is None
+    return [
+        None if led else _wrong_number("learning_rate", learning_rate),
+        None if decays_as_usual else _checks.not_fraction("weight_decay", weight_decay),
+        None if clip_norm is None else _checks.not_positive("clip_norm", clip_norm),
+        None if average is None else _checks.not_fraction("average", average),
+    ]
 
 
 def _copied(engine: Any) -> Any:

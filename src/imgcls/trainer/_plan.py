@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from imgcls._progress import ProgressReport
 from imgcls._warnings import warn
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
-from imgcls.trainer._callbacks import stops_early
+from imgcls.trainer._callbacks import plateau, stops_early
 from imgcls.trainer._decisions import Decisions
 from imgcls.trainer._identity import fingerprint
 from imgcls.trainer._objective import Objective, objective
@@ -144,7 +145,10 @@ def plan(
         epochs = 40
         augmentation = light
     """
+    if arguments["deterministic"]:
+        _backend.make_deterministic()  # before the first feature, for whatever learns by this plan
     choices: dict[str, Choice] = {}
+    decisions = Decisions(checkpoint)
 
     def pick(name: str, automatic: Callable[[], tuple[Any, str]]) -> Any:
         """Return an argument, or where it is "auto" the automatic value, noted with its reason."""
@@ -159,9 +163,7 @@ def plan(
     grayscale = arguments["color"] == "grayscale" and channels == 3
     kind = pick(
         "architecture",
-        lambda: _choose_architecture(
-            arguments, training, (side, channels), Decisions(checkpoint), report or ProgressReport(0)
-        ),
+        lambda: _choose_architecture(arguments, training, (side, channels), decisions, report or ProgressReport(0)),
     )
     row = architectures.describe(kind) if isinstance(kind, str) else None
     size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
@@ -189,10 +191,7 @@ def plan(
         "precision": "float32",
         "seed": arguments["seed"],
     }
-    precision = pick(
-        "precision",
-        lambda: choose_precision(named=row is not None, gpu_prefers_bfloat16=_backend.prefers_bfloat16()),
-    )
+    precision = pick("precision", lambda: _choose_precision(arguments, kind if row else None, decisions))
     if row is None and precision != "float32":
         message = f"precision={precision!r} goes with a named architecture. Give your own model a dtype policy instead."
         raise ConfigurationError(message)
@@ -201,7 +200,7 @@ def plan(
         message = f"normalization={given!r} does not go with {kind!r}, which brings its own. Leave it out."
         raise ConfigurationError(message)
     if not brings_scaling:
-        name = pick("normalization", lambda: ("standard", "mean 0 and deviation 1 over the training images"))
+        name = pick("normalization", lambda: _choose_normalization(kind))
         pixels = np.stack(list(_looked_at(training, size=(height, width), channels=channels)))
         blueprint |= _mean_and_std(name, pixels, grayscale=grayscale)
     automatic = recipe(
@@ -215,6 +214,8 @@ def plan(
         color=channels == 3,
         pretrained=solved,
         stops=stops_early(callbacks),
+        plateau=plateau(arguments["schedule"], callbacks),
+        optimizer=arguments["optimizer"],
     )
     settings = {
         name: pick(name, partial(automatic.__getitem__, name))
@@ -288,13 +289,40 @@ def _choose_architecture(
     }
 
     def decide() -> tuple[Any, str]:  # by the clock, and by the weights that this machine has now
-        names = architectures.installed()
-        return tournament(names, training, **given, report=report) if names else architectures.choose_architecture(side)
+        if names := architectures.installed():
+            return tournament(names, training, **given, report=report)
+        name, reason = architectures.choose_architecture(side)
+        return name, f"{reason}: name a network that has some, such as mobilenet_v2, and they are fetched"
 
     place = _backend.joined(arguments["devices"])
     about = {"images": fingerprint(training), **given}
     name, reason = decisions.once("architecture", about, decide, place=place)
     return name, reason
+
+
+def _choose_precision(arguments: Mapping[str, Any], name: str | None, decisions: Decisions) -> tuple[Any, str]:
+    """Choose in what a named backbone computes while it trains: a run that goes on on another GPU keeps what it had.
+
+    Args:
+        arguments: The hyper-parameters by name.
+        name: The architecture; None for one of the user's own.
+        decisions: What was chosen in this run before.
+
+    Returns:
+        The precision and the reason.
+    """
+    if name is None:
+        return choose_precision(named=False, gpu_prefers_bfloat16=False)
+    devices = arguments["devices"]
+    asked = [devices] if isinstance(devices, str) else devices
+    on_gpus = not any(str(one).lower().startswith("cpu") for one in asked)
+    value, reason = decisions.once(
+        "precision",
+        {"architecture": name},
+        lambda: choose_precision(named=True, gpu_prefers_bfloat16=on_gpus and _backend.prefers_bfloat16()),
+        place=_backend.joined(devices),
+    )
+    return value, reason
 
 
 def _stages(
@@ -333,8 +361,17 @@ def _stages(
 
 def _own_size(kind: Any) -> tuple[tuple[int, int], str] | None:
     """Return the input size of a `keras.Model` that has one, with the reason; else None."""
-    sides = tuple(getattr(kind, "input_shape", ())[1:3]) if getattr(kind, "built", False) else ()
+    shape = getattr(kind, "input_shape", ()) if getattr(kind, "built", False) else ()
+    sides = shape[1:3] if isinstance(shape, tuple) else ()  # of several inputs it is a list
     return (sides, "your model was built for it") if len(sides) == 2 and None not in sides else None
+
+
+def _choose_normalization(kind: Any) -> tuple[str | None, str]:
+    """Return the normalization for an architecture that brings none, and the reason."""
+    inputs = getattr(kind, "inputs", None)  # of a keras.Model that is built
+    if inputs and keras.backend.is_int_dtype(inputs[0].dtype):
+        return None, f"your model takes {inputs[0].dtype}: pixels 0-255 as they are"
+    return "standard", "mean 0 and deviation 1 over the training images"
 
 
 def _mean_and_std(name: str | None, pixels: NDArray[np.uint8], *, grayscale: bool) -> dict[str, list[float]]:

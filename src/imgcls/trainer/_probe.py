@@ -15,6 +15,7 @@ from sklearn import exceptions, linear_model, model_selection
 from threadpoolctl import threadpool_limits
 
 from imgcls.datasets import components
+from imgcls.errors import ConfigurationError
 
 _FOLDS = 5
 _PATH = tuple(10.0 ** np.arange(0.5, -4.1, -0.5))  # penalties, from the strongest; each fit begins with the one before
@@ -80,13 +81,17 @@ def solve(
         targets: Codes `int64 (N,)`, or an indicator `(N, K)` of several labels an image.
         head: "softmax" for O = K outputs; "sigmoid" for O = K of an indicator, and O = 1 of codes 0 and 1.
         num_classes: K; None for one more than the largest code. Classes that no image shows are never chosen.
-        weights: The weight of each image, `(N,)`.
+        weights: The weight of each image, `(N,)`, from 0. Images that weigh nothing count for nothing: they only get
+            outputs, from a head that has not seen their group nor their copies either.
         groups: What belongs together, one for each image; None where all are independent. Equal features always are.
             Where all images are of one group, it is divided.
         seed: Of the division into parts.
 
     Returns:
         The `Probe`: kernel and bias of a `Dense` layer, and an output for each image that comes from the others.
+
+    Raises:
+        ConfigurationError: No image weighs anything.
 
     Examples:
         >>> import numpy as np
@@ -101,10 +106,16 @@ def solve(
         problems, classes = list(targets.reshape(len(targets), -1).T.astype(np.int64)), 2
     else:
         problems, classes = [targets], int(targets.max()) + 1 if num_classes is None else num_classes
-    weights = np.ones(len(features), np.float32) if weights is None else weights * (len(weights) / weights.sum())
-    center = features.mean(axis=0)
-    scale = max(float(np.sqrt(np.square(features - center).mean())), 1e-12)
-    scaled, parts = (features - center) / scale, _parts(features, targets, groups, seed)
+    weights = np.ones(len(features), np.float32) if weights is None else weights
+    shown = np.asarray(weights > 0)
+    if not shown.any():
+        message = "weights are 0 for every image. Accepted: at least one above 0. Leave them out to count all alike."
+        raise ConfigurationError(message)
+    weights = weights * (np.count_nonzero(shown) / weights.sum())
+    seen = features if shown.all() else features[shown]
+    center = seen.mean(axis=0)
+    scale = max(float(np.sqrt(np.square(seen - center).mean())), 1e-12)
+    scaled, parts = (features - center) / scale, _parts(features, targets, groups, seed, shown)
     with threadpool_limits(1, "blas"):  # products this small wait for their threads: 1.7 s of processor time, not 33
         heads = [_solved(scaled, codes, weights, parts, classes, seed) for codes in problems]
     if head == "sigmoid":
@@ -153,25 +164,42 @@ def _solved(
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _parts(features: Features, targets: NDArray[Any], groups: Sequence[Any] | None, seed: int) -> NDArray[np.int64]:
-    """Return the part of each image, 0..P-1. Images of one group, and copies of one image, are in one part."""
+def _parts(
+    features: Features,
+    targets: NDArray[Any],
+    groups: Sequence[Any] | None,
+    seed: int,
+    shown: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """Return the part of each image, 0..P-1. Images of one group, and copies of one image, are in one part.
+
+    Those that are shown to a head are divided. The others go with their group or their copies.
+    """
+    shown = np.ones(len(features), bool) if shown is None else shown
     unit = np.unique(features, axis=0, return_inverse=True)[1].reshape(-1)
     if groups is not None:
         joined = components(unit, np.unique([str(group) for group in groups], return_inverse=True)[1])
-        unit = joined if joined.any() else unit  # of one group alone, nothing could be held out
+        unit = joined if len(np.unique(joined[shown])) > 1 else unit  # of one group alone, nothing could be held out
+    parts = np.zeros(int(unit.max()) + 1, np.int64)  # of each unit
+    parts[unit[shown]] = _divided(unit[shown], targets[shown], seed)
+    return parts[unit]
+
+
+def _divided(unit: NDArray[Any], targets: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """Return the part of each image, in which all of its unit are; no part is empty."""
     strata = targets if targets.ndim == 1 else np.unique(targets, axis=0, return_inverse=True)[1].reshape(-1)
     units = len(np.unique(unit))
     count = min(_FOLDS, units)
-    parts = np.zeros(len(features), np.int64)
+    parts = np.zeros(len(unit), np.int64)
     if units < 2:  # one image and its copies
         return parts
-    if units == len(features):
+    if units == len(unit):
         splitter, extra = model_selection.StratifiedKFold(count, shuffle=True, random_state=seed), None
     else:
         splitter, extra = model_selection.StratifiedGroupKFold(count, shuffle=True, random_state=seed), unit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than parts: known, and dealt with
-        for index, (_, part) in enumerate(splitter.split(features, _common(strata), extra)):
+        for index, (_, part) in enumerate(splitter.split(unit, _common(strata), extra)):
             parts[part] = index
     return np.unique(parts, return_inverse=True)[1].reshape(-1)  # few groups may leave a part without images
 
@@ -201,10 +229,11 @@ def _choose(
     seed: int,
 ) -> float:
     """Return the penalty with the lowest loss on what is held out."""
-    if len(features) > _ENOUGH:
-        chosen = np.random.default_rng(seed).permutation(len(features))[:_ENOUGH]
-        chosen = np.union1d(chosen, np.flatnonzero(~np.isin(parts, parts[chosen])))  # parts of a few images are in it
-        features, codes, weights, parts = features[chosen], codes[chosen], weights[chosen], parts[chosen]
+    chosen = np.flatnonzero(weights)
+    if len(chosen) > _ENOUGH:
+        drawn = np.random.default_rng(seed).permutation(chosen)[:_ENOUGH]
+        chosen = np.union1d(drawn, chosen[~np.isin(parts[chosen], parts[drawn])])  # parts of a few images are in it
+    features, codes, weights, parts = features[chosen], codes[chosen], weights[chosen], parts[chosen]
     fits: list[Any] = [None] * (int(parts.max()) + 1)
     path: dict[float, float] = {}
     for penalty in _PATH:
@@ -228,7 +257,10 @@ def _fit(
     *,
     begin: Any = None,
 ) -> Any:
-    """Fit scikit-learn's logistic regression; return the class itself where all images are of one."""
+    """Fit scikit-learn's logistic regression; return the class itself where all images that weigh are of one."""
+    shown = weights > 0
+    if not shown.all():
+        features, codes, weights = features[shown], codes[shown], weights[shown]
     if codes.min() == codes.max():
         return int(codes[0])
     regression = begin if isinstance(begin, linear_model.LogisticRegression) else None

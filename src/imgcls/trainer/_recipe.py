@@ -63,6 +63,8 @@ def recipe(
     color: bool = False,
     pretrained: bool = False,
     stops: bool = False,
+    plateau: int = 0,
+    optimizer: Any = "auto",
 ) -> dict[str, Choice]:
     """Choose batch size, epochs, optimizer and patience.
 
@@ -77,6 +79,8 @@ def recipe(
         color: Whether the images have colours.
         pretrained: Whether weights are good already.
         stops: Whether a callback of the user's own stops training early.
+        plateau: After how many epochs without a better val_loss the rate falls; 0 where it does not go by that.
+        optimizer: A name, a Keras optimizer, or "auto".
 
     Returns:
         A `Choice` for each of "batch_size", "epochs", "optimizer", "learning_rate" and "patience"; for a quick
@@ -104,13 +108,16 @@ def recipe(
     if stops:
         patience = Choice(None, "your own EarlyStopping decides when to stop, and which weights are kept")
     elif validated:
-        reason = "a quarter of the epochs, at least 3, without a better val_loss"
-        patience = Choice(max(3, planned // 4), reason)
+        least = max(3, 2 * plateau)
+        reason = f"a quarter of the epochs, at least {least}, without a better val_loss"
+        reason += f": the rate falls after {plateau}" if plateau else ""
+        patience = Choice(max(least, planned // 4), reason)
+    own_rate = None if isinstance(optimizer, str) else "your own optimizer brings its own"
     return {
         "batch_size": Choice(batch_size, f"{images:,} training images leave enough steps an epoch"),
         "epochs": length,
         "optimizer": Choice("adamw", "robust to the learning rate"),
-        "learning_rate": Choice("auto", "the usual peak of the optimizer: none to tune"),
+        "learning_rate": Choice("auto", own_rate or "the usual peak of the optimizer: none to tune"),
         "patience": patience,
         **(
             {"optimizer": _MUON, "augmentation": _FLIP_SHIFT if color else _SHIFT}
@@ -179,7 +186,7 @@ def choose_precision(*, named: bool, gpu_prefers_bfloat16: bool) -> Choice:
         return Choice("float32", "your own model says itself in what it computes")
     if gpu_prefers_bfloat16:
         return Choice("mixed_bfloat16", "this GPU is quicker with it; weights stay float32, and so does what is saved")
-    return Choice("float32", "no GPU is quicker with bfloat16, and most CPUs are slower with it")
+    return Choice("float32", "no GPU in use is quicker with bfloat16, and most CPUs are slower with it")
 
 
 def choose_schedule(optimizer: Any, learning_rate: Any) -> Choice:
@@ -244,6 +251,21 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
         message = f"class_weight={class_weight!r} is 0 for every image. Accepted: at least one class above 0."
         raise ConfigurationError(message)
     return found
+
+
+def named_weights(class_weight: Any, classes: tuple[Any, ...]) -> str:
+    """Return class weights that `class_weights` takes as text, the same in any order and for 12 and 12.0.
+
+    Examples:
+        >>> from imgcls.trainer._recipe import named_weights
+        >>> named_weights({"dog": 12, "cat": 0.5}, ("ant", "cat", "dog"))
+        "{'ant': 1.0, 'cat': 0.5, 'dog': 12.0}"
+        >>> named_weights("balanced", ("ant", "cat", "dog")), named_weights(None, ("ant", "cat", "dog"))
+        ('balanced', 'None')
+    """
+    if not isinstance(class_weight, Mapping):
+        return str(class_weight)
+    return str({name: float(class_weight.get(name, 1.0)) for name in classes})
 
 
 def _is_weight(value: Any) -> bool:

@@ -11,29 +11,30 @@ import numpy as np
 
 from imgcls import _backend, _checks, transforms
 from imgcls._progress import ProgressReport
+from imgcls._warnings import warn
 from imgcls.datasets import ON_ERROR, Batches, Dataset
-from imgcls.errors import ConfigurationError
-from imgcls.trainer._callbacks import checked_callbacks, early_stopping, reduce_on_plateau
+from imgcls.errors import TrainingWarning
+from imgcls.trainer._callbacks import PLATEAU, early_stopping, reduce_on_plateau
 from imgcls.trainer._checkpoint import Checkpoints
 from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._identity import hash_of, hash_of_weights, identity, settings_of
 from imgcls.trainer._loop import Loop
 from imgcls.trainer._metrics import keras_metrics
+from imgcls.trainer._notes import named
 from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import left_out_of_decay, set_on
-from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._pace import Pace, budget_seconds
-from imgcls.trainer._recipe import choose_schedule, class_weights
+from imgcls.trainer._recipe import class_weights, named_weights
 from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._schedules import SCHEDULES
+from imgcls.trainer._steps import checked_steps
 from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable, sample_weights
 from imgcls.trainer._validation import Validation
 from imgcls.transforms._mixing import try_mixing
 from imgcls.transforms._state import put_back
 
 _LED = tuple(name for name in SCHEDULES if name != "constant")  # the loop moves the rate
-_MOVING = (*_LED, "plateau")
 MIX_UNTIL = 0.85  # images are mixed up to this share of training; the rest is learnt from images as they are
 
 
@@ -107,11 +108,12 @@ def train(
         clip_norm: The most that the norm of all gradients together may be; None for no limit.
         average: The momentum of a moving average of the weights, such as 0.999, which is validated and kept in place
             of the last weights; None for none.
-        loss: "auto" for the cross-entropy that fits the labels; "focal"; or any Keras loss or its name.
+        loss: "auto" for the cross-entropy that fits the labels; "focal"; or any Keras loss or its name. The model gives
+            probabilities: one that gives scores is refused where the loss says `from_logits=True`.
         label_smoothing: The share of a label that is spread over all classes, from 0 to below 1.
         epochs: How often every image is seen, at most.
-        budget: Seconds, or words such as "10min": training, validation and reading images end in time, with a
-            schedule that has reached its end. None for no limit.
+        budget: Seconds, or words such as "10min": training and validation end in time, with a schedule that has reached
+            its end. Reading images counts, and is not cut short. None for no limit.
         spent: Seconds of the budget that are gone already.
         after: Seconds of the budget to keep for what comes after training.
         batch_size: Images in a step, at most.
@@ -134,7 +136,8 @@ def train(
         class_weight: None, "balanced", or {class: weight}.
         sample_weight: N weights from 0, at least one above it, which multiply those of the classes.
         patience: Stop after so many epochs without a lower `val_loss`, and keep the weights of the best epoch; None
-            trains to the end and keeps the last.
+            trains to the end and keeps the last. With the schedule "plateau", more than the 3 epochs after which that
+            lowers the rate.
         checkpoint: A folder where the state is kept, every 30 seconds or when it costs less than 2 % of the time, and
             when Ctrl-C or SIGTERM stops training. Where it holds a state of this run, training goes on from there,
             exactly as if it had not stopped, whatever weights the model begins with now; see
@@ -193,7 +196,6 @@ def train(
     placement = _backend.placement(devices)
     if deterministic:
         _backend.make_deterministic()
-    schedule = _check_schedule(schedule, optimizer, learning_rate)
     validation_data = checked_labels(data, validation_data)
     alternating_flip = alternating_flip or transforms.alternates(augmentation)
     augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
@@ -214,14 +216,22 @@ def train(
     own_weights = sample_weights(sample_weight, len(data))
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
     with placement.scope():
-        engine = named_optimizer(
-            optimizer, learning_rate, weight_decay=weight_decay, clip_norm=clip_norm, average=average
+        schedule, engine, callbacks = checked_steps(
+            measures,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            average=average,
+            callbacks=callbacks,
         )
-    callbacks = checked_callbacks(callbacks, engine, measures, scheduled=schedule in _MOVING)
     first = 0 if resizing is None or seconds is not None else resizing.full_from(epochs)  # epoch that patience looks at
     stopping = [] if patience is None else [early_stopping(patience, first=first)]
     plateau = [reduce_on_plateau(validated=validation_data is not None)] if schedule == "plateau" else []
-    watchers = [*callbacks, *stopping, *plateau]
+    if plateau and patience is not None:
+        _warn_of_short_patience(patience)
+    watchers = named(callbacks, [*stopping, *plateau])
     run = (
         {}
         if checkpoint is None and placement.workers == 1
@@ -235,7 +245,10 @@ def train(
                 "alternating_flip": alternating_flip,
                 "progressive_resizing": progressive_resizing,
                 "loss": [settings_of(goal.loss), label_smoothing],
-                "weights": [None if sample_weight is None else hash_of(own_weights), str(class_weight)],
+                "weights": [
+                    None if sample_weight is None else hash_of(own_weights),
+                    named_weights(class_weight, data.classes),
+                ],
                 "schedule": schedule,
                 "first_layer_rate": first_layer_rate,
                 "epochs": epochs,
@@ -353,15 +366,12 @@ def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, 
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
 
 
-def _check_schedule(schedule: str, optimizer: Any, learning_rate: Any) -> str:
-    """Return the schedule that leads the rate; "auto" where the optimizer or a Keras schedule does."""
-    automatic = choose_schedule(optimizer, learning_rate).value
-    if schedule == "auto":
-        return str(automatic)
-    if automatic == "auto":
-        message = (
-            f"schedule={schedule!r} does not go with a Keras optimizer or a Keras schedule, which move the rate "
-            "themselves. Leave it out."
-        )
-        raise ConfigurationError(message)
-    return schedule
+def _warn_of_short_patience(patience: int) -> None:
+    """Say that training ends no later than a plateau lowers the rate, so that no epoch learns at the lower one."""
+    if patience > PLATEAU:
+        return
+    message = (
+        f"patience={patience} ends training before an epoch learns at a lower rate: schedule='plateau' lowers it after "
+        f"{PLATEAU} epochs without a lower val_loss. Give a patience above {PLATEAU}, such as {2 * PLATEAU}, or None."
+    )
+    warn(message, TrainingWarning)

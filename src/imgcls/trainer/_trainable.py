@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _backend
+from imgcls.architectures._build import gives_probabilities
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._objective import Objective
@@ -58,10 +59,17 @@ def not_trainable(model: Any) -> str | None:
 
 
 def check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
-    """Refuse a model that has not one output for each class."""
+    """Refuse a model that has not one output for each class, or gives scores, as the loss says."""
     if model.output_shape[1:] != (goal.outputs,):
         message = (
             f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
+        )
+        raise ConfigurationError(message)
+    if goal.of_scores and not gives_probabilities(model, goal.head):
+        message = (
+            f"loss={type(goal.loss).__name__}(from_logits=True) is for a model that gives scores, and one that is "
+            "trained here gives probabilities. Give "
+            f"keras.Sequential([model, keras.layers.Activation({goal.head!r})]), which has the same layers and weights."
         )
         raise ConfigurationError(message)
 

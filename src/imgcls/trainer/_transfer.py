@@ -14,21 +14,22 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend, architectures
+from imgcls import _backend, _checks, architectures
 from imgcls._progress import ProgressReport
-from imgcls.datasets import Batches, Dataset
-from imgcls.inference import outputs
+from imgcls.datasets import Dataset
+from imgcls.errors import TrainingError
 from imgcls.trainer._decisions import Decisions
-from imgcls.trainer._embed import Embedded, embed
+from imgcls.trainer._embed import Embedded, embed_until
 from imgcls.trainer._history import History
 from imgcls.trainer._identity import fingerprint, shape_of
-from imgcls.trainer._interrupts import Interrupts
+from imgcls.trainer._keep import failed, hits, settled
 from imgcls.trainer._metrics import keras_metrics, measured
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
 from imgcls.trainer._speed import speed
+from imgcls.trainer._steps import checked_steps
 from imgcls.trainer._train import train
 from imgcls.trainer._trainable import checked_labels, sample_weights
 
@@ -37,7 +38,6 @@ _SHARES = (1.0, 0.5, 0.25)  # of the layers
 _BACKWARD = 2.5  # what gradients and updates of all layers cost, in passes forward
 _TRACED = (2.0, 8.0)  # what compiling costs, in starts of the pass forward: itself, and for gradients of all layers
 _LEAST_EPOCHS = 2
-_SURE = 1.96  # standard errors
 
 
 @final
@@ -104,10 +104,11 @@ def transfer(
         validation_data: Images that decide whether fine-tuning is kept.
         fine_tune: False for the head alone; True to train the backbone too, and keep that; "auto" to keep it
             where it is better on the validation images by more than chance explains. As much of the network is trained
-            as what is left of the budget allows.
+            as what is left of the budget allows. What fails when it was only tried leaves the solved head.
         loss: A cross-entropy, or "auto".
         engine: What computes the features, as in `embed`.
-        budget: Seconds, or words such as "10min".
+        budget: Seconds, or words such as "10min": fine-tuning ends in time. The head is solved from all images: where
+            their features take longer, that is said.
         spent: Seconds of the budget that are gone already.
         class_weight: As for `train`.
         sample_weight: As for `train`.
@@ -120,6 +121,10 @@ def transfer(
 
     Returns:
         A `Transfer`.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted, those of fine-tuning too: before any image is embedded.
+        TrainingError: Fine-tuning that was asked for fails, or that of several workers.
 
     Examples:
         >>> from imgcls import Dataset, architectures, trainer
@@ -138,10 +143,15 @@ def transfer(
         partial(class_weights, class_weight, classes=data.classes),
         sample_weights(sample_weight, len(data)),
     )
-    weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were embedded
+    weigh(labels=np.asarray(data.labels))
+    if fine_tune is not False:  # what is refused is refused now, and not after all images were embedded
+        checked_steps(measures, **{name: _checks.plain(value) for name, value in settings.items()})
+    if settings.get("deterministic"):
+        _backend.make_deterministic()
     with ProgressReport(verbose) as report:
         features = architectures.cut(model)
-        found = partial(embed, features, on_error=on_error, report=report)
+        ends = None if seconds is None else began + seconds
+        found = partial(embed_until, ends, features, on_error=on_error, report=report)
         embedded = found(data, engine=engine)
         again = engine if embedded.by is None else embedded.by.run
         validation = None if validation_data is None else found(validation_data, engine=again)
@@ -191,24 +201,30 @@ def transfer(
         return Transfer(history, choices, embedded, held_out, validation, validated)
     before = model.get_weights()
     architectures.unfreeze(trained, share)
-    tuned = train(
-        trained,
-        data,
-        validation_data=validation_data,
-        loss=loss,
-        budget=budget,
-        spent=time.monotonic() - began,
-        after=after,
-        class_weight=class_weight,
-        sample_weight=sample_weight,
-        metrics=metrics,
-        checkpoint=checkpoint,
-        seed=seed,
-        on_error=on_error,
-        verbose=verbose,
-        **settings,
-    )
-    keep, reason = _settled(
+    try:
+        tuned = train(
+            trained,
+            data,
+            validation_data=validation_data,
+            loss=loss,
+            budget=budget,
+            spent=time.monotonic() - began,
+            after=after,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            metrics=metrics,
+            checkpoint=checkpoint,
+            seed=seed,
+            on_error=on_error,
+            verbose=verbose,
+            **settings,
+        )
+    except TrainingError as error:
+        if fine_tune is True or place.workers > 1:  # others may be in the middle of a step
+            raise
+        choices["fine_tune"] = Choice(False, failed(model, trained, before, error, verbose=verbose))
+        return Transfer(history, choices, embedded, held_out, validation, validated)
+    keep, reason = settled(
         model,
         trained,
         before,
@@ -224,35 +240,6 @@ def transfer(
         history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
     return Transfer(tuned if keep else history, choices, embedded, held_out, validation, validated, tuned=keep)
-
-
-def compare(before: NDArray[Any], after: NDArray[Any]) -> tuple[bool, str]:
-    """Say whether one classifier is better than another on the same images, by more than chance explains.
-
-    The difference of accuracies is compared with 1.96 standard errors of the mean of the differences, image by image.
-
-    Args:
-        before: Whether each image was right, `(N,)`, or the share of its labels.
-        after: The same of the other classifier.
-
-    Returns:
-        Whether it is, and both accuracies in words.
-
-    Examples:
-        >>> import numpy as np
-        >>> from imgcls.trainer._transfer import compare
-        >>> compare(np.repeat([True, False], [80, 20]), np.ones(100, bool))
-        (True, '100.0 % right of 100 validation images, 80.0 % before: 20.0 points more, of which chance explains 7.9')
-    """
-    change = np.asarray(after, float) - np.asarray(before, float)
-    count, gain = len(change), float(change.mean())
-    noise = _SURE * float(change.std(ddof=1)) / count**0.5 if count > 1 else 1.0
-    direction = "more" if gain >= 0 else "less"
-    words = (
-        f"{100 * np.mean(after):.1f} % right of {count:,} validation images, {100 * np.mean(before):.1f} % before: "
-        f"{100 * abs(gain):.1f} points {direction}, of which chance explains {100 * noise:.1f}"
-    )
-    return gain > noise, words
 
 
 def _allowed(
@@ -319,57 +306,6 @@ def _depth(
     return 0.0, after, refusal
 
 
-def _settled(
-    model: Any,
-    trained: Any,
-    before: list[NDArray[Any]],
-    right: NDArray[Any] | None,
-    data: Dataset | None,
-    goal: Objective,
-    *,
-    tuned: History,
-    fine_tune: Any,
-    place: _backend.Placement,
-    verbose: Any,
-) -> tuple[bool, str]:
-    """Decide whether fine-tuning is kept, and why, and leave what is kept in the model, whatever is pressed meanwhile.
-
-    Ctrl-C ends the comparison: what nobody has compared is kept where that was asked for.
-
-    Args:
-        model: What is used; it gets the weights that are kept.
-        trained: What was fine-tuned.
-        before: The weights with the solved head.
-        right: Which of the validation images the solved head is right of, or None without any.
-        data: Those images, or None.
-        goal: The objective.
-        tuned: The history of fine-tuning; Ctrl-C is noted in it.
-        fine_tune: As it was asked for.
-        place: Which worker this is, and the others.
-        verbose: Of the report.
-    """
-    keep, reason = True, "asked for"
-    with ProgressReport(verbose) as report, Interrupts(terminate=False) as interrupts:
-        interrupts.patient = True
-        if trained is not model:
-            architectures.set_weights(model, trained.get_weights())
-        if right is not None and data is not None:
-            keep, reason = fine_tune is True, "interrupted before it was compared with the solved head"
-            if not (tuned.interrupted and keep):
-                if tuned.interrupted:
-                    report.say("comparing with the solved head now; Ctrl-C once more keeps that head")
-                with interrupts.giving_way():
-                    better, reason = compare(right, _right(model, data, goal, report, interrupts))
-                    keep = keep or better
-        keep, reason = place.told([keep, reason])  # workers measure with rounding of their own
-        report.say(f"fine-tuning is {'kept' if keep else 'not kept'}: {reason}")
-        if not keep:
-            trained.get_layer("backbone").trainable = False
-            architectures.set_weights(model, before)
-    tuned.interrupted = tuned.interrupted or interrupts.asked is not None
-    return keep, reason
-
-
 def _measured(
     probe: Probe,
     goal: Objective,
@@ -394,32 +330,7 @@ def _measured(
         found = head(validation.features)
         row |= dict(zip(("val_loss", "val_accuracy"), figures(found, labels), strict=True))
         row |= measured(metrics, goal, goal.targets(labels), found)
-        right = _hits(found, goal, labels)
+        right = hits(found, goal, labels)
     history = History()
     history.append(row)
     return history, found, right
-
-
-def _right(model: Any, data: Dataset, goal: Objective, report: ProgressReport, interrupts: Interrupts) -> NDArray[Any]:
-    """Return which images a model is right of, or which share of their labels.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was noted.
-    """
-
-    def look_up(count: int) -> None:
-        report.done(count)
-        if interrupts.asked is not None:
-            raise KeyboardInterrupt
-
-    height, width, channels = model.input_shape[1:]
-    report.begin("comparing with the solved head", len(data))
-    batches = Batches(data, image_size=(height, width), channels=channels, batch_size=32)
-    return _hits(outputs(_backend.compiled(model), batches, look_up)[0], goal, np.asarray(data.labels))
-
-
-def _hits(outputs: NDArray[np.float32], goal: Objective, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return for each image whether it is right, or which share of its labels."""
-    if goal.head == "softmax":
-        return np.asarray(outputs.argmax(axis=1) == labels)
-    return np.asarray(((outputs >= 0.5) == (goal.targets(labels) >= 0.5)).mean(axis=1))
