@@ -230,7 +230,7 @@ def test_an_explanation_and_the_server_are_of_the_class_that_is_said(screening):
     sick = classifier.classes_.tolist().index("sick")
     probabilities = classifier.predict_proba(images)[:, sick]
     image = images[np.argmin(np.abs(probabilities - 0.4))]  # the likeliest is another
-    limit = float(classifier.predict_proba(image[None])[0, sick])
+    limit = float(classifier.predict_proba(image[None])[0, sick]) - 1e-6  # passes may differ in the last bits
     assert 0 < limit < 0.5
     file = io.BytesIO()
     write_png(image[..., None], file)
