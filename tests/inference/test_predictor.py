@@ -81,6 +81,8 @@ def test_an_image_that_the_model_gives_no_number_for_is_refused_by_its_name(tmp_
         assert [isinstance(one, UnreadableImageError) for one in said] == [False, True, False]
         assert said[0].probabilities["red"] == said[2].probabilities["red"] == by_pillow(PHOTO)
         assert [one.id for one in said] == ["0", "1", "2"]
+        alone = list(predictor().predict(iter([black] * 3)))  # batches of which nothing is left
+        assert [(type(one), one.id) for one in alone] == [(UnreadableImageError, name) for name in "012"]
         for name in ("table.csv", "table.jsonl"):
             table = predictor().predict_to(tmp_path / name, photos)
             assert (table.ids, table.unreadable) == ({"a", "black", "c"}, 1)

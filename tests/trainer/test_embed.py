@@ -95,7 +95,6 @@ def test_another_process_finds_them_whatever_keras_calls_its_layers(data, cache,
     embed(build(), data)
     script = f"""
 import sys
-from types import SimpleNamespace
 sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
 from test_embed import Dataset, build, embed
 build(), build(8)  # Keras counts its names up

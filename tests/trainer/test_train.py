@@ -1,5 +1,6 @@
 """The loop: learns, weighs, stops early, obeys callbacks, repeats itself, survives Ctrl-C."""
 
+import inspect
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from imgcls import (
     transforms,
 )
 from imgcls.datasets import Batches, _batches, write_png
+from imgcls.trainer._steps import checked_steps
 
 
 @pytest.fixture(scope="module")
@@ -601,6 +603,13 @@ def test_a_model_of_another_width_is_refused(squares):
     message = r"^the model has \(5,\) outputs and 2 classes need \(2,\)\.$"
     with pytest.raises(ConfigurationError, match=message):
         trainer.train(small_model(5), squares, verbose=0)
+
+
+def test_what_leads_the_steps_has_the_same_defaults_where_it_is_checked_beforehand():
+    train, checked = (inspect.signature(one).parameters for one in (trainer.train, checked_steps))
+    shared = [name for name, one in checked.items() if one.default is not inspect.Parameter.empty]
+    assert len(shared) == 7
+    assert {name: checked[name].default for name in shared} == {name: train[name].default for name in shared}
 
 
 def scores_model(*ends, outputs=2):

@@ -1,6 +1,12 @@
 """Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
 
-from imgcls.architectures._build import POOLINGS, PRECISIONS, TEST_TIME_AUGMENTATIONS, build
+from imgcls.architectures._build import (
+    POOLINGS,
+    PRECISIONS,
+    TEST_TIME_AUGMENTATIONS,
+    build,
+    gives_probabilities,
+)
 from imgcls.architectures._choices import (
     SMALL_SIDE,
     choose_architecture,
@@ -43,6 +49,7 @@ __all__ = [
     "choose_weights",
     "cut",
     "describe",
+    "gives_probabilities",
     "head_of",
     "installed",
     "last_feature_map",

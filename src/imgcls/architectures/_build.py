@@ -309,11 +309,11 @@ def gives_probabilities(model: Any, head: str) -> bool:
 
     Examples:
         >>> import keras
-        >>> from imgcls.architectures._build import gives_probabilities
+        >>> from imgcls import architectures
         >>> scores = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
         >>> ended = keras.Sequential([scores, keras.layers.Activation("softmax")])
-        >>> gives_probabilities(scores, "softmax"), gives_probabilities(ended, "softmax")
-        (False, True)
+        >>> [architectures.gives_probabilities(one, "softmax") for one in (scores, ended)]
+        [False, True]
     """
     activation = _last_activation(model)
     if activation is keras.activations.linear:

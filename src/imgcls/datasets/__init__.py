@@ -9,6 +9,7 @@ from imgcls.datasets._data_report import DataReport
 from imgcls.datasets._dataset import Dataset, Sample
 from imgcls.datasets._duplicates import copies_in
 from imgcls.datasets._findings import Finding
+from imgcls.datasets._labels import is_missing
 from imgcls.datasets._readable import ON_ERROR, check_readable, leave_out_unreadable
 from imgcls.datasets._shortcuts import Shortcut, shortcuts
 from imgcls.datasets._split import components
@@ -31,6 +32,7 @@ __all__ = [
     "check_readable",
     "components",
     "copies_in",
+    "is_missing",
     "is_one_image",
     "leave_out_unreadable",
     "read",

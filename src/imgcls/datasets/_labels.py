@@ -167,7 +167,13 @@ def divided(cells: Any, delimiter: str) -> list[list[str]]:
 
 
 def is_missing(cell: Any) -> bool:
-    """Say whether a cell of a table is empty: None, NaN, NaT, or pandas' NA, which no comparison decides."""
+    """Say whether a cell of a table is empty: None, NaN, NaT, or pandas' NA, which no comparison decides.
+
+    Examples:
+        >>> from imgcls.datasets import is_missing
+        >>> [is_missing(cell) for cell in (None, float("nan"), "", 0)]
+        [True, True, False, False]
+    """
     return cell is None or type(cell).__name__ == "NAType" or bool(cell != cell)  # noqa: PLR0124 - NaN alone differs
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any, final
 
@@ -266,9 +267,7 @@ class Predictor:
         def answer(pixels: NDArray[np.uint8], ids: Sequence[str]) -> list[Prediction | UnreadableImageError]:
             found = in_passes(run, pixels)
             numbers = _are_numbers(found)
-            said = iter(
-                self.as_predictions(found[numbers], [name for name, there in zip(ids, numbers, strict=True) if there])
-            )
+            said = iter(self.as_predictions(found[numbers], list(compress(ids, numbers))) if numbers.any() else ())
             return [next(said) if there else _no_number(name) for there, name in zip(numbers, ids, strict=True)]
 
         return stream(named, prepare, answer, batch_size=_BATCH)
@@ -311,7 +310,7 @@ class _New:
 
 def _are_numbers(found: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return for each image whether all that the model gave for it are numbers, `(n,)`."""
-    return np.asarray(np.isfinite(found).reshape(len(found), -1).all(axis=1))
+    return np.asarray(np.isfinite(found).all(axis=tuple(range(1, found.ndim))))
 
 
 def _check_numbers(found: NDArray[np.float32], ids: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from imgcls import plotting, report
 from imgcls._thresholds import foremost, in_digits
 from imgcls.errors import ImgclsError
 from imgcls.metrics import _thumbnails
-from imgcls.metrics._figures import Cells, Counts
+from imgcls.metrics._figures import Cells
 from imgcls.metrics._label_errors import suspected_labels
 from imgcls.metrics._pictures import MOST_IN_MATRIX
 from imgcls.metrics._thumbnails import Thumbnails
@@ -225,7 +225,7 @@ def _confusion(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, An
     """Return the cells that are drawn: of too many classes for a matrix, the commonest mistakes alone."""
     size = len(evaluation.classes)
     filled = Cells.of(evaluation.y_true, evaluation.y_pred, size)
-    support = Counts.of(evaluation.y_true, evaluation.y_pred, size).true
+    support = np.bincount(filled.true, filled.images, size)
     mistakes, matrix = filled.mistakes.most(_MISTAKES), size <= MOST_IN_MATRIX
     drawn = filled.most(_MOST_CELLS) if matrix else mistakes
     chosen = _thumbnails.of_cells(evaluation.y_true, evaluation.y_pred, evaluation.losses)
@@ -235,7 +235,7 @@ def _confusion(evaluation: "Evaluation", thumbnails: Thumbnails) -> dict[str, An
         pictures = [_shown(evaluation, place) for place in positions]
         for one, place in zip(pictures[:shown], positions, strict=False):
             one["picture"] = thumbnails.picture(place)
-        share = count / int(support[true])
+        share = count / float(support[true])
         cells.append({"true": true, "predicted": predicted, "count": count, "share": share, "images": pictures})
     return {
         "names": [str(name) for name in evaluation.classes],

@@ -24,9 +24,12 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
         DataError: The figure is of one label an image, and these have several; or ROC and precision-recall curves have
             nothing to tell apart.
     """
-    counts = Counts.of(evaluation.y_true, evaluation.y_pred, len(evaluation.classes))
     if kind == "reliability":
         return plotting.reliability_diagram(*evaluation.reliability(), ax=ax)
+    if kind == "risk_coverage":
+        curve = evaluation.risk_coverage()
+        return plotting.risk_coverage(curve.coverage, curve.risk, lower=curve.lower, upper=curve.upper, ax=ax)
+    counts = Counts.of(evaluation.y_true, evaluation.y_pred, len(evaluation.classes))
     if kind == "classes":
         ends = np.array([one["f1"] for one in evaluation.per_class_intervals.values()]).T
         lower, upper = ends
@@ -34,9 +37,6 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
         values = np.where(seen, [row["f1"] for row in evaluation.per_class.values()], np.nan)
         support = counts.true
         return plotting.class_bars(values, lower, upper, evaluation.classes, metric="F1", support=support, ax=ax)
-    if kind == "risk_coverage":
-        curve = evaluation.risk_coverage()
-        return plotting.risk_coverage(curve.coverage, curve.risk, lower=curve.lower, upper=curve.upper, ax=ax)
     told = (counts.true > 0) & (counts.true < len(evaluation.y_true))  # those with images, and others beside them
     names = [evaluation.classes[code] for code in np.flatnonzero(told)]
     curves: dict[Any, Any] = {label: evaluation.curve(label) for label in names}

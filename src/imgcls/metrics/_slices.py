@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._intervals import wilson
-from imgcls.datasets._labels import is_missing
+from imgcls.datasets import is_missing
 from imgcls.errors import DataError
 
 _LEAST = 5  # images of a slice; of fewer, nothing can be said

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend
-from imgcls.architectures._build import gives_probabilities
+from imgcls import _backend, architectures
 from imgcls.datasets import Dataset
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.trainer._objective import Objective
@@ -65,7 +64,7 @@ def check_outputs(model: Any, goal: Objective, data: Dataset) -> None:
             f"the model has {model.output_shape[1:]} outputs and {len(data.classes)} classes need {(goal.outputs,)}."
         )
         raise ConfigurationError(message)
-    if goal.of_scores and not gives_probabilities(model, goal.head):
+    if goal.of_scores and not architectures.gives_probabilities(model, goal.head):
         message = (
             f"loss={type(goal.loss).__name__}(from_logits=True) is for a model that gives scores, and one that is "
             "trained here gives probabilities. Give "
