@@ -1,12 +1,6 @@
 """Architectures: a table of names, our own CNNs, and every backbone of `keras.applications`."""
 
-from imgcls.architectures._build import (
-    POOLINGS,
-    PRECISIONS,
-    TEST_TIME_AUGMENTATIONS,
-    build,
-    gives_probabilities,
-)
+from imgcls.architectures._build import POOLINGS, PRECISIONS, TEST_TIME_AUGMENTATIONS, build
 from imgcls.architectures._choices import (
     SMALL_SIDE,
     choose_architecture,
@@ -17,6 +11,7 @@ from imgcls.architectures._choices import (
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
 from imgcls.architectures._misfed import Misfed, misfed, scaled_twice
+from imgcls.architectures._own import gives_probabilities
 from imgcls.architectures._parts import (
     BOTH_WAYS,
     Head,
