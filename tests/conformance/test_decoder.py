@@ -394,7 +394,7 @@ def test_a_tiff_without_one_right_scale_is_refused_in_words(pixels, cause):
 
 
 def dicom(pixels, *, syntax="1.2.840.10008.1.2.1", **attributes):
-    pydicom = pytest.importorskip("pydicom")
+    pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install 'imgcls[dicom]'")
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import SecondaryCaptureImageStorage
 
@@ -450,7 +450,7 @@ def test_dicom_goes_through_rescale_line_and_first_window():
 
 def items(**attributes):
     """Return a DICOM sequence of one item."""
-    dataset = pytest.importorskip("pydicom").Dataset()
+    dataset = pytest.importorskip("pydicom", reason="needs pydicom: pip install 'imgcls[dicom]'").Dataset()
     for key, value in attributes.items():
         setattr(dataset, key, value)
     return [dataset]

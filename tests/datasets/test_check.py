@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -285,11 +284,21 @@ def textured_arrays(count):
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8), dtype=np.uint8)
 
 
-def test_very_many_classes_of_one_image_are_counted_at_once():
-    """A look through all of them for each took six seconds."""
+class Unsearched(tuple):
+    """Classes that nobody may look through: for each of very many, that takes time with the square of their number."""
+
+    __slots__ = ()
+
+    def index(self, *_):
+        raise AssertionError
+
+    def __contains__(self, _):
+        raise AssertionError
+
+
+def test_very_many_classes_of_one_image_are_counted_without_a_look_through_all_for_each():
     data = Dataset.from_arrays(np.zeros((40_000, 1, 1), np.uint8), np.arange(40_000))
-    start = time.process_time()
+    data.classes = Unsearched(data.classes)
     found = {one.code: one for one in _check._classes(data)}
-    assert time.process_time() - start < 3
     assert found["IMG020"].message.startswith("40,000 classes below ")
     assert len(found["IMG020"].ids) == 40_000

