@@ -415,6 +415,36 @@ def test_imagenet_without_network_says_what_to_do(name, side, file, offline, cap
     assert not list((offline / "models").iterdir())
 
 
+def test_of_several_sizes_at_hand_the_nearest_is_found(offline):
+    row = architectures.describe("mobilenet_v2")
+    (offline / "models").mkdir()
+    assert architectures.weights_at_hand("mobilenet_v2", 160) is None
+    for size in (224, 96):
+        (offline / "models" / row.weights_file.format(size=size)).touch()
+    for side, size in ((32, 96), (150, 96), (170, 224), (500, 224)):
+        assert architectures.weights_at_hand("mobilenet_v2", side).name == row.weights_file.format(size=size)
+    assert architectures.weights_at_hand("mobilenet", 96) is None
+
+
+def test_the_run_that_downloads_weights_starts_from_the_head_of_later_runs(offline, monkeypatch):
+    """Keras builds a network of its own around a download, which draws random numbers too."""
+    build, downloads = keras.applications.MobileNet, []
+
+    def stand_in(*, weights, **given):
+        model = build(weights=None, **given)
+        if weights == "imagenet":
+            downloads.append(offline / "models" / architectures.describe(NAME).weights_file.format(size=128))
+            downloads[0].parent.mkdir()
+            save(model, downloads[0])
+        return model
+
+    monkeypatch.setattr(keras.applications, "MobileNet", stand_in)
+    first, later = load("imagenet"), load("imagenet")
+    assert len(downloads) == 1
+    for one, other in zip(first.get_weights(), later.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_damaged_file_in_the_folder_of_keras_is_named_and_kept(offline):
     """Keras itself would remove it, for another download."""
     path = offline / "models" / "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"

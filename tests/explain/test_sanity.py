@@ -142,6 +142,16 @@ def test_copies_scale_pixels_as_the_model_does(monkeypatch):
     np.testing.assert_allclose(scaling(images), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_model_that_was_compiled_with_a_loss_of_its_own_is_copied():
+    model = architectures.build("small_cnn", input_shape=(16, 16, 1), num_classes=3)
+    model.compile("sgd", loss=lambda targets, outputs: outputs[:, 0])
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1)).astype(np.uint8)
+    correlation = randomised_correlation(model, images, draws=1)
+    assert model.compiled
+    model.compiled = False
+    assert randomised_correlation(model, images, draws=1) == correlation
+
+
 def test_refusals(learnt, unseen):
     with pytest.raises(ConfigurationError) as refusal:
         deletion_score(brightness, IMAGE, np.zeros((2, 3)), 1, 0)

@@ -88,7 +88,133 @@ def check_two_devices():
     np.testing.assert_allclose(same["loss"], history["loss"], rtol=1e-5)
     assert same["accuracy"] == history["accuracy"]
     assert same["val_accuracy"] == history["val_accuracy"]
-    check_replicas_scale_as_the_model_does(["CPU:0", "CPU:1"])
+    two = ["CPU:0", "CPU:1"]
+    check_replicas_scale_as_the_model_does(two)
+    check_losses_are_those_of_one_device(two)
+    check_a_layer_keeps_its_weights(two)
+    check_models_with_losses_of_their_own_are_copied(two)
+    check_other_precisions_train_as_on_one_device(two)
+
+
+def check_losses_are_those_of_one_device(devices):
+    """Keras divides what its loss objects give by the number of replicas, but not what layers add to it."""
+    import keras
+
+    from imgcls import trainer
+
+    def trained(devices, loss, **arguments):
+        keras.utils.set_random_seed(0)
+        head = keras.layers.Dense(10, activation="softmax", kernel_regularizer=keras.regularizers.L2(0.1))
+        layers = [keras.layers.Rescaling(1 / 16), keras.layers.Flatten(), head]
+        model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+        settings = {"optimizer": "sgd", "learning_rate": 0.01, "epochs": 1, "batch_size": BATCH, "verbose": 0}
+        settings["validation_data"] = digits(50)
+        history = trainer.train(model, digits(), loss=loss, devices=devices, **settings, **arguments)
+        return flat(model), history
+
+    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    for loss, arguments in (("focal", {}), (smoothed, {"micro_batches": 2})):
+        expected, history = trained("auto", loss)
+        found, same = trained(devices, loss, **arguments)
+        assert_same_training(found, expected)
+        for name in ("loss", "val_loss"):
+            np.testing.assert_allclose(same[name], history[name], rtol=1e-5)
+
+
+def check_a_layer_keeps_its_weights(devices):
+    """Those that it has learnt before, in itself or in a layer that it is made of."""
+    import keras
+
+    from imgcls import ConfigurationError, trainer
+
+    class Darkened(keras.layers.Layer):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.scaling = keras.layers.Normalization(axis=None)
+
+        def build(self, shape):
+            self.light = self.add_weight(shape=(), initializer="ones", trainable=False)
+
+        def call(self, images):
+            return self.scaling(images) * self.light
+
+    def learnt():
+        layer = Darkened()
+        layer.scaling.adapt(np.stack([np.full((8, 8, 1), 2.0), np.full((8, 8, 1), 6.0)]))
+        layer.build((None, 8, 8, 1))
+        layer.light.assign(3.0)
+        return layer
+
+    expected, found = (twenty_steps(one, augmentation=learnt(), epochs=1)[0] for one in ("auto", devices))
+    assert_same_training(found, expected)
+    fresh, _ = twenty_steps(devices, augmentation=Darkened(), epochs=1)
+    assert abs(found - fresh).max() > 0.01
+
+    class Forgetful(keras.layers.Layer):
+        def __init__(self, count=1, **arguments):
+            super().__init__(**arguments)
+            self.gains = self.add_weight(shape=(count,), initializer="ones", trainable=False)
+
+        def call(self, images):
+            return images * self.gains[0]
+
+        def get_config(self):
+            return {}
+
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.train(plain_model(0), digits(31), augmentation=Forgetful(2), devices=devices, verbose=0)
+    assert str(refusal.value) == (
+        "Forgetful cannot be copied to several devices. Accepted: a layer that Keras can make again from its "
+        "get_config, with the same variables. Or train on one device."
+    )
+
+
+def check_models_with_losses_of_their_own_are_copied(devices):
+    """Keras cannot make again what a model, or one inside of it, was compiled with."""
+    import keras
+
+    from imgcls import trainer
+
+    def own_loss(targets, outputs):
+        return keras.losses.categorical_crossentropy(targets, outputs)
+
+    inner = plain_model(0)
+    middle = keras.Sequential([keras.Input((8, 8, 1)), inner])
+    model = keras.Sequential([keras.Input((8, 8, 1)), middle])
+    for one in (inner, model):
+        one.compile("sgd", own_loss)
+    before = flat(model)
+    trainer.train(model, digits(31), loss=own_loss, epochs=1, devices=devices, verbose=0)
+    assert abs(flat(model) - before).max() > 0
+    assert [one.compiled for one in (inner, middle, model)] == [True, False, True]
+
+
+def check_other_precisions_train_as_on_one_device(devices):
+    """Weights, and what layers keep while they compute, in other types than float32."""
+    import keras
+
+    from imgcls import trainer
+
+    class Watching(keras.layers.Layer):
+        def build(self, shape):
+            self.seen = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, images, training=False):
+            if training:
+                self.seen.assign(keras.ops.mean(images))
+            return images
+
+    def trained(devices, kind):
+        keras.utils.set_random_seed(0)
+        layers = [Watching(dtype=kind), keras.layers.Flatten(), keras.layers.Dense(10, "softmax", dtype=kind)]
+        model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 16), *layers])
+        arguments = {"optimizer": "sgd", "epochs": 1, "batch_size": BATCH, "devices": devices, "verbose": 0}
+        trainer.train(model, digits(BATCH), **arguments)
+        return [np.asarray(weight, np.float64) for weight in model.get_weights()]
+
+    for kind, rounding in (("bfloat16", 2**-7), ("float64", 1e-6)):
+        for found, expected in zip(trained(devices, kind), trained("auto", kind), strict=True):
+            np.testing.assert_allclose(found, expected, atol=rounding * abs(expected).max())
 
 
 def check_replicas_scale_as_the_model_does(devices):
@@ -197,8 +323,8 @@ def check_logical_devices():
     with pytest.raises(ConfigurationError) as refusal:
         trainer.train(plain_model(0), digits(), augmentation=Untold(0.9), devices=two, verbose=0)
     assert str(refusal.value) == (
-        "Untold cannot be copied to several devices. Accepted: a layer that Keras can make again from its get_config. "
-        "Or train on one device."
+        "Untold cannot be copied to several devices. Accepted: a layer that Keras can make again from its get_config, "
+        "with the same variables. Or train on one device."
     )
     os.environ["TF_CONFIG"] = json.dumps(config([1, 2], 0))
     with pytest.raises(ConfigurationError, match=r"^TF_CONFIG names workers, and TensorFlow has computed something"):

@@ -16,7 +16,10 @@ def test_one_device_needs_no_strategy():
         assert placement.devices == ["CPU:0"]
         assert (placement.worker, placement.workers) == (0, 1)
     model = object()
-    assert placement.adopted(model) is model
+    built = []
+    assert placement.adopted(model, built.append) is model
+    assert built == [model]
+    assert placement.adopted(None, built.append) is None
     with placement.lent(model) as same:
         assert same is model
     assert placement.gather([0.1, True]).tolist() == [[0.1, 1.0]]

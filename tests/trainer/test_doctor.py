@@ -86,6 +86,11 @@ def test_nothing_is_said_of_a_sound_run():
             "scaled twice",
             "pixels are scaled twice: by normalization, and once more inside your own model. Give normalization=None, so that your model gets pixels 0-255",
         ),
+        (
+            {"val_loss": np.nan},
+            "validation",
+            "val_loss is nan, and the loss is a number: such an epoch is never the best one. Look for a division by 0 or a logarithm of 0 in layers and in a loss of your own, and for numbers too large for float16",
+        ),
     ],
 )
 def test_each_complaint_is_made_alone(change, name, words):
@@ -245,6 +250,22 @@ def test_pixels_that_nobody_has_scaled_are_no_rate_that_is_too_high(digits):
     assert history["loss"][0] > 1.5 * np.log(10)
     assert history["accuracy"][-1] > 0.5
     assert history.advice == []
+
+
+def test_a_validation_that_divides_by_0_is_told_once(digits):
+    """By a loss of one's own, for a class that nothing is learnt from."""
+
+    def undefined_of_nines(targets, outputs):
+        others = 1 - targets[:, 9]
+        return keras.losses.categorical_crossentropy(targets, outputs) * others / others
+
+    nines = np.asarray(digits.labels) == 9
+    model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+    options = {"loss": undefined_of_nines, "epochs": 2, "verbose": 0}
+    for held_out, said in ((np.flatnonzero(~nines)[:20], 0), (np.flatnonzero(nines)[:20], 1)):
+        history = trainer.train(model, digits[np.flatnonzero(~nines)], validation_data=digits[held_out], **options)
+        assert np.isfinite(history["loss"]).all()
+        assert sum(line.startswith("val_loss is nan, ") for line in history.advice) == said
 
 
 def test_regularisation_is_no_fault(digits):

@@ -62,6 +62,19 @@ def test_what_another_run_decides_takes_nothing_from_the_first(tmp_path):
     assert Decisions(tmp_path).once("depth", {"budget": 300.0}, fail) == [0.25, ""]
 
 
+def test_what_does_not_last_is_decided_anew(tmp_path):
+    """Also where an earlier version has kept it."""
+
+    def ask(decide):
+        return Decisions(tmp_path / "runs").once("depth", {}, decide, lasting=lambda decided: decided[0] > 0)
+
+    assert ask(lambda: [0.0, "no time"]) == [0.0, "no time"]
+    assert not (tmp_path / "runs").exists()
+    Decisions(tmp_path / "runs").once("depth", {}, lambda: [0.0, "no time"])
+    assert ask(lambda: [0.5, ""]) == [0.5, ""]
+    assert ask(fail) == [0.5, ""]
+
+
 def test_a_file_that_held_one_decision_of_a_name_is_read(tmp_path):
     about = {"images": 3}
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()

@@ -158,6 +158,22 @@ def test_in_float16_the_loss_is_scaled(digits, micro_batches):
         assert np.linalg.norm(moved - expected) < 0.02 * np.linalg.norm(expected)
 
 
+@pytest.mark.parametrize(("dtype", "rounding"), [("bfloat16", 0.05), ("float16", 0.01), ("float64", 1e-5)])
+def test_gradients_of_weights_in_another_precision_are_added_up(digits, dtype, rounding):
+    """Not only computed in it, as mixed policies say: the weights are of that type, and so are their gradients."""
+
+    def step(dtype, micro_batches):
+        model = own_model(dtype)
+        model.set_weights(own_model().get_weights())  # initialisers draw others in each type
+        before = [np.asarray(weight, np.float64) for weight in model.get_weights()]
+        engine = keras.optimizers.SGD(10.0)
+        trainer.train(model, digits, optimizer=engine, epochs=1, batch_size=90, micro_batches=micro_batches, verbose=0)
+        return [np.asarray(after, np.float64) - one for after, one in zip(model.get_weights(), before, strict=True)]
+
+    for moved, expected in zip(step(dtype, 7), step("float32", 1), strict=True):
+        assert np.linalg.norm(moved - expected) < rounding * np.linalg.norm(expected)
+
+
 def test_in_float16_the_average_is_kept(digits):
     """The mean of all weights so far, each older one worth 0.7 times the next; Keras starts with the first."""
     seen = []

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, Dataset, ImageClassifier
+from imgcls import ConfigurationError, Dataset, ImageClassifier, trainer
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +127,25 @@ def test_a_model_of_several_inputs_is_refused_in_words(digits, count):
     with pytest.raises(ConfigurationError) as refusal:
         ImageClassifier(model, epochs=1).fit(digits, verbose=0)
     assert str(refusal.value).startswith(f"the model takes {shapes} and gives (None, {64 * count}). Accepted for these")
+
+
+def doubled(targets, outputs):
+    return 2 * keras.losses.categorical_crossentropy(targets, outputs)
+
+
+@pytest.mark.parametrize("form", ["whole", "within"])
+def test_a_model_that_was_compiled_with_a_loss_of_its_own_is_copied(digits, form):
+    """As `trainer.train` leaves it; Keras could not make the loss of the copy, which nobody asks for."""
+    layers = [keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    learnt = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    trainer.train(learnt, digits, loss=doubled, epochs=1, verbose=0)
+    model, inputs = learnt, keras.Input((8, 8, 1))
+    for _ in range(0 if form == "whole" else 2):  # Keras' config of a model has the compile config of what is in it
+        model = keras.Model(inputs, model(inputs))
+    classifier = ImageClassifier(model, image_size=8, epochs=1, loss=doubled, learning_rate=1e-12, optimizer="sgd")
+    copy = classifier.fit(digits, verbose=0).model_.get_layer("backbone")
+    for one, other in zip(copy.get_weights(), learnt.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert learnt.compiled
+    assert learnt.get_compile_config()["loss"]["config"] == "doubled"
+    assert not copy.compiled

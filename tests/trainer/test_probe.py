@@ -6,6 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold
 
 from imgcls import ConfigurationError, trainer
 from imgcls.trainer import _probe
@@ -222,6 +223,18 @@ def test_the_penalty_of_many_images_is_chosen_on_some_of_them(digits, monkeypatc
     part = trainer.solve(*digits)
     assert part.outputs.shape == whole.outputs.shape
     assert 0.3 <= part.penalties[0] / whole.penalties[0] <= 3.4
+
+
+@pytest.mark.parametrize("seed", [3, 2**32 - 1, 2**32, 2**32 + 3, 2**63 - 1])
+def test_of_a_large_seed_the_parts_are_those_of_what_scikit_learn_takes(digits, seed):
+    """Its numbers have 32 bits."""
+    features, codes = digits[0][:100], digits[1][:100]
+    truth = np.empty(100, np.int64)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed % 2**32)
+    for index, (_, part) in enumerate(folds.split(features, codes)):
+        truth[part] = index
+    np.testing.assert_array_equal(_probe._parts(features, codes, None, seed), truth)
+    assert trainer.solve(features, codes, groups=np.arange(100) // 2, seed=seed).folds == 5
 
 
 def test_the_same_seed_gives_the_same_bits(digits):

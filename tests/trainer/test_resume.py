@@ -376,6 +376,23 @@ def test_class_weights_are_the_same_in_any_order_and_type(digits, tmp_path):
     assert line.startswith("- weights: ")
 
 
+def test_the_smoothing_that_a_loss_brings_along_is_part_of_the_run(digits, tmp_path):
+    """By whichever of the two arguments it is given."""
+
+    def learnt(own, **options):
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=own)
+        return run(digits, epochs=1, checkpoint=tmp_path / "run", loss=loss, **options)
+
+    truth = learnt(0.1)
+    assert_equal(learnt(0.0, label_smoothing=0.1), truth)
+    with pytest.raises(CheckpointError) as refusal:
+        learnt(0.5)
+    (line,) = str(refusal.value).splitlines()[1:-1]
+    assert line.startswith("- loss: ")
+    assert ", 0.1] then, " in line
+    assert line.endswith(", 0.5] now")
+
+
 @pytest.mark.parametrize("weights", [None, "balanced"])
 def test_a_run_of_before_with_no_class_weights_by_name_goes_on(digits, tmp_path, monkeypatch, weights):
     """It was known by the text of the argument."""

@@ -70,6 +70,8 @@ def test_divided_data_are_not_learnt_from_as_a_whole(squares):
     divided = Dataset(images, labels=squares.labels, classes=["dark", "bright"], parts=["train", "train", "test"] * 32)
     with pytest.raises(DataError, match=r'^the data are divided, .* Give data\.subset\("train"\), and '):
         trainer.train(small_model(), divided, epochs=1, verbose=0)
+    with pytest.raises(DataError, match=r'^the data are divided, .* and data\.subset\("validation"\)'):
+        trainer.train(small_model(), squares, validation_data=divided, epochs=1, verbose=0)
     assert trainer.train(small_model(), divided.subset("train"), epochs=1, verbose=0).epochs == 1
 
 
@@ -234,6 +236,47 @@ def test_early_stopping_restores_the_best_epoch_and_says_so(squares, capsys):
     ) in capsys.readouterr().err
     best = recorder.weights[history.best_epoch - 1]
     assert all((a == b).all() for a, b in zip(best, model.get_weights(), strict=True))
+
+
+class Measured(keras.callbacks.Callback):
+    """Writes a val_loss of its own over that which was measured."""
+
+    def __init__(self, *losses):
+        super().__init__()
+        self._losses = losses
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_loss"] = self._losses[epoch]
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs", "best", "why"),
+    [
+        ([np.nan, 0.5, 0.4, 0.6, 0.7, 0.1], 5, 3, "whose val_loss was the lowest"),
+        ([0.5, np.nan, 0.4, np.nan, 0.7, 0.1], 5, 3, "whose val_loss was the lowest"),
+        ([np.nan, np.inf, np.nan, np.nan, 0.1], 4, 2, "whose val_loss was the lowest"),
+        ([np.nan, np.nan, 0.1], 2, 1, "since no val_loss was a number"),
+    ],
+    ids=["first", "between", "and infinity", "alone"],
+)
+def test_nan_is_never_the_lowest_val_loss(squares, capsys, losses, epochs, best, why):
+    """By hand, with a patience of 2."""
+    recorder, model = Recorder(), small_model()
+    options = {"epochs": len(losses), "batch_size": 16, "patience": 2, "verbose": 2}
+    callbacks = [Measured(*losses), recorder]
+    history = trainer.train(model, squares, validation_data=squares, callbacks=callbacks, **options)
+    assert (history.epochs, history.best_epoch) == (epochs, best)
+    for one, other in zip(recorder.weights[best - 1], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"; the weights of epoch {best} are kept, {why}")
+    assert sum(line.startswith("val_loss is nan, ") for line in history.advice) == 1
+
+
+def test_a_plateau_does_not_begin_with_nan(squares):
+    callback = Measured(np.nan, 0.5, 0.4, 0.3, 0.2, 0.1)
+    options = {"schedule": "plateau", "epochs": 6, "batch_size": 48, "verbose": 0}
+    history = trainer.train(small_model(), squares, validation_data=squares, callbacks=callback, **options)
+    assert len(set(history["learning_rate"])) == 1
 
 
 def with_swapped_labels(data):

@@ -320,6 +320,54 @@ def test_ctrl_c_keeps_what_was_to_be_fine_tuned_in_any_case_and_compares_nothing
     assert any((one != other).any() for one, other in zip(*backbones, strict=True))
 
 
+@pytest.mark.parametrize("fine_tune", ["auto", True])
+@pytest.mark.parametrize("where", ["measuring the speed", "reading images", "and while the head is put back"])
+def test_ctrl_c_before_the_first_step_of_fine_tuning_leaves_the_solved_head(
+    digits, weights, fitted, tmp_path, monkeypatch, capsys, where, fine_tune
+):
+    def pressed(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("Ctrl-C was not heard")
+
+    if where == "measuring the speed":
+        monkeypatch.setattr(_transfer, "speed", pressed)
+    else:
+        monkeypatch.setattr(_transfer, "_depth", lambda *_, **__: (1.0, 0.0, ""))
+        monkeypatch.setattr(trainer._train, "Batches", pressed)
+    if where == "and while the head is put back":
+        put_back = _keep._put_back
+        monkeypatch.setattr(_keep, "_put_back", lambda *given: signal.raise_signal(signal.SIGINT) or put_back(*given))
+    stopped = classifier(weights, fine_tune=fine_tune, budget="10min")
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(digits[:300], validation_data=digits[300:], checkpoint=tmp_path / "runs", verbose=2)
+    assert stopped.history_.interrupted
+    assert "held_out_loss" in stopped.history_
+    assert stopped.choices_["fine_tune"] == (False, "interrupted before it was done")
+    assert "fine-tuning is not kept: interrupted before it was done" in capsys.readouterr().err.splitlines()
+    assert [variable.path for variable in stopped.model_.trainable_variables] == ["head/kernel", "head/bias"]
+    expected = tempered(fitted.predict_proba(digits[300:]), 1 / fitted.temperature_)
+    loaded = ImageClassifier.load(stopped.save(tmp_path / "a.imgcls"))
+    for one in (stopped, loaded):
+        np.testing.assert_allclose(one.predict_proba(digits[300:]), expected, atol=1e-5)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_the_head_is_put_back_after_a_trial_that_failed_is_heard(digits, weights, monkeypatch):
+    def fail(*_, **__):
+        raise TrainingError("there is no more")
+
+    put_back = _keep._put_back
+    monkeypatch.setattr(_keep, "_put_back", lambda *given: signal.raise_signal(signal.SIGINT) or put_back(*given))
+    monkeypatch.setattr(_transfer, "_depth", lambda *_, **__: (1.0, 0.0, ""))
+    monkeypatch.setattr(_transfer, "train", fail)
+    tried = classifier(weights, budget="10min")
+    with pytest.raises(KeyboardInterrupt):
+        tried.fit(digits[:64], validation_data=digits[300:], verbose=0)
+    assert tried.history_.interrupted
+    assert tried.choices_["fine_tune"] == (False, "it was tried, and failed: there is no more")
+    assert [variable.path for variable in tried.model_.trainable_variables] == ["head/kernel", "head/bias"]
+
+
 def test_what_does_not_help_is_not_kept(digits, weights, fitted):
     """A rate that ruins the backbone: the solved head on the pretrained backbone stays, bit for bit."""
     plan = trainer.plan(classifier(weights).get_params(), digits[:300], digits[300:])
@@ -535,6 +583,41 @@ def test_fine_tuning_goes_on_as_deep_as_it_began_although_more_time_is_left_now(
     assert fit(0.0, "run").choices_["fine_tune"] == resumed.choices_["fine_tune"]  # and once it has ended
 
 
+def test_where_there_was_no_time_for_fine_tuning_there_may_be_another_day(digits, weights, tmp_path, monkeypatch):
+    """The features are known by then. What has begun goes on, whatever the clock says."""
+
+    def is_fine_tuned(*depth):
+        monkeypatch.setattr(_transfer, "_depth", lambda *_, **__: depth)
+        one = classifier(weights, fine_tune=True, epochs=1, budget="10min")
+        one.fit(digits[:64], validation_data=digits[300:], checkpoint=tmp_path / "run", verbose=0)
+        return one.choices_["fine_tune"].value
+
+    assert is_fine_tuned(0.0, 0.0, "no time") is False
+    assert is_fine_tuned(0.25, 0.0, "") is True
+    assert is_fine_tuned(0.0, 0.0, "no time") is True
+
+
+def test_a_head_that_is_only_solved_says_that_it_has_no_checkpoints(digits, weights, tmp_path, monkeypatch, capsys):
+    words = f"no checkpoints are written to {str(tmp_path / 'runs')!r}: a solved head has no steps to go on from"
+    monkeypatch.setattr(_transfer, "_depth", lambda *arguments, **options: (0.25, 0.0, ""))  # some fine-tuning fits
+    for budget, checkpoints in ((None, False), (1, True)):
+        one = classifier(weights, budget=budget)
+        one.fit(digits[:64], validation_data=digits[300:], checkpoint=tmp_path / "runs", verbose=2)
+        assert (words in capsys.readouterr().err) is not checkpoints
+        assert any((tmp_path / "runs").glob("checkpoint-*")) is checkpoints
+    one.set_params(budget=None).fit(digits[:64], verbose=2)
+    assert "checkpoints" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", [2**32, 2**63 - 1])
+def test_the_largest_seeds_are_taken(digits, weights, seed):
+    """Up to what `fit` refuses: by the solved head, and by augmentation and mixing, which count on from there."""
+    options = {"fine_tune": True, "epochs": 1, "augmentation": "standard", "mixing": "both"}
+    tuned = classifier(weights, seed=seed, **options).fit(digits[:64], verbose=0)
+    assert tuned.history_.epochs == 1
+    assert tuned.lr_find(digits[:64], steps=12, verbose=0).to_frame().shape[0] > 1
+
+
 def test_a_difference_is_one_that_chance_does_not_explain():
     """Equal to the z-test of paired differences: 10 images better and 2 worse of 100 are 8 ± 6.6 points."""
     before = np.repeat([True, False], [80, 20])
@@ -729,6 +812,22 @@ def test_a_run_that_goes_on_keeps_the_backbone_that_won(two_at_hand, tmp_path, m
     assert again.choices["architecture"] == first.choices["architecture"]
     other = trainer.plan(ImageClassifier(seed=1).get_params(), data, None, checkpoint=folder)
     assert other.choices["architecture"].value == "resnet50"
+
+
+def test_a_network_chosen_for_its_weights_takes_those_at_hand_at_any_image_size(two_at_hand, monkeypatch):
+    """A named one takes those that suit the size best, which Keras may have to fetch."""
+    monkeypatch.setattr(_plan, "tournament", lambda *_, **__: trainer.Choice("mobilenet_v2_035", "it won"))
+    monkeypatch.setattr(architectures._weights, "_downloaded", lambda row, path, side: pytest.fail(f"asks for {side}"))
+    planned = trainer.plan(ImageClassifier(image_size=96).get_params(), large_photos(4), None)
+    assert planned.choices["weights"].value == "imagenet"
+    (file,) = two_at_hand.glob("*_0.35_224_*")
+    expected = architectures.build("mobilenet_v2_035", input_shape=(96, 96, 3), num_classes=2, weights=file)
+    arrays = [model.get_layer("backbone").get_weights() for model in (planned.build(), expected)]
+    for ours, theirs in zip(*arrays, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    named = trainer.plan(ImageClassifier("mobilenet_v2_035", image_size=96).get_params(), large_photos(4), None)
+    with pytest.raises(pytest.fail.Exception, match="asks for 96"):
+        named.build()
 
 
 def test_some_images_are_as_many_of_each_class():

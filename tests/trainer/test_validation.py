@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls import Dataset, UnreadableImageError
+from imgcls import Dataset, DataWarning, UnreadableImageError
 from imgcls.datasets import Batches
 from imgcls.trainer import objective
 from imgcls.trainer._validation import Validation
@@ -24,9 +24,9 @@ def dataset(tmp_path):
 
 
 def model_of_brightness():
-    """Build a model that calls an image light with the probability of its first pixel."""
+    """Build a model that calls an image light with the probability of its first pixel; of black, it says NaN."""
     inputs = keras.Input((4, 4, 1))
-    light = keras.layers.Lambda(lambda x: x[:, 0, 0] / 255)(inputs)
+    light = keras.layers.Lambda(lambda x: x[:, 0, 0] * x[:, 0, 0] / (255 * x[:, 0, 0]))(inputs)
     return keras.Model(inputs, keras.layers.Concatenate()([1 - light, light]))
 
 
@@ -81,3 +81,30 @@ def test_images_that_no_worker_can_read_are_refused(dataset):
         dataset.source(index).write_bytes(b"no image")
     with pytest.raises(UnreadableImageError, match=r"^3 of 5 images cannot be read"):  # those of worker 0
         measure(dataset, 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_images_that_the_model_gives_no_number_for_are_left_out_and_named_once(dataset, workers):
+    Image.new("L", (4, 4), 0).save(dataset.source(1))
+    loss = -np.mean(np.log([0.8, 0.6, 0.6, 0.8]))
+    with pytest.warns(DataWarning) as told:
+        found = measure(dataset, workers)
+    words = (
+        f"for 1 of 5 validation images the model gives NaN or infinity: {dataset.ids[1]!r}. val_loss and val_accuracy "
+        "leave them out. Look at them, and at what the model does with them, such as a division by the deviation of "
+        "pixels that are all alike."
+    )
+    assert [str(one.message) for one in told] == [words] * workers
+    for validation, figures, _ in found:
+        assert figures == {"val_loss": pytest.approx(loss, rel=1e-6), "val_accuracy": 1.0}
+        assert validation.positions.tolist() == [0, 2, 3, 4]
+        assert np.isfinite(validation.outputs).all()
+        assert validation.measure(lambda: None) == figures  # without another warning
+
+
+def test_a_model_that_gives_no_number_for_any_image_is_not_measured_on_fewer(dataset):
+    for index in range(len(dataset)):
+        Image.new("L", (4, 4), 0).save(dataset.source(index))
+    ((validation, figures, _),) = measure(dataset, 1)
+    assert np.isnan(figures["val_loss"])
+    assert validation.positions.tolist() == [0, 1, 2, 3, 4]

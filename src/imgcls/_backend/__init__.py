@@ -14,6 +14,7 @@ if keras.backend.backend() != "tensorflow":
     )
     raise ConfigurationError(message)
 
+from imgcls._backend._copies import copied
 from imgcls._backend._engines import (
     ENGINES,
     Definition,
@@ -27,8 +28,8 @@ from imgcls._backend._engines import (
     traced,
 )
 from imgcls._backend._gradients import Gradients, Scores, gradient_function, score_function
-from imgcls._backend._inference import compiled, in_both_modes
-from imgcls._backend._strategy import Placement, joined, placement, refresh_normalizations
+from imgcls._backend._inference import compiled, in_both_modes, in_full_float32
+from imgcls._backend._strategy import Placement, joined, of_one_replica, placement, refresh_normalizations
 from imgcls._backend._tensorflow import (
     OutOfMemory,
     TrainingStep,
@@ -53,13 +54,16 @@ __all__ = [
     "as_onnx",
     "by_tensorflow",
     "compiled",
+    "copied",
     "defined",
     "devices",
     "engine",
     "gradient_function",
     "in_both_modes",
+    "in_full_float32",
     "joined",
     "make_deterministic",
+    "of_one_replica",
     "passed_over",
     "pays",
     "placement",

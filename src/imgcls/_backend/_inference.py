@@ -1,6 +1,9 @@
-"""A model that answers: compiled, and in parts where memory runs out."""
+"""A model that answers: compiled, in parts where memory runs out, and with all digits where machines are compared."""
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -11,6 +14,8 @@ from numpy.typing import NDArray
 from imgcls._backend._tensorflow import OutOfMemory
 from imgcls._runtimes import Run
 from imgcls.errors import TrainingError
+
+_ONE_AT_A_TIME = threading.RLock()  # else, of two, the first to go would switch it on for the other
 
 
 def compiled(model: Any) -> Run:
@@ -74,3 +79,28 @@ def in_both_modes(model: Any, images: NDArray[np.uint8]) -> tuple[NDArray[np.flo
         for variable, value in zip(model.non_trainable_variables, before, strict=True):
             variable.assign(value)
     return learning, np.asarray(model(pixels, training=False), np.float32)
+
+
+@contextmanager
+def in_full_float32() -> Iterator[None]:
+    """Let GPUs compute with all digits of float32 meanwhile, as processors do: for what another machine compares with.
+
+    From NVIDIA's Ampere on, TensorFlow leaves 10 of 23 binary digits to what it multiplies (TensorFloat-32), unless it
+    is told otherwise. That goes for the whole process: other threads compute so too, until this is over.
+
+    Examples:
+        >>> import tensorflow as tf
+        >>> from imgcls import _backend
+        >>> with _backend.in_full_float32():
+        ...     tf.config.experimental.tensor_float_32_execution_enabled()
+        False
+        >>> tf.config.experimental.tensor_float_32_execution_enabled()
+        True
+    """
+    with _ONE_AT_A_TIME:
+        before = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from imgcls._backend._copies import copied
 from imgcls.errors import ConfigurationError, TrainingError
 
 _Float = TypeVar("_Float", np.float32, np.float64)
@@ -65,23 +66,37 @@ class Placement:
         scope: AbstractContextManager[Any] = nullcontext() if self.strategy is None else self.strategy.scope()
         return scope
 
-    def adopted(self, one: Any) -> Any:
-        """Return a copy of a layer that has its variables on every replica; on one device the layer itself.
+    def adopted(self, one: Any, build: Callable[[Any], Any]) -> Any:
+        """Return a copy of a layer that has its variables on every replica; on one device the layer itself, built.
+
+        Args:
+            one: The layer, or None.
+            build: Lets a layer make the variables that it makes when it is first called.
 
         Raises:
-            ConfigurationError: Keras cannot copy it.
+            ConfigurationError: Keras cannot copy it, or the copy has other variables.
         """
-        if self.strategy is None or one is None:
+        if one is None:
+            return None
+        build(one)
+        if self.strategy is None:
             return one
+        message = (
+            f"{type(one).__name__} cannot be copied to several devices. Accepted: a layer that Keras can make again "
+            "from its get_config, with the same variables. Or train on one device."
+        )
         try:
             with self.scope():
-                return type(one).from_config(one.get_config())
+                copy = type(one).from_config(one.get_config())
         except (ValueError, TypeError, NotImplementedError) as error:
-            message = (
-                f"{type(one).__name__} cannot be copied to several devices. Accepted: a layer that Keras can make "
-                "again from its get_config. Or train on one device."
-            )
             raise ConfigurationError(message) from error
+        with self.scope():
+            build(copy)
+        if [tuple(own.shape) for own in copy.variables] != [tuple(theirs.shape) for theirs in one.variables]:
+            raise ConfigurationError(message)
+        _assign(copy.variables, one.variables)
+        refresh_normalizations(copy)
+        return copy
 
     @contextmanager
     def lent(self, model: Any) -> Iterator[Any]:
@@ -97,19 +112,19 @@ class Placement:
             return
         try:
             with self.scope():
-                copied = keras.models.clone_model(model)
+                copy = copied(model)
         except (ValueError, TypeError, NotImplementedError) as error:
             message = (
                 f"{type(model).__name__} cannot be copied to several devices. Accepted: a functional or sequential "
                 "model, or one that Keras can make again from its get_config. Or train on one device."
             )
             raise ConfigurationError(message) from error
-        _assign(copied.variables, model.variables)
-        refresh_normalizations(copied)
+        _assign(copy.variables, model.variables)
+        refresh_normalizations(copy)
         try:
-            yield copied
+            yield copy
         finally:
-            _assign(model.variables, copied.variables)
+            _assign(model.variables, copy.variables)
             refresh_normalizations(model)
 
     # --- a step --------------------------------------------------------------------------------------------------
@@ -155,18 +170,21 @@ class Placement:
             loss, hits, gradients = learn([one[first : tf.maximum(last, first + 1)] for one in filled])
             for state in seeds:
                 state.assign_sub(tf.cast(shift, state.dtype))
-            size = tf.cast(last - first, tf.float32)
-            means = [loss, *(one for one in gradients if one is not None), *(one.value for one in statistics)]
+            given = [loss, *(one for one in gradients if one is not None), *(one.value for one in statistics)]
+            means = [tf.convert_to_tensor(one) for one in given]
+            kind = tf.float64 if tf.float64 in [one.dtype for one in means] else tf.float32  # one: workers pack tensors
+            size = tf.cast(last - first, kind)
             images, hits, *sums = context.all_reduce(
                 tf.distribute.ReduceOp.SUM,
-                [size, hits * tf.minimum(size, 1.0), *(tf.convert_to_tensor(one) * size for one in means)],
+                [size, tf.cast(hits, kind) * tf.minimum(size, 1), *(tf.cast(one, kind) * size for one in means)],
             )
-            whole = iter([one / tf.maximum(images, 1.0) for one in sums])
+            pairs = zip(sums, means, strict=True)
+            whole = iter([tf.cast(total / tf.maximum(images, 1), one.dtype) for total, one in pairs])
             loss = next(whole)
             apply([None if one is None else next(whole) for one in gradients])
             for variable, value in zip(statistics, whole, strict=True):
                 variable.assign(value)
-            return loss, hits, images
+            return loss, tf.cast(hits, tf.float32), tf.cast(images, tf.float32)
 
         loss, hits, images = (self._first(one) for one in self.strategy.run(run))
         return loss, hits, images
@@ -377,6 +395,15 @@ def _joined(members: tuple[str, ...], index: int) -> Placement:
     names = [f"worker {place}" for place in range(len(members))]
     reason = f"TF_CONFIG names {len(members)} workers, and this is worker {index}"
     return Placement(names, reason, strategy=strategy, worker=index, workers=len(members))
+
+
+def of_one_replica(loss: Any) -> Any:
+    """Return the mean loss of what a replica has seen, from what a `keras.losses.Loss` gives there.
+
+    Keras divides that by the number of replicas, since its own `fit` sums over them.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return loss * replicas if replicas > 1 else loss
 
 
 def refresh_normalizations(model: Any) -> None:

@@ -40,7 +40,7 @@ class TrainingStep:
             the whole batch; memory is that of a part.
         jit_compile: Whether XLA compiles the model, the loss and their gradients. Augmentation stays outside, since
             TensorFlow's warp of images has no kernel for XLA, and so does the update, which other devices take part in.
-        place: The devices that share each batch. The model, the optimizer and the layers must live there.
+        place: The devices that share each batch. The model and the optimizer must live there; layers are copied to it.
 
     Attributes:
         micro_batches: The same; it may be changed between steps.
@@ -158,11 +158,8 @@ class TrainingStep:
         """
         images, targets, weights = (keras.KerasTensor(tuple(one.shape), one.dtype.name) for one in self._signature[:3])
         pixels = keras.KerasTensor(images.shape, "float32")
-        with self._place.scope():
-            if self._augmentation is not None:
-                self._augmentation(pixels, training=True)
-            if self._mixing is not None:
-                self._mixing(pixels, targets, weights)
+        self._augmentation = self._place.adopted(self._augmentation, lambda layer: layer(pixels, training=True))
+        self._mixing = self._place.adopted(self._mixing, lambda layer: layer(pixels, targets, weights))
 
     def _trace(self, mix: bool, rated: bool, size: tuple[int, int] | None) -> Any:
         def step(images: Any, targets: Any, weights: Any, rate: Any) -> None:
@@ -229,7 +226,11 @@ class TrainingStep:
         # Replicas take the same number of parts, so that they draw as many random numbers; a part may then be empty,
         # and is one image that counts for nothing.
         parts = tf.minimum(self.micro_batches, count) if self._place.strategy is None else self.micro_batches
-        zeros = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
+        kinds = [tf.as_dtype(variable.dtype) for variable in self._model.trainable_variables]
+        zeros = [
+            tf.zeros(variable.shape, kind if kind.size > 4 else tf.float32)  # sums of half precision would lose digits
+            for variable, kind in zip(self._model.trainable_variables, kinds, strict=True)
+        ]
 
         def add(index: Any, loss: Any, hits: Any, sums: list[Any]) -> tuple[Any, Any, Any, list[Any]]:
             first, last = index * count // parts, (index + 1) * count // parts
@@ -238,7 +239,9 @@ class TrainingStep:
             one, right, gradients = self._learn((pixels, targets, weights))
             right *= tf.cast(tf.minimum(last - first, 1), tf.float32)
             added = [
-                total if gradient is None else total + share * tf.convert_to_tensor(gradient)
+                total
+                if gradient is None
+                else total + tf.cast(share, total.dtype) * tf.cast(tf.convert_to_tensor(gradient), total.dtype)
                 for total, gradient in zip(sums, gradients, strict=True)
             ]
             return index + 1, loss + share * one, hits + right, added
@@ -247,7 +250,7 @@ class TrainingStep:
         _, loss, hits, sums = tf.while_loop(
             lambda index, *_: index < parts, add, start, parallel_iterations=1, maximum_iterations=self.micro_batches
         )
-        return loss, hits, sums
+        return loss, hits, [tf.cast(total, kind) for total, kind in zip(sums, kinds, strict=True)]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from imgcls.architectures._choices import (
 from imgcls.architectures._cnn import small_cnn, small_resnet
 from imgcls.architectures._measure import Measure, measure
 from imgcls.architectures._misfed import Misfed, misfed, scaled_twice
-from imgcls.architectures._own import gives_probabilities
+from imgcls.architectures._own import gives_probabilities, untrained
 from imgcls.architectures._parts import (
     BOTH_WAYS,
     Head,
@@ -23,9 +23,10 @@ from imgcls.architectures._parts import (
     unfreeze,
     with_features,
 )
+from imgcls.architectures._portable import portable
 from imgcls.architectures._speed import speed_cnn, whiten
 from imgcls.architectures._table import Architecture, describe, names
-from imgcls.architectures._weights import installed, set_weights
+from imgcls.architectures._weights import installed, set_weights, weights_at_hand
 
 __all__ = [
     "BOTH_WAYS",
@@ -51,6 +52,7 @@ __all__ = [
     "measure",
     "misfed",
     "names",
+    "portable",
     "probabilities",
     "scaled_twice",
     "set_weights",
@@ -59,6 +61,8 @@ __all__ = [
     "speed_cnn",
     "temper",
     "unfreeze",
+    "untrained",
+    "weights_at_hand",
     "whiten",
     "with_features",
 ]

@@ -1,6 +1,5 @@
 """From a name to a model: preprocessing, backbone, pooling, dropout, head."""
 
-import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from keras import layers
 from imgcls import _checks, transforms
 from imgcls.architectures import _cnn, _speed
 from imgcls.architectures._channels import front
-from imgcls.architectures._graph import named_afresh
+from imgcls.architectures._graph import named_afresh, reproducible
 from imgcls.architectures._own import HEADS, ended, own_model
 from imgcls.architectures._parts import BOTH_WAYS
 from imgcls.architectures._table import Architecture, describe
@@ -116,7 +115,7 @@ def build(
         )
         raise ConfigurationError(message)
     theirs = keras.config.dtype_policy()
-    with _reproducible(seed), _computing_in("float32"):
+    with reproducible(seed), _computing_in("float32"):
         inputs = keras.Input(input_shape, name="images")
         if not isinstance(architecture, str):
             x = _chain(inputs, transforms.preprocessing(grayscale=grayscale, mean=mean, std=std))
@@ -139,7 +138,8 @@ def build(
             with _computing_in(precision):
                 backbone = _backbone(row, tuple(x.shape[1:]))
             if weights is not None:
-                load_pretrained(backbone, row, weights)
+                with reproducible(seed):  # a network that is built for a download draws nothing from what follows
+                    load_pretrained(backbone, row, weights)
         x = _chain(x, _features(backbone, pooling=pooling, dropout=dropout, fine_tune=fine_tune, seed=seed))
         x = _both_ways(inputs, x, test_time_augmentation)
         outputs = layers.Dense(num_classes, activation=head, name="head")(x)
@@ -242,14 +242,3 @@ def _computing_in(precision: Any) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-@contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """Let unseeded initialisers follow from `seed`: Keras draws their seeds from Python's `random`."""
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)

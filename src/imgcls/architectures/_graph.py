@@ -1,5 +1,6 @@
 """Keras' graph of layers, walked and called again. What is made here shares the layers of what it is made from."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,3 +54,14 @@ def named_afresh() -> Iterator[None]:
         yield
     finally:
         global_state.set_global_attribute("object_name_uids", before)
+
+
+@contextmanager
+def reproducible(seed: int) -> Iterator[None]:
+    """Let unseeded initialisers follow from `seed`: Keras draws their seeds from Python's `random`."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -1,4 +1,4 @@
-"""A model of the user's own: taken as it is or copied, checked, and told from its last layer how it ends."""
+"""A model of the user's own: taken as it is, copied or drawn anew, checked, and its end told by its last layer."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from imgcls import _backend, _checks
-from imgcls.architectures._graph import is_graph, made_by
+from imgcls.architectures._graph import is_graph, made_by, reproducible
 from imgcls.architectures._weights import set_weights
 from imgcls.errors import ConfigurationError
 
@@ -72,6 +72,34 @@ def ended(model: Any, head: str) -> list[Any]:
     """Return the stages of a model that is a whole classifier: with the head's activation, where it has none."""
     linear = _last_activation(model) is keras.activations.linear
     return [model, layers.Activation(head, name="head")] if linear else [model]
+
+
+def untrained(model: Any, *, seed: int = 0) -> Any:
+    """Return a copy of a model as before training: what was learnt is drawn anew.
+
+    Layers that have nothing to learn keep their weights: those that are fixed, and such as `Normalization`.
+
+    Args:
+        model: A functional or sequential model, such as the layer "backbone" of what `build` returned.
+        seed: Another seed, other initial weights.
+
+    Examples:
+        >>> import keras
+        >>> from imgcls import architectures
+        >>> layers = [keras.layers.Dense(2, trainable=False), keras.layers.Dense(2)]
+        >>> model = keras.Sequential([keras.Input((2,)), *layers])
+        >>> copy = architectures.untrained(model)
+        >>> kernels = [(one.kernel, other.kernel) for one, other in zip(model.layers, copy.layers)]
+        >>> [bool((one == other).numpy().all()) for one, other in kernels]
+        [True, False]
+    """
+    with reproducible(seed):
+        copy = _backend.copied(model)
+    every = model._flatten_layers()  # noqa: SLF001 - Keras has no public walk
+    kept = {id(weight) for layer in every if _learns_nothing(layer) for weight in layer.weights}
+    pairs = zip(model.weights, copy.weights, strict=True)
+    set_weights(copy, [np.asarray(old if id(old) in kept else new) for old, new in pairs])
+    return copy
 
 
 def gives_probabilities(model: Any, head: str) -> bool:
@@ -148,7 +176,7 @@ def _copy(model: Any, shape: tuple[int, int, int]) -> Any:
         )
         raise ConfigurationError(message)
     try:
-        copy = keras.models.clone_model(model)
+        copy = _backend.copied(model)
     except (TypeError, ValueError, NotImplementedError) as error:  # a layer that does not come back from its config
         message = f"the model cannot be copied: {error}. Give a function that builds it instead."
         raise ConfigurationError(message) from error
@@ -159,3 +187,10 @@ def _copy(model: Any, shape: tuple[int, int, int]) -> Any:
         if theirs.built and theirs.weights:  # in a model that is not built, layers may be: one that was adapted
             set_weights(own, theirs.get_weights())
     return graph
+
+
+def _learns_nothing(layer: Any) -> bool:
+    """Say whether training leaves a layer's weights as they are: statistics of batches move with nothing to learn."""
+    inner = layer._flatten_layers()  # noqa: SLF001 - Keras has no public walk
+    moves = any(isinstance(one, layers.BatchNormalization) and one.trainable for one in inner)
+    return not (layer.trainable_weights or moves)

@@ -95,6 +95,30 @@ def installed() -> tuple[str, ...]:
     return tuple(row.name for row, file in files if (folder / file).is_file())
 
 
+def weights_at_hand(name: str, side: int) -> Path | None:
+    """Return the file in Keras' folder with the ImageNet weights that suit images of `side` pixels: the nearest there.
+
+    Args:
+        name: An architecture.
+        side: In pixels.
+
+    Returns:
+        The file; None where there is none, of no size.
+
+    Examples:
+        >>> from imgcls import architectures
+        >>> print(architectures.weights_at_hand("small_cnn", 96))  # nobody has published any
+        None
+    """
+    row = describe(name)
+    if row.weights_file is None:
+        return None
+    folder = _keras_home() / "models"
+    files = {size: folder / row.weights_file.format(size=size) for size in row.weights_sizes or (side,)}
+    there = [size for size, file in files.items() if file.is_file()]
+    return files[min(there, key=lambda size: abs(size - side))] if there else None
+
+
 def _keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks, architectures
+from imgcls import _backend, _checks, architectures
 from imgcls.errors import ConfigurationError
 from imgcls.explain._heat_map import Classes, heat_map, likeliest
 from imgcls.explain._occlusion import mean_color
@@ -124,7 +123,7 @@ def randomised_correlation(
 def _shuffled(model: Any, random: np.random.Generator) -> Any:
     """Return a copy of a model in which the numbers of the last two kernels have changed places."""
     try:
-        copy = keras.models.clone_model(model)
+        copy = _backend.copied(model)
     except (TypeError, ValueError, NotImplementedError) as error:  # a layer that does not come back from its config
         message = f"the model cannot be copied: {error}. Nothing can be said of its maps with other weights."
         raise ConfigurationError(message) from error

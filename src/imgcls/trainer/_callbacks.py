@@ -1,5 +1,6 @@
 """Keras callbacks: what they may do beside our loop."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -153,13 +154,28 @@ def watches_batches(callback: Any) -> bool:
     return any(getattr(type(callback), name) is not getattr(plain, name) or name in vars(callback) for name in names)
 
 
+class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]  # Keras publishes no types
+    """Keras' own, for which a figure that is NaN is never better: in Keras the first one stays the best for ever.
+
+    Checkpoints keep its notes by the name of its class, which is that of Keras.
+    """
+
+    def _is_improvement(self, monitor_value: Any, reference_value: Any) -> bool:
+        return not math.isnan(monitor_value) and bool(super()._is_improvement(monitor_value, reference_value))
+
+
+class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]  # as above
+    """Keras' own, for which a figure that is NaN is never better, as above."""
+
+    def _is_improvement(self, monitor_value: Any, reference_value: Any) -> bool:
+        return not math.isnan(monitor_value) and bool(super()._is_improvement(monitor_value, reference_value))
+
+
 def early_stopping(patience: int, *, first: int = 0) -> Any:
     """Stop after `patience` epochs without a lower `val_loss`, and restore the weights of the best, from `first` on."""
-    return keras.callbacks.EarlyStopping(
-        monitor="val_loss", patience=patience, restore_best_weights=True, start_from_epoch=first
-    )
+    return EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True, start_from_epoch=first)
 
 
 def reduce_on_plateau(*, validated: bool) -> Any:
     """Divide the rate by 5 after 3 epochs without a lower `val_loss`, or loss where nothing is validated."""
-    return keras.callbacks.ReduceLROnPlateau(monitor="val_loss" if validated else "loss", factor=0.2, patience=PLATEAU)
+    return ReduceLROnPlateau(monitor="val_loss" if validated else "loss", factor=0.2, patience=PLATEAU)

@@ -46,6 +46,7 @@ class Decisions:
         about: Mapping[str, Any],
         decide: Callable[[], Any],
         *,
+        lasting: Callable[[Any], bool] = lambda _: True,
         place: _backend.Placement | None = None,
     ) -> Any:
         """Return what was decided before; or decide, and keep it.
@@ -55,6 +56,7 @@ class Decisions:
             about: All that it is decided by, but for the clock and the machine. Where it differs, the decision is of
                 another run.
             decide: Gives what JSON can hold.
+            lasting: Says of a decision whether it is kept. Any other is made anew the next time.
             place: Which worker this is, and the others: the first one decides, and tells all. None for one alone.
 
         Raises:
@@ -62,20 +64,23 @@ class Decisions:
             TrainingError: Another worker is lost.
         """
         if place is None:
-            return self._once(name, about, decide)
-        return place.told(self._once(name, about, decide) if place.worker == 0 else None)
+            return self._once(name, about, decide, lasting)
+        return place.told(self._once(name, about, decide, lasting) if place.worker == 0 else None)
 
-    def _once(self, name: str, about: Mapping[str, Any], decide: Callable[[], Any]) -> Any:
+    def _once(
+        self, name: str, about: Mapping[str, Any], decide: Callable[[], Any], lasting: Callable[[Any], bool]
+    ) -> Any:
         if self._path is None:
             return decide()
         digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
         known = _read(self._path)
         for entry in known.get(name, []):
-            if entry["about"] == digest:
+            if entry["about"] == digest and lasting(entry["value"]):  # once, all were kept
                 return entry["value"]
         value = decide()
-        known.setdefault(name, []).append({"about": digest, "value": value})
-        _write(self._path, known)
+        if lasting(value):
+            known.setdefault(name, []).append({"about": digest, "value": value})
+            _write(self._path, known)
         return value
 
 

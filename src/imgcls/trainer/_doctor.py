@@ -46,6 +46,7 @@ class Vitals:
         seconds: How long the steps took.
         scaled_twice: Whether pixels are scaled by us and by the model itself.
         misfed: The pretrained network that gets other pixels than it was trained on, and what would help; or None.
+        val_loss: That of this epoch; a number where nothing is validated.
     """
 
     classes: tuple[Any, ...]
@@ -61,6 +62,7 @@ class Vitals:
     seconds: float = 0.0
     scaled_twice: bool = False
     misfed: architectures.Misfed | None = None
+    val_loss: float = 0.0
 
 
 @final
@@ -127,6 +129,7 @@ class Doctor:
                 seconds,
                 self._scaled_twice,
                 self._misfed,
+                history.get("val_loss", [0.0])[-1],
             )
         )
         new = [words for name, words in found.items() if name not in self.said]
@@ -268,6 +271,15 @@ def _misfed(vitals: Vitals) -> str:
     )
 
 
+def _unmeasured(vitals: Vitals) -> str:
+    if math.isfinite(vitals.val_loss):
+        return ""
+    return (
+        f"val_loss is {vitals.val_loss}, and the loss is a number: such an epoch is never the best one. Look for a "
+        "division by 0 or a logarithm of 0 in layers and in a loss of your own, and for numbers too large for float16"
+    )
+
+
 _TRAINED_ON = {
     "tf": "from -1 to 1",
     "torch": "with the mean and deviation of ImageNet taken out",
@@ -282,4 +294,5 @@ _COMPLAINTS = {
     "one class": _one_class,
     "modes": _modes_disagree,
     "waiting": _waits,
+    "validation": _unmeasured,
 }

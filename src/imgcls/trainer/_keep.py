@@ -66,20 +66,22 @@ def settled(
     return keep, reason
 
 
-def failed(model: Any, trained: Any, before: list[NDArray[Any]], error: Exception, *, verbose: Any) -> str:
-    """Leave the solved head in the model where fine-tuning was tried and has failed; say why, and return it.
+def failed(model: Any, trained: Any, before: list[NDArray[Any]], reason: str, *, solved: History, verbose: Any) -> str:
+    """Leave the solved head in the model where fine-tuning was tried and has ended too early; say why, and return it.
 
     Args:
         model: What is used.
         trained: What was fine-tuned.
         before: The weights with the solved head.
-        error: What has ended it.
+        reason: What has ended it.
+        solved: The history of the head; Ctrl-C that is pressed meanwhile is noted in it.
         verbose: Of the report.
     """
-    _put_back(model, trained, before)
-    reason = f"it was tried, and failed: {error}"
-    with ProgressReport(verbose) as report:
+    with ProgressReport(verbose) as report, Interrupts(terminate=False) as interrupts:
+        interrupts.patient = True
+        _put_back(model, trained, before)
         report.say(f"fine-tuning is not kept: {reason}")
+    solved.interrupted = solved.interrupted or interrupts.asked is not None
     return reason
 
 

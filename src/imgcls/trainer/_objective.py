@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _checks
+from imgcls import _backend, _checks
 from imgcls.errors import ConfigurationError
 
 _OF_CODES = ("sparse", "categoricalgeneralized")  # these compare integer codes with outputs
@@ -101,7 +101,7 @@ class Objective:
             choices = self.outputs if self.head == "softmax" else 2
             targets = targets * (1 - self.label_smoothing) + self.label_smoothing / choices
         if isinstance(self.loss, keras.losses.Loss):
-            return self.loss(targets, outputs, sample_weight=weights)
+            return _backend.of_one_replica(self.loss(targets, outputs, sample_weight=weights))
         losses = self.loss(targets, outputs)
         if len(losses.shape) > 1:
             losses = keras.ops.mean(losses, axis=tuple(range(1, len(losses.shape))))

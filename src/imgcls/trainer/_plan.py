@@ -169,6 +169,7 @@ def plan(
     size = pick("image_size", lambda: _own_size(kind) or architectures.choose_image_size(row, side))
     height, width = (int(one) for one in (size if isinstance(size, tuple | list) else (size, size)))
     weights = pick("weights", lambda: architectures.choose_weights(row))
+    weights = _at_hand(weights, row, min(height, width)) if "architecture" in choices else weights
     goal = objective(
         arguments["loss"],
         num_classes=len(training.classes),
@@ -298,6 +299,12 @@ def _choose_architecture(
     about = {"images": fingerprint(training), **given}
     name, reason = decisions.once("architecture", about, decide, place=place)
     return name, reason
+
+
+def _at_hand(weights: Any, row: architectures.Architecture | None, side: int) -> Any:
+    """Return what a network starts from that was chosen for weights at hand: those of the nearest size, no download."""
+    file = architectures.weights_at_hand(row.name, side) if row is not None and weights == "imagenet" else None
+    return file or weights
 
 
 def _choose_precision(arguments: Mapping[str, Any], name: str | None, decisions: Decisions) -> tuple[Any, str]:

@@ -193,10 +193,11 @@ def _divided(unit: NDArray[Any], targets: NDArray[Any], seed: int) -> NDArray[np
     parts = np.zeros(len(unit), np.int64)
     if units < 2:  # one image and its copies
         return parts
+    drawn_by = int(seed) % 2**32  # scikit-learn takes no larger number
     if units == len(unit):
-        splitter, extra = model_selection.StratifiedKFold(count, shuffle=True, random_state=seed), None
+        splitter, extra = model_selection.StratifiedKFold(count, shuffle=True, random_state=drawn_by), None
     else:
-        splitter, extra = model_selection.StratifiedGroupKFold(count, shuffle=True, random_state=seed), unit
+        splitter, extra = model_selection.StratifiedGroupKFold(count, shuffle=True, random_state=drawn_by), unit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than parts: known, and dealt with
         for index, (_, part) in enumerate(splitter.split(unit, _common(strata), extra)):

@@ -1,5 +1,6 @@
 """`train`: everything is checked first, then images are read, then the loop runs."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
@@ -198,7 +199,10 @@ def train(
         _backend.make_deterministic()
     validation_data = checked_labels(data, validation_data)
     alternating_flip = alternating_flip or transforms.alternates(augmentation)
-    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
+    augmentation, mixer = (
+        transforms.augmentation(augmentation, seed=seed),
+        transforms.mixing(mixing, seed=(seed + 2) % 2**63),  # TensorFlow holds no larger one
+    )
     goal = objective(
         loss,
         num_classes=len(data.classes),
@@ -244,7 +248,7 @@ def train(
                 "no weight decay of": left_out_of_decay(engine),
                 "alternating_flip": alternating_flip,
                 "progressive_resizing": progressive_resizing,
-                "loss": [settings_of(goal.loss), label_smoothing],
+                "loss": [settings_of(goal.loss), float(goal.label_smoothing)],  # also what a loss brings along
                 "weights": [
                     None if sample_weight is None else hash_of(own_weights),
                     named_weights(class_weight, data.classes),
@@ -293,8 +297,8 @@ def train(
                 model,
                 engine,
                 goal,
-                augmentation=placement.adopted(augmentation),
-                mixing=placement.adopted(mixer),
+                augmentation=augmentation,
+                mixing=mixer,
                 one_label=goal.head == "softmax",
                 targets=goal.spec(),
                 micro_batches=micro_batches,
@@ -355,14 +359,17 @@ def _batches(
 
 
 def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, report: ProgressReport) -> None:
-    """Note which epoch was the best, from `first` on, and say so where it was not the last."""
-    first = min(first, history.epochs - 1)
-    history.best_epoch = first + int(np.argmin(history["val_loss"][first:])) + 1
+    """Note which epoch was the best, from `first` on, and say so where it was not the last. NaN is the worst of all."""
+    losses = history["val_loss"]
+    counted = range(min(first, history.epochs - 1), history.epochs)
+    best = min(counted, key=lambda at: (math.isnan(losses[at]), losses[at]))
+    history.best_epoch = best + 1
     if history.best_epoch == history.epochs:
         return
     patience = "1 epoch" if stopping.patience == 1 else f"{stopping.patience} epochs"
     early = f"{patience} without a lower val_loss: stopped after {history.epochs} of {epochs}; "
-    words = f"the weights of epoch {history.best_epoch} are kept, whose val_loss was the lowest"
+    why = "since no val_loss was a number" if math.isnan(losses[best]) else "whose val_loss was the lowest"
+    words = f"the weights of epoch {history.best_epoch} are kept, {why}"
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
 
 

@@ -15,8 +15,8 @@ def checked_labels(data: Dataset, validation_data: Dataset | None = None) -> Dat
     """Return the validation images, coded by the classes of those that are learnt from.
 
     Raises:
-        DataError: Images have no labels, or other classes, or several labels in one of both; or the data are divided,
-            and hold images to test on.
+        DataError: Images have no labels, or other classes, or several labels in one of both; or they are of a divided
+            source, and of several of its parts.
     """
     if data.labels is None or (validation_data is not None and validation_data.labels is None):
         message = "data without labels cannot be trained on. Give labels."
@@ -27,9 +27,9 @@ def checked_labels(data: Dataset, validation_data: Dataset | None = None) -> Dat
             "Give both alike, such as by Dataset.from_arrays(images, labels, multi_label=True)."
         )
         raise DataError(message)
-    if data.divided:
+    if data.divided or (validation_data is not None and validation_data.divided):
         message = (
-            'the data are divided, and hold images that are not to be learnt from. Give data.subset("train"), and '
+            'the data are divided, and hold images of other parts too. Give data.subset("train"), and '
             'data.subset("validation") as validation_data.'
         )
         raise DataError(message)

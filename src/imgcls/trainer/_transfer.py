@@ -50,6 +50,7 @@ class Transfer:
         choices: "penalty", "engine" and, where it was open, "fine_tune", each with its reason.
         embedded: The features of the training images, as the pretrained backbone gives them.
         held_out: `float32 (n, K)`: probabilities of each embedded image from a head that has not seen it.
+        weights: `float32 (n,)`: what each of them weighed. Those with 0 count for nothing, and no head has seen them.
         validation: The features of the validation images, or None where there are none.
         validated: `float32 (m, K)`: what the solved head makes of them.
         tuned: Whether the backbone was fine-tuned, and that was kept: then features and probabilities are others now.
@@ -69,6 +70,7 @@ class Transfer:
     choices: dict[str, Choice]
     embedded: Embedded
     held_out: NDArray[np.float32]
+    weights: NDArray[np.float32]
     validation: Embedded | None = None
     validated: NDArray[np.float32] | None = None
     tuned: bool = False
@@ -120,7 +122,7 @@ def transfer(
         **settings: Of fine-tuning: further arguments of `train`.
 
     Returns:
-        A `Transfer`.
+        A `Transfer`. After Ctrl-C while it fine-tunes it is returned too, its history `interrupted`.
 
     Raises:
         ConfigurationError: Arguments are not accepted, those of fine-tuning too: before any image is embedded.
@@ -149,6 +151,11 @@ def transfer(
     if settings.get("deterministic"):
         _backend.make_deterministic()
     with ProgressReport(verbose) as report:
+        if fine_tune is False and checkpoint is not None:
+            report.say(
+                f"no checkpoints are written to {str(checkpoint)!r}: a solved head has no steps to go on from, and "
+                "features that are in the cache are not computed again"
+            )
         features = architectures.cut(model)
         ends = None if seconds is None else began + seconds
         found = partial(embed_until, ends, features, on_error=on_error, report=report)
@@ -163,7 +170,7 @@ def transfer(
             targets,
             head=goal.head,
             num_classes=len(data.classes),
-            weights=weigh(labels=targets) * own_weights[embedded.positions],  # images that cannot be read do not count
+            weights=(shares := weigh(labels=targets) * own_weights[embedded.positions]),  # of images that can be read
             groups=groups,
             seed=seed,
         )
@@ -181,30 +188,32 @@ def transfer(
             float(np.median(probe.penalties)), f"the lowest loss on images held out, in {probe.folds} parts by turns"
         ),
     }
+    solved = Transfer(history, choices, embedded, held_out, shares, validation, validated)
     if fine_tune is False:
-        return Transfer(history, choices, embedded, held_out, validation, validated)
+        return solved
     place = _backend.joined(settings.get("devices", "auto"))  # what goes by the clock, the first of all workers decides
-    share, after, refusal = _allowed(
-        model,
-        trained,
-        data,
-        validation,
-        fine_tune=fine_tune,
-        seconds=seconds,
-        spent=time.monotonic() - began,
-        batch_size=settings.get("batch_size", _BATCH),
-        checkpoint=checkpoint,
-        place=place,
-    )
-    if refusal:
-        choices["fine_tune"] = Choice(False, refusal)
-        return Transfer(history, choices, embedded, held_out, validation, validated)
     before = model.get_weights()
-    architectures.unfreeze(trained, share)
     try:
-        tuned = train(
+        share, after, refusal = _allowed(
+            model,
             trained,
             data,
+            validation,
+            fine_tune=fine_tune,
+            seconds=seconds,
+            spent=time.monotonic() - began,
+            batch_size=settings.get("batch_size", _BATCH),
+            checkpoint=checkpoint,
+            place=place,
+        )
+        if refusal:
+            choices["fine_tune"] = Choice(False, refusal)
+            return solved
+        tuned, trouble = _tried(
+            trained,
+            data,
+            share=share,
+            must=fine_tune is True or place.workers > 1,  # others may be in the middle of a step
             validation_data=validation_data,
             loss=loss,
             budget=budget,
@@ -219,11 +228,11 @@ def transfer(
             verbose=verbose,
             **settings,
         )
-    except TrainingError as error:
-        if fine_tune is True or place.workers > 1:  # others may be in the middle of a step
-            raise
-        choices["fine_tune"] = Choice(False, failed(model, trained, before, error, verbose=verbose))
-        return Transfer(history, choices, embedded, held_out, validation, validated)
+    except KeyboardInterrupt:  # the loop notes it by itself: this one came before it, while it got ready
+        history.interrupted, tuned, trouble = True, None, "interrupted before it was done"
+    if tuned is None:
+        choices["fine_tune"] = Choice(False, failed(model, trained, before, trouble, solved=history, verbose=verbose))
+        return solved
     keep, reason = settled(
         model,
         trained,
@@ -236,10 +245,28 @@ def transfer(
         place=place,
         verbose=verbose,
     )
-    if not keep:
-        history.interrupted = tuned.interrupted
+    history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
-    return Transfer(tuned if keep else history, choices, embedded, held_out, validation, validated, tuned=keep)
+    return Transfer(tuned if keep else history, choices, embedded, held_out, shares, validation, validated, tuned=keep)
+
+
+def _tried(model: Any, data: Dataset, *, share: float, must: bool, **settings: Any) -> tuple[History | None, str]:
+    """Fine-tune; return the history, or None and what went wrong where that is no error.
+
+    Args:
+        model: What is trained.
+        data: The training images.
+        share: Of the backbone's layers.
+        must: Whether it is an error.
+        **settings: Further arguments of `train`.
+    """
+    architectures.unfreeze(model, share)
+    try:
+        return train(model, data, **settings), ""
+    except TrainingError as error:
+        if must:
+            raise
+        return None, f"it was tried, and failed: {error}"
 
 
 def _allowed(
@@ -264,7 +291,11 @@ def _allowed(
     sizes = {"images": fingerprint(data), "validation": validated, "batch_size": batch_size}
     decide = partial(_depth, model, trained, len(data), validated, seconds - spent, batch_size=batch_size)
     share, after, refusal = Decisions(checkpoint).once(
-        "depth", {**sizes, "model": shape_of(trained), "budget": seconds}, decide, place=place
+        "depth",
+        {**sizes, "model": shape_of(trained), "budget": seconds},
+        decide,
+        lasting=lambda decided: decided[0] > 0,  # a refusal leaves nothing to go on with: there may be time another day
+        place=place,
     )
     return share, after, refusal
 

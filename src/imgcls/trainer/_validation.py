@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
-from imgcls import _backend
+from imgcls import _backend, _checks
+from imgcls._warnings import warn
 from imgcls.datasets import Batches
+from imgcls.errors import DataWarning
 from imgcls.trainer._metrics import measured
 from imgcls.trainer._objective import Objective
 
@@ -28,7 +30,8 @@ class Validation:
     Attributes:
         targets: What the loss compares outputs with, for each image.
         outputs: Of the last measurement, `float32 (N, ...)`; None before it.
-        positions: The images that they belong to: all, but for those in quarantine on their worker.
+        positions: The images that they belong to: all, but for those in quarantine on their worker, and those for which
+            the model gives no number while it does for others.
     """
 
     def __init__(
@@ -43,7 +46,7 @@ class Validation:
         self.outputs: NDArray[np.float32] | None = None
         self.positions = np.arange(len(self.targets))
         self._model, self._batches, self._goal = model, batches, goal
-        self._placement, self._metrics = placement, metrics
+        self._placement, self._metrics, self._warned = placement, metrics, False
 
     def compile(self) -> None:
         """Compile inference, once the model has the weights of the run: statistics to scale by are constants in it."""
@@ -69,11 +72,32 @@ class Validation:
             if len(positions):
                 table[positions, 0], table[positions, 1:] = 1, self._run(images)
         table = self._placement.total(table)
-        self.positions = np.flatnonzero(table[:, 0])
-        if not len(self.positions):  # a worker alone cannot know
+        positions = np.flatnonzero(table[:, 0])
+        if not len(positions):  # a worker alone cannot know
             raise self._batches.refusal()
-        self.outputs = table[self.positions, 1:]
+        self.positions, self.outputs = self._numbers_of(positions, table[positions, 1:])
         targets = self.targets[self.positions]
         loss = self._goal(targets, self.outputs, np.ones(len(self.outputs), np.float32))
         figures = {"val_loss": float(loss), "val_accuracy": self._goal.accuracy(targets, self.outputs)}
         return figures | measured(self._metrics, self._goal, targets, self.outputs)
+
+    def _numbers_of(
+        self, positions: "NDArray[np.int64]", outputs: "NDArray[np.float32]"
+    ) -> "tuple[NDArray[np.int64], NDArray[np.float32]]":
+        """Leave out images for which the model gives NaN or infinity: one would make the figures of all NaN.
+
+        A warning names them once. Where it gives no number for any image, no image is the cause, and all stay.
+        """
+        there = np.asarray(np.isfinite(outputs).all(axis=1))
+        if there.all() or not there.any():
+            return positions, outputs
+        if not self._warned:
+            self._warned = True
+            names = [self._batches.dataset.ids[place] for place in positions[~there].tolist()]
+            message = (
+                f"for {len(names):,} of {len(there):,} validation images the model gives NaN or infinity: "
+                f"{_checks.some(names)}. val_loss and val_accuracy leave them out. Look at them, and at what the model "
+                "does with them, such as a division by the deviation of pixels that are all alike."
+            )
+            warn(message, DataWarning)
+        return positions[there], outputs[there]

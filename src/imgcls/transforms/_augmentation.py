@@ -145,5 +145,5 @@ def augmentation(policy: Any, *, seed: int = 0) -> Any:
     chosen = _POLICIES[policy]
     layers = [RandomWarp(**chosen.warp, seed=seed)]
     if chosen.tone:
-        layers.append(RandomTone(**chosen.tone, seed=seed + 1))
+        layers.append(RandomTone(**chosen.tone, seed=(seed + 1) % 2**63))  # TensorFlow holds no larger one
     return keras.Sequential(layers, name=policy)
