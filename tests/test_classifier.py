@@ -132,18 +132,38 @@ def test_a_divided_source_that_is_split_anew_forgets_its_parts():
     assert len(classifier.evaluate(data).ids) == 20
 
 
-def test_a_divided_source_keeps_its_test_images_and_needs_images_to_learn_from():
+def test_a_divided_source_keeps_its_test_images_and_needs_images_to_learn_from(capsys):
     images, labels = pictures(40)
     ids = [f"{index}.png" for index in range(40)]
-    for other in ("test", "validation"):
+    for other, missing in (("test", "validation"), ("validation", "test")):
         data = Dataset(images, labels, ids=ids, parts=["train"] * 20 + [other] * 20)
-        training, validation, test = divide(data)
+        training, validation, test = divide(data, verbose=2)
+        assert capsys.readouterr().err.splitlines()[0] == (
+            f"there is no part {missing!r}: tested on {other!r}, and validated on 15 % of 'train'"
+        )
         assert test.ids == tuple(ids[20:])
         assert sorted([*training.ids, *validation.ids]) == sorted(ids[:20])
     data = Dataset(images, labels, ids=ids, parts=["test"] * 20 + ["validation"] * 20)
     for learns in (imgcls.train, lambda data, classifier, **given: classifier.fit(data, **given)):
         with pytest.raises(ConfigurationError, match=r"^there is no part 'train'\. Accepted: test, validation\.$"):
             learns(data, small(epochs=1), verbose=0)
+
+
+def test_of_a_divided_source_its_validation_images_are_validated_on():
+    """And not those that are learnt from, or tested on."""
+    images, labels = pictures(80)
+    codes = np.unique(labels, return_inverse=True)[1]
+    data = Dataset(images, labels, parts=["train"] * 20 + ["validation"] * 40 + ["test"] * 20)
+    for learnt_from in (data, data.subset("train")):
+        classifier = small(epochs=1).fit(learnt_from, validation_data=data, verbose=0)
+        np.testing.assert_array_equal(classifier.held_out_.y_true, codes[20:60])
+    one_part = Dataset(images, labels, parts=["test"] * 80)  # not divided: whoever gives it means all of it
+    assert len(small(epochs=1).fit(data, validation_data=one_part, verbose=0).held_out_.ids) == 80
+    without = Dataset(images, labels, parts=["train"] * 20 + ["test"] * 60)
+    with pytest.raises(
+        ConfigurationError, match=r"^validation_data is divided .* has no part 'validation'\. Accepted: "
+    ):
+        small(epochs=1).fit(data, validation_data=without, verbose=0)
 
 
 def test_a_class_without_an_image_to_learn_from_is_named():
@@ -770,6 +790,13 @@ def test_export_compares_on_the_validation_images_of_fit(tmp_path):
     found = ExportedModel.open(tmp_path / "squares.onnx")
     np.testing.assert_allclose(found.predict_proba(test[0]), classifier.predict_proba(test[0]), atol=1e-5)
     assert found.classes == classifier.classes_.tolist()
+
+
+def test_export_refuses_labels_of_no_images(fitted, tmp_path):
+    with pytest.raises(ConfigurationError) as refusal:
+        fitted.export(tmp_path / "a.onnx", y=pictures()[1])
+    assert str(refusal.value) == "y is given, and no data that the labels are of. Give both, or leave y out."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_license_of_a_bundle_is_that_of_later_exports(fitted, tmp_path):

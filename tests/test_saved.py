@@ -11,6 +11,7 @@ import forging
 import keras
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from imgcls import BundleError, DataError, Dataset, ImageClassifier, _backend, architectures, bundle, images
 from imgcls.architectures import build
@@ -104,6 +105,25 @@ def test_the_license_stays(fitted, tmp_path):
     assert bundle.load(other).description["license"] == "MIT"
     assert bundle.load(licensed.save(path)).description["license"] == "CC-BY-4.0"
     assert bundle.load(fitted.save(path)).description["license"] is None
+
+
+def test_a_license_that_is_refused_does_not_stay(fitted, tmp_path):
+    licensed, path = copy.copy(fitted), tmp_path / "a.imgcls"
+    licensed.save(path, license="MIT")
+    for refused in ("\x1b[2J", "a" * 100_001, 3):
+        with pytest.raises(BundleError, match=r"^the classifier cannot be saved: license is "):
+            licensed.save(path, license=refused)
+    with pytest.raises(BundleError, match="does not exist"):
+        licensed.save(tmp_path / "no" / "a.imgcls", license="Apache-2.0")
+    assert bundle.load(licensed.save(path)).description["license"] == "MIT"
+
+
+def test_a_whole_license_is_held(fitted, tmp_path):
+    whole = (Path(__file__).parents[1] / "LICENSE").read_text(encoding="utf-8")
+    assert len(whole) > 10_000
+    path = copy.copy(fitted).save(tmp_path / "a.imgcls", license=whole)
+    assert bundle.load(path).description["license"] == whole
+    assert ImageClassifier.load(path).save(tmp_path / "b.imgcls").read_bytes() == path.read_bytes()
 
 
 def test_folders_of_this_machine_stay_out(fitted, tmp_path, monkeypatch):
@@ -267,6 +287,37 @@ def test_images_of_yours_stand_in_for_drawn_ones_where_you_say_so(fitted, tmp_pa
     assert bundle.load(loaded.save(path, golden=mine[:1])).named["golden/images"].shape == (1, 12, 12, 3)
 
 
+def test_golden_images_are_run_in_full_float32(tmp_path):
+    """On newer GPUs TensorFlow computes in TensorFloat-32; a processor that verifies the file has no such thing."""
+    import tensorflow as tf
+
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    noted = set()
+
+    class Noting(keras.layers.Layer):
+        def call(self, pixels):
+            def note(pixels):
+                noted.add(enabled())
+                return pixels
+
+            return tf.ensure_shape(tf.numpy_function(note, [pixels], pixels.dtype), pixels.shape)
+
+    def own(shape, classes):
+        return keras.Sequential([keras.Input(shape), Noting(), keras.layers.Flatten(), keras.layers.Dense(classes)])
+
+    def noted_by(compute):
+        noted.clear()
+        compute()
+        return noted.copy()
+
+    fitted = small(own, epochs=1).fit(*pictures(), verbose=0)
+    path = tmp_path / "a.imgcls"
+    assert noted_by(lambda: fitted.save(path)) == {False}
+    loaded = ImageClassifier.load(path, architecture=own)
+    assert noted_by(loaded.verify) == {False}
+    assert noted_by(lambda: loaded.predict_proba(pictures()[0])) == {True}
+
+
 def test_golden_images_are_run_anew_where_keras_has_trained_the_model_further(saved, tmp_path):
     loaded = ImageClassifier.load(saved)
     loaded.model_.set_weights([weight[::-1] for weight in loaded.model_.get_weights()])
@@ -336,6 +387,69 @@ def test_a_model_of_your_own_comes_back_from_its_config_where_you_trust_it(whole
     assert ImageClassifier.load(again, trust=True).verify()
     trusted.set_params(epochs=8).fit(pixels, labels, verbose=0)  # it can learn again
     assert trusted.score(pixels, labels) > 0.8
+
+
+def test_a_model_of_your_own_is_trained_anew_where_its_config_is_trusted(tmp_path):
+    """Else the images of a cross-validation would have been seen before it begins."""
+    pixels, labels = pictures(20)
+    classifier = small(mine, epochs=2).fit(pixels, labels, verbose=0)
+    path = classifier.save(tmp_path / "mine.imgcls")
+    loaded = ImageClassifier.load(path, trust=True)
+    again = clone(loaded).fit(pixels, labels, verbose=0)
+    assert again.history_["loss"] == classifier.history_["loss"]
+    np.testing.assert_array_equal(again.predict_proba(pixels), classifier.predict_proba(pixels))
+    other = ImageClassifier.load(path, trust=True).fit(pixels, np.roll(labels, 1), verbose=0)
+    assert other.history_["loss"] != classifier.history_["loss"]
+    np.testing.assert_array_equal(loaded.predict_proba(pixels), classifier.predict_proba(pixels))  # what was learnt
+
+
+def test_layers_that_learn_nothing_keep_their_weights_where_a_config_is_trusted(tmp_path):
+    keras.utils.set_random_seed(5)
+    pixels, labels = pictures(20)
+    adapted, fixed = keras.layers.Normalization(), keras.layers.Conv2D(4, 3, trainable=False)
+    resting = keras.layers.BatchNormalization(trainable=False)
+    moving, head = keras.layers.BatchNormalization(scale=False, center=False), keras.layers.Dense(2)
+    adapted.adapt(pixels / np.float32(99))
+    own = keras.Sequential([keras.Input((12, 12, 3)), adapted, fixed, resting, moving, keras.layers.Flatten(), head])
+    resting.set_weights([np.full(4, value, np.float32) for value in (2, 1, 0.5, 3)])
+    classifier = small(own, epochs=2).fit(pixels, labels, verbose=0)
+    trained = classifier.model_.get_layer("backbone")
+    anew = ImageClassifier.load(classifier.save(tmp_path / "mine.imgcls"), trust=True).architecture
+    for index in (0, 1, 2):
+        assert own.layers[index].weights
+        for found, given in zip(anew.layers[index].get_weights(), own.layers[index].get_weights(), strict=True):
+            np.testing.assert_array_equal(found, given)
+    for found, given in zip(anew.layers[3].get_weights(), (np.zeros(4), np.ones(4)), strict=True):
+        np.testing.assert_array_equal(found, given)
+    assert np.abs(trained.layers[3].get_weights()[0]).min() > 0
+    kernels = [one.layers[5].get_weights()[0] for one in (anew, trained, own)]
+    assert all(np.abs(kernels[0] - other).max() > 0.01 for other in kernels[1:])
+
+
+def of_bfloat16(input_shape, num_classes):
+    kinds = {"dtype": "bfloat16"}
+    layers = [keras.layers.Flatten(**kinds), keras.layers.Dense(3, **kinds), keras.layers.BatchNormalization(**kinds)]
+    return keras.Sequential([keras.Input(input_shape), *layers, keras.layers.Dense(num_classes, **kinds)])
+
+
+def test_a_model_of_bfloat16_comes_back(tmp_path):
+    """The upper half of a float32 is a bfloat16: what is stored has the same bits, and 0 behind them."""
+    pixels, labels = pictures(20)
+    classifier = small(of_bfloat16, epochs=2).fit(pixels, labels, verbose=0)
+    path = classifier.save(tmp_path / "mine.imgcls")
+    weights = bundle.load(path).weights
+    assert {variable.dtype for variable in classifier.model_.weights} == {"bfloat16"}
+    for stored, variable in zip(weights, classifier.model_.weights, strict=True):
+        assert stored.dtype == np.float32
+        bits = np.asarray(variable).view(np.uint16)
+        np.testing.assert_array_equal(stored.view(np.uint32), bits.astype(np.uint32) << 16)
+    for options in ({"trust": True}, {"architecture": of_bfloat16}):
+        loaded = ImageClassifier.load(path, **options)
+        assert {variable.dtype for variable in loaded.model_.weights} == {"bfloat16"}
+        np.testing.assert_array_equal(loaded.predict_proba(pixels), classifier.predict_proba(pixels))
+        assert loaded.verify()
+        again = bundle.load(loaded.save(tmp_path / "again.imgcls")).weights
+        assert all(map(np.array_equal, again, weights))
 
 
 def test_byte_code_stays_out(tmp_path):

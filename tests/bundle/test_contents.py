@@ -94,6 +94,22 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tiny, here, monkeypatch,
     assert [path.name for path in here.iterdir()] == ["a.imgcls"]
 
 
+def test_two_that_write_the_same_file_at_once_spoil_neither(here, monkeypatch):
+    """Two threads of one process, or two containers on one volume, in which both are process 1."""
+    flush = os.fsync
+
+    def meanwhile(descriptor):
+        monkeypatch.setattr(os, "fsync", flush)
+        bundle.save("a.imgcls", forging.description(license="MIT"), forging.weights(), forging.GOLDEN)
+        assert bundle.load("a.imgcls").description["license"] == "MIT"
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    bundle.save("a.imgcls", forging.description(license="Apache-2.0"), forging.weights(), forging.GOLDEN)
+    assert bundle.load("a.imgcls").description["license"] == "Apache-2.0"  # the last that is renamed stays
+    assert [path.name for path in here.iterdir()] == ["a.imgcls"]
+
+
 @pytest.mark.parametrize(
     ("path", "change", "words"),
     [
@@ -102,7 +118,7 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tiny, here, monkeypatch,
         ("no/a.imgcls", {}, "folder 'no' does not exist. Make it, or save somewhere else."),
         ("b.imgcls", {"license": float("nan")}, "the classifier cannot be saved: Out of range float values are not JSON compliant"),
         ("b.imgcls", {"license": {1, 2}}, "the classifier cannot be saved: Object of type set is not JSON serializable."),
-        ("b.imgcls", {"license": 3}, "the classifier cannot be saved: license is 3; accepted: null, or text of at most 10,000 characters without control characters."),
+        ("b.imgcls", {"license": 3}, "the classifier cannot be saved: license is 3; accepted: null, or text of at most 100,000 characters without control characters."),
         ("b.imgcls", {"card": "\x1b"}, "the classifier cannot be saved: its model card holds control characters."),
     ],
 )  # a row a case # fmt: skip

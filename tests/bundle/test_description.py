@@ -247,7 +247,7 @@ def test_a_keyword_that_nobody_would_check_is_refused():
         ({"history": []}, "history is a list of 0; accepted: an object"),
         (
             {"license": "\x1b[2J"},
-            'license is "\\u001b[2J"; accepted: null, or text of at most 10,000 characters without control characters',
+            'license is "\\u001b[2J"; accepted: null, or text of at most 100,000 characters without control characters',
         ),
         (
             {"environment": {"a\x07": "1"}},

@@ -1,5 +1,6 @@
 """Exports opened again: without TensorFlow, and never in spite of damage."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -110,6 +111,17 @@ def test_weights_that_are_written_over_are_not_those_of_a_model_in_use(made, kep
     np.testing.assert_allclose(model.predict_proba(made.pixels), made.truth, rtol=0, atol=1e-5)
     maps = Path("/proc/self/maps")
     assert not maps.exists() or str(weights) not in maps.read_text()
+
+
+@pytest.mark.parametrize("certificate", [True, False])
+def test_a_table_names_the_model_that_answers_whatever_lies_there_since(made, kept, tmp_path, certificate):
+    path = copied(kept, tmp_path, "model.onnx", certificate=certificate)
+    model = ExportedModel.open(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(b"another model")
+    model.predict_to(tmp_path / "answers.jsonl", made.pixels[:3], verbose=0)
+    rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert {row["model"] for row in rows} == {hashlib.sha256(digest.encode()).hexdigest()[:12]}
 
 
 # --- verifying -----------------------------------------------------------------------------------------------------
@@ -356,8 +368,6 @@ def test_a_keras_file_of_another_program_is_not_even_opened(made, tmp_path, monk
     made.model.save(foreign)
     place = tmp_path / "foreign.keras.certificate.json"
     value = json.loads((tmp_path / "model.keras.certificate.json").read_text())
-    import hashlib
-
     value["sha256"] = {"foreign.keras": hashlib.sha256(foreign.read_bytes()).hexdigest()}
     place.write_text(json.dumps(value))
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("it was opened"))

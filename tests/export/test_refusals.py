@@ -282,6 +282,8 @@ def test_a_resize_that_is_not_antialiased_is_found(tmp_path, monkeypatch):
         ("model", {"form": "onxx"}, "format='onxx' is not known. Did you mean 'onnx'? Accepted: saved_model, onnx, litert, openvino, keras."),
         ("model.tflite", {"form": "onnx"}, "'{path}' does not go with format='onnx'. Accepted: a file that ends with .onnx."),
         ("model.onnx", {"form": "saved_model"}, "'{path}' does not go with format='saved_model'. Accepted: the name of a folder."),
+        ("model.KERAS", {}, "'{path}' ends with .KERAS, and keras takes small letters alone. Accepted: '{accepted}.keras'."),
+        ("model.Xml", {"form": "openvino"}, "'{path}' ends with .Xml, and openvino takes small letters alone. Accepted: '{accepted}.xml'."),
         ("model.onnx", {"quantize": "int8"}, "quantize='int8' is for format='litert' alone. Leave it out, or name the file .tflite."),
         ("model.tflite", {"quantize": "int4"}, "quantize='int4' is not known. Did you mean 'int8'? Accepted: None, float16, int8."),
         (
@@ -299,7 +301,7 @@ def test_a_resize_that_is_not_antialiased_is_found(tmp_path, monkeypatch):
 def test_arguments_are_checked_before_any_work(made, tmp_path, name, wanted, words):
     with pytest.raises(ConfigurationError) as refusal:
         made.to(tmp_path / name, **wanted)
-    assert str(refusal.value) == words.format(path=tmp_path / name)
+    assert str(refusal.value) == words.format(path=tmp_path / name, accepted=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -326,6 +328,12 @@ def test_places_that_are_taken_are_left_alone(made, tmp_path, name, title, mine)
         "Move it away, or export under another name."
     )
     assert everything(tmp_path) == dict.fromkeys(mine, b"mine")
+
+
+@pytest.mark.parametrize("name", ["model.ONNX", "model.TFLite"])
+def test_what_is_read_by_us_may_end_in_capitals(made, tmp_path, name):
+    made.to(tmp_path / name)
+    assert ExportedModel.open(tmp_path / name).verify()
 
 
 def test_a_folder_that_holds_a_file_of_yours_is_left_alone(made, tmp_path):

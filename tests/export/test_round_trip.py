@@ -2,7 +2,10 @@
 
 import ast
 import json
+import subprocess
+import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,6 +120,90 @@ def test_a_saved_model_holds_classes_among_its_assets(made, tmp_path):
     extra = tmp_path / "model" / "assets.extra"
     assert (extra / "labels.txt").read_text() == "ant\nbee\ncat\n"
     assert Certificate.from_json((tmp_path / "model" / "certificate.json").read_text()).facts == made.facts
+
+
+WITHOUT_IMGCLS = """
+import json, sys
+import keras, numpy as np
+
+pixels = np.load("pixels.npy")
+found = [np.asarray(keras.saving.load_model(path)(pixels, training=False)).tolist() for path in sys.argv[1:]]
+print(json.dumps([found, "imgcls" in sys.modules]))
+"""
+
+
+def test_keras_files_open_in_a_process_that_never_imports_imgcls(tmp_path):
+    from imgcls import trainer
+
+    cases = {
+        "speed.keras": lively("speed_cnn_narrow", side=32),
+        "gray.keras": lively("mobilenet_025", side=32, grayscale=True, test_time_augmentation="flip"),
+        "caffe.keras": lively("vgg16", side=32),
+    }
+    cases["speed.keras"].model.compile(trainer.Muon(0.05), "categorical_crossentropy")  # as `fit` leaves it
+    for name, made in cases.items():
+        made.to(tmp_path / name)
+    np.save(tmp_path / "pixels.npy", made.pixels)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_IMGCLS, *cases],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found, with_imgcls = json.loads(done.stdout)
+    assert not with_imgcls
+    for made, one in zip(cases.values(), found, strict=True):
+        assert made.truth.max(axis=0).min() > 0.4  # answers differ
+        np.testing.assert_allclose(one, made.truth, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_facts_may_be_long(made, tmp_path, name):
+    """Longer than a MiB, as those of tens of thousands of classes are."""
+    facts = replace(made.facts, license="free for all " * 150_000)
+    made.to(path_of(tmp_path, name), facts=facts)
+    assert ExportedModel.open(path_of(tmp_path, name), trust=True).facts == facts
+
+
+# --- digits ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_compared_is_computed_in_full_float32(made, tmp_path, monkeypatch):
+    """On newer GPUs TensorFlow computes in TensorFloat-32; a processor that verifies the file has no such thing."""
+    import tensorflow as tf
+
+    from imgcls import _backend
+
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    noted = {True: set(), False: set()}  # how many images were run with it, and without
+
+    def noting(make):
+        def makes(model):
+            run = make(model)
+
+            def runs(images):
+                noted[enabled()].add((make.__name__, len(images)))
+                return run(images)
+
+            return runs
+
+        return makes
+
+    for make in (_backend.by_tensorflow, _backend.compiled):  # which run the original and the file
+        monkeypatch.setattr(_backend, make.__name__, noting(make))
+    made.to(tmp_path / "model.keras", measured=(made.pixels[8:], None))
+    assert noted[False] == {("by_tensorflow", 8), ("by_tensorflow", 32), ("compiled", 8), ("compiled", 32)}
+    assert noted[True] == {("by_tensorflow", 8), ("by_tensorflow", 1), ("compiled", 1)}  # for whose they are; timed
+    model = ExportedModel.open(tmp_path / "model.keras", trust=True)
+    noted[False].clear()
+    assert model.verify()
+    assert noted[False] == {("compiled", 8)}
+    model.predict_proba(made.pixels[:5])
+    assert ("compiled", 5) in noted[True]
+    assert enabled()
 
 
 # --- sizes ---------------------------------------------------------------------------------------------------------

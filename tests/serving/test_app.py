@@ -6,11 +6,12 @@ import io
 import json
 import os
 import threading
+from urllib.parse import quote, urljoin
 
 import numpy as np
 import pytest
 from asgi import Client, form
-from lights import bright, png, predictor
+from lights import bright, hesitant, png, predictor
 from PIL import Image
 
 from imgcls import ConfigurationError, images
@@ -66,6 +67,16 @@ def test_a_class_is_said_from_its_threshold_on():
     assert (answer.told["label"], answer.told["probability"]) == ("day", 0.2)
 
 
+def test_what_may_stand_in_place_of_a_class_is_answered():
+    with Client(create_app(predictor(decide=hesitant))) as client:
+        body, kind = form(("black.png", png(0)), ("gray.png", png(128)), ("white.png", png(255)))
+        told = client.predict(body, kind).told["predictions"]
+        alone = client.predict(png(0)).told
+    assert [one["answer"] for one in told] == ["unknown", ["day", "night"], "day"]
+    assert [one["label"] for one in told] == ["night", "day", "day"]
+    assert (alone["answer"], alone["label"], alone["probability"]) == ("unknown", "night", 1.0)
+
+
 def test_the_answer_is_the_predictors_own():
     random = np.random.default_rng(0)
     file = png(0)
@@ -98,6 +109,52 @@ def test_files_of_a_form_are_answered_in_their_order(client):
         ("light.png", "day"),
         ("dark.png", "night"),
     ]
+
+
+def bare_dicom(level):
+    """Return a picture of one gray, from 0 to 255, as DICOM without preamble: nothing in its bytes says what it is."""
+    pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install 'imgcls[dicom]'")
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPInstanceUID = pydicom.uid.ExplicitVRLittleEndian, "1.2.3"
+    meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    scan = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    scan.Rows, scan.Columns, scan.SamplesPerPixel, scan.PixelRepresentation = 8, 8, 1, 0
+    scan.BitsAllocated, scan.BitsStored, scan.HighBit, scan.PhotometricInterpretation = 8, 8, 7, "MONOCHROME2"
+    scan.PixelData = bytes([level]) * 64
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, scan, enforce_file_format=True)
+    return file.getvalue()[132:]
+
+
+LONG = f"{'a' * 300}.dicom"
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("scan.dcm", "scan.dcm"),
+        ("O'Brien's.DCM", "O'Brien's.DCM"),
+        (LONG, f"{'a' * 177}...{'a' * 14}.dicom"),
+        (LONG[-200:], LONG[-200:]),
+    ],
+)
+def test_dicom_in_a_form_is_known_by_the_name_of_its_file(client, name, id_):
+    told = client.predict(*form((name, bare_dicom(204)))).told
+    assert (told["id"], told["label"], told["probability"]) == (id_, "day", 0.8)
+    assert len(id_) <= 200
+
+
+def test_dicom_in_a_body_is_known_by_its_type(client):
+    scan = bare_dicom(204)
+    for kind in ("application/dicom", "Application/DICOM; transfer-syntax=1.2.840.10008.1.2.1"):
+        told = client.predict(scan, kind).told
+        assert (told["id"], told["label"], told["probability"]) == ("image", "day", 0.8)
+    assert client.predict(scan, "application/octet-stream").status == 422
+    assert refusal(client.predict(b"hello", "application/dicom"))[0] == (
+        "image 'body.dcm' cannot be read as an image: it is DICOM without an image, or no DICOM at all."
+    )
+    with Client(create_app(Explains())) as one:
+        assert one.ask("POST", "/explain", scan, {"content-type": "application/dicom"}).told["label"] == "day"
 
 
 def test_a_bad_file_spoils_no_neighbour(client):
@@ -272,10 +329,25 @@ def test_answers_may_not_be_taken_for_something_else(client):
 
 def test_below_the_prefix_of_another_application(client):
     client.warm()
-    for path in ("/flowers/health", "/flowers/", "/flowers"):
+    for path in ("/flowers/health", "/flowers/"):
         assert client.ask("GET", path, root_path="/flowers").status == 200
     assert client.ask("GET", "/flowers/nothing", root_path="/flowers").status == 404
     assert client.ask("GET", "/flowers/health").status == 404
+
+
+@pytest.mark.parametrize("prefix", ["/flowers", "/all/flowers", "/my: flowers", "/fl%C3%BCge/ü?"])
+def test_the_prefix_itself_leads_to_the_page_below_it(client, prefix):
+    """Of "/flowers", a browser would ask "/predict"; of "/flowers/", what the page says."""
+    for method in ("GET", "HEAD"):
+        answer = client.ask(method, prefix, root_path=prefix)
+        assert (answer.status, answer.body) == (307, b"")
+        for outer in ("http://a.b", "http://a.b/taken/off"):  # by a proxy
+            found = urljoin(outer + quote(prefix), answer.headers["location"])
+            assert found == f"{outer}{quote(prefix)}/"
+            assert urljoin(found, "predict") == f"{outer}{quote(prefix)}/predict"
+    assert client.ask("POST", prefix, root_path=prefix).status == 405
+    assert client.ask("GET", f"{prefix}/", root_path=f"{prefix}/").status == 200
+    assert client.ask("GET", "/", root_path="/").status == 200
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "//predict", "/../etc/passwd", "/\0", "", "/Predict", "é"])

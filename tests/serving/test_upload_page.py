@@ -145,6 +145,21 @@ def test_an_exported_file_has_no_heat_map(browser, photos):
         assert not [one for one in browser.told("Network.requestWillBeSent") if "explain" in one["request"]["url"]]
 
 
+def test_a_model_that_abstains_is_not_called_sure(browser, photos, tmp_path):
+    (tmp_path / "gray.png").write_bytes(png(128))
+    with lights(abstain="yes") as server:
+        browser.open(server.url)
+        for photo, label, sure in (
+            (photos["dark"], "unknown", "likeliest: night, 100.0 %"),
+            (tmp_path / "gray.png", "day or night", "one of these"),
+            (photos["bright"], "day", "100.0 % sure"),
+        ):
+            look(browser, photo)
+            assert (text(browser, "label"), text(browser, "sure")) == (label, sure)
+            said = browser.ask("[...document.querySelectorAll('#bars .said span')].map(one => one.textContent)")
+            assert {name for name in said if name} == {name for name in ("day", "night") if name in label}
+
+
 def test_the_same_photo_and_another_can_follow(browser, server, photos):
     browser.open(server.url)
     for name in ("dark", "dark", "bright", "dark"):

@@ -9,6 +9,7 @@ programs can see two different things in one bundle.
 import hashlib
 import os
 import re
+import secrets
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,9 +57,9 @@ def write(path: Path, members: Mapping[str, Pieces]) -> None:
         message = f"a bundle holds at most {MOST_BYTES:,} bytes, and this one would have {size:,}."
         raise BundleError(message)
     headers, tail = _records(entries)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # of this writer alone
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             seal = hashlib.sha256()
             for piece in _all_pieces(headers, members.values(), tail):
                 seal.update(piece)

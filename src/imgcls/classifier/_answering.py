@@ -67,9 +67,9 @@ class Answering:
         images: Any,
         *,
         abstain: Any = None,
-        coverage: float = 0.9,
-        most_error: float = 0.05,
-        set_method: str = "lac",
+        coverage: float | None = None,
+        most_error: float | None = None,
+        set_method: str | None = None,
         bgr: bool = False,
         verbose: Any = "auto",
     ) -> Any:
@@ -80,14 +80,15 @@ class Answering:
                 list of these, a folder, a glob such as "new/*.jpg", an array `(N, H, W[, C])`, a Dataset. A stream: an
                 iterator of such images, which may be endless.
             abstain: What may stand in place of a class as `answer`: "set" for several classes, of which one is true
-                in the share `coverage` of images, and of each class where at least 100 of each were held out; "unsure"
-                for "unknown" where the answer is not sure enough for at most `most_error` wrong answers; "unknown" for
-                "unknown" where the image is unlike those that were learnt from (a familiar image is called so in at
-                most 5 of 100 cases); or several of these in a list. All rest on `held_out_`. None answers always.
-            coverage: The share of images whose set shall hold the truth.
-            most_error: The share of answers that may be wrong, with 95 % confidence.
-            set_method: "lac" for the smallest sets on average, "raps" for larger ones where an image is hard: see
-                `imgcls.metrics.prediction_sets`.
+                in the share `coverage` of images, and of each class where enough of each were held out: 100, or
+                coverage / (1 - coverage) where that is more; "unsure" for "unknown" where the answer is not sure enough
+                for at most `most_error` wrong answers; "unknown" for "unknown" where the image is unlike those that
+                were learnt from (a familiar image is called so in at most 5 of 100 cases); or several of these in a
+                list. All rest on `held_out_`. None answers always.
+            coverage: Of "set": the share of images whose set shall hold the truth; None for 0.9.
+            most_error: Of "unsure": the share of answers that may be wrong, with 95 % confidence; None for 0.05.
+            set_method: Of "set": "lac" for the smallest sets on average, "raps" for larger ones where an image is hard:
+                see `imgcls.metrics.prediction_sets`; None for "lac".
             bgr: Whether colours of arrays are in the order of OpenCV: blue, green, red.
             verbose: 0 for nothing, 1 for a live bar, "auto" for a bar where one can be drawn and it takes long.
 
@@ -123,9 +124,9 @@ class Answering:
         *,
         bgr: bool = False,
         abstain: Any = None,
-        coverage: float = 0.9,
-        most_error: float = 0.05,
-        set_method: str = "lac",
+        coverage: float | None = None,
+        most_error: float | None = None,
+        set_method: str | None = None,
         verbose: Any = "auto",
     ) -> Answers:
         """Write what is in many images into a table, a row for each. A run that was stopped goes on where it was.
@@ -145,7 +146,8 @@ class Answering:
 
         Returns:
             The finished file: `path`, `ids`, and `refused`, how many images could not be read now. They have a row with
-            the reason in the column "error".
+            the reason in the column "error", and so are left out of a later run: take it out of the table once the
+            image is mended.
 
         Raises:
             NotFittedError: There is nothing to predict with yet.
@@ -331,7 +333,7 @@ class Answering:
         return made
 
     def _predictor_that(
-        self, abstain: Any, *, coverage: float = 0.9, most_error: float = 0.05, set_method: str = "lac"
+        self, abstain: Any, *, coverage: float | None, most_error: float | None, set_method: str | None
     ) -> Predictor:
         """Return what answers, or abstains as asked."""
         self._check_fitted()

@@ -13,7 +13,7 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import architectures, bundle
+from imgcls import _backend, architectures, bundle
 from imgcls.datasets import Dataset, Traces, as_dataset, copies_in
 from imgcls.errors import BundleError
 
@@ -158,8 +158,9 @@ def built(contents: bundle.Contents, *, path: str, architecture: Any, trust: boo
             _check_size(kind, blueprint, sum(weight.size for weight in weights))
         model = architectures.build(kind, **blueprint, weights=None)  # a file names no other file
     for variable, weight in zip(model.weights, weights, strict=False):
-        if str(variable.dtype) != weight.dtype.name:
-            message = f"its weight {variable.path!r} is {weight.dtype}, and {variable.dtype} is needed"
+        needed = _stored(str(variable.dtype))
+        if weight.dtype.name != needed:
+            message = f"its weight {variable.path!r} is {weight.dtype}, and {needed} is needed"
             raise ValueError(message)
     architectures.set_weights(model, weights)
     head, known = architectures.head_of(model), named.get("familiarity/known")
@@ -170,12 +171,12 @@ def built(contents: bundle.Contents, *, path: str, architecture: Any, trust: boo
 
 
 def weights_of(model: Any) -> list[NDArray[Any]]:
-    """Return the weights of a model.
+    """Return the weights of a model, of dtypes that a bundle holds.
 
     Raises:
         BundleError: One is not finite.
     """
-    weights = [np.asarray(variable) for variable in model.weights]
+    weights = [np.asarray(variable).astype(_stored(str(variable.dtype)), copy=False) for variable in model.weights]
     for variable, weight in zip(model.weights, weights, strict=True):
         if not np.isfinite(weight).all():
             message = (
@@ -184,6 +185,11 @@ def weights_of(model: Any) -> list[NDArray[Any]]:
             )
             raise BundleError(message)
     return weights
+
+
+def _stored(dtype: str) -> str:
+    """Return as what a bundle holds weights: NumPy has no bfloat16, and float32 has each of its numbers."""
+    return "float32" if dtype == "bfloat16" else dtype
 
 
 def config_of(model: Any) -> dict[str, Any] | None:
@@ -264,7 +270,8 @@ def _not_so_many(name: str, numbers: int, expected: str) -> str:
 
 
 def _probabilities(model: Any, pixels: NDArray[np.uint8], num_classes: int) -> NDArray[np.float32]:
-    outputs = np.asarray(model(pixels.astype(np.float32), training=False), np.float32)
+    with _backend.in_full_float32():  # another machine may have no other
+        outputs = np.asarray(model(pixels.astype(np.float32), training=False), np.float32)
     return architectures.probabilities(outputs, num_classes)
 
 

@@ -194,10 +194,13 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
                 `uint8 (N, H, W[, C])`. Of a source that is divided already, `train` is learnt from and `validation`
                 is validated on. A `DataWarning` names classes without an image to learn from.
             y: N labels, where `data` carries none.
-            validation_data: The same kinds, or a pair (images, labels). Measured every epoch, never learnt from.
+            validation_data: The same kinds, or a pair (images, labels); of a divided source, its `validation`. Measured
+                every epoch, never learnt from. A `DataWarning` names images for which the model gives NaN or infinity:
+                they are left out.
             sample_weight: N weights; of a divided source, of all its parts.
             checkpoint: A folder where the state of training is kept. Where it holds a state of this same run, training
-                goes on from there, exactly as if it had not stopped.
+                goes on from there, exactly as if it had not stopped. A head that is only solved takes no steps and has
+                no state, and a line says so: features that are in the cache are not computed again.
             metrics: Keras metrics or their names, such as "AUC": measured on the validation images after each epoch,
                 in `history_` as `val_auc`. A list, or one alone. `evaluate` measures much more, with intervals, once
                 training is over.

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from imgcls import bundle
+from imgcls import _backend, architectures, bundle
 from imgcls._thresholds import Thresholds
 from imgcls._warnings import warn
 from imgcls.classifier._bundle import Kept, built, config_of, of_trust, weights_of
@@ -31,7 +31,8 @@ class InFiles(Learnt):
 
         Args:
             path: The file, such as "flowers.imgcls"; an existing one is replaced.
-            license: What others may do with it, such as "Apache-2.0" or any other text; None for what was said before.
+            license: What others may do with it, such as "Apache-2.0" or any other text, of up to 100,000 characters;
+                None for what was said before.
             golden: Images of yours, at most 16, that are saved with what the classifier gives for them, for `verify`
                 to run again. Whoever has the file can see them. None for drawn pictures, or for what was loaded.
 
@@ -40,7 +41,7 @@ class InFiles(Learnt):
 
         Raises:
             NotFittedError: There is nothing to save yet.
-            BundleError: The folder does not exist, or a weight is not finite.
+            BundleError: The folder does not exist, a weight is not finite, or the license is no such text.
 
         Examples:
             >>> from imgcls import Dataset, ImageClassifier
@@ -55,9 +56,8 @@ class InFiles(Learnt):
         classes, weights = self.classes_.tolist(), weights_of(self.model_)
         if self._kept is None:
             self._kept = Kept.of_data(self._learnt_from, self._validated_on)
-        if license is not None:  # exports say it too
-            self._kept = replace(self._kept, license=license)
-        kept = self._kept.saved_as(self.model_, len(classes), golden=golden)
+        licensed = self._kept if license is None else replace(self._kept, license=license)
+        kept = licensed.saved_as(self.model_, len(classes), golden=golden)
         name = self._architecture_name()
         told = None if self.held_out_ is None else self._told(self.held_out_)
         description = describe(
@@ -76,7 +76,9 @@ class InFiles(Learnt):
             "card": None if told is None else told.to_card(),
             "keras": config_of(self.model_) if name is None else None,
         }
-        return bundle.save(path, description, weights, self._trust.arrays() | kept.arrays())
+        path = bundle.save(path, description, weights, self._trust.arrays() | kept.arrays())
+        self._kept = licensed  # now that it is accepted: exports and later bundles say the license too
+        return path
 
     @classmethod
     def load(cls, path: str | Path, *, architecture: Any = None, trust: bool = False) -> Self:
@@ -91,8 +93,9 @@ class InFiles(Learnt):
             architecture: The `keras.Model` or function that the classifier was made with, where that was your own:
                 a bundle holds data and never code.
             trust: Whether Keras may build such a model from the config in the file instead. A config can name code to
-                import and run: say so only of a file whose maker you trust. It changes nothing where the architecture
-                is one of `imgcls.architectures.names()`.
+                import and run: say so only of a file whose maker you trust. `fit` then begins with new random weights,
+                but for layers that are fixed; give `architecture` to begin with others. It changes nothing where the
+                architecture is one of `imgcls.architectures.names()`.
 
         Raises:
             BundleError: It is not a bundle, of another version, does not agree with itself, or needs `architecture` or
@@ -103,9 +106,12 @@ class InFiles(Learnt):
         description = contents.description
         try:
             model = built(contents, path=str(path), architecture=architecture, trust=trust)
-            own = model.get_layer("backbone") if architecture is None else architecture
-            ours = architecture is None and description["architecture"] is not None
-            classifier = cls(**arguments(description) | ({} if ours else {"architecture": own}))
+            given = arguments(description)
+            if architecture is not None:
+                given["architecture"] = architecture
+            elif description["architecture"] is None:  # `fit` begins with weights that have seen no image
+                given["architecture"] = architectures.untrained(model.get_layer("backbone"), seed=given.get("seed", 0))
+            classifier = cls(**given)
             classifier._learn(
                 model,
                 tuple(description["classes"]),
@@ -167,7 +173,8 @@ class InFiles(Learnt):
                 "there are no golden images yet: they are made when a classifier is saved. Save and load it first."
             )
             raise DataError(message)
-        found = self.predictor.run(golden.images)
+        with _backend.in_full_float32():  # as when it was saved
+            found = self.predictor.run(golden.images)
         return golden.verified(found, multi_label=self._multi_label, thresholds=self._thresholds.numbers)
 
     def export(
@@ -217,6 +224,9 @@ class InFiles(Learnt):
             ('passed', 1.0, 397)
         """
         self._check_fitted()
+        if data is None and y is not None:
+            message = "y is given, and no data that the labels are of. Give both, or leave y out."
+            raise ConfigurationError(message)
         dataset = self._validated_on if data is None else self._measured(data, y)
         return exported(
             self.model_,

@@ -104,6 +104,8 @@ class Learnt(Answering):
     ) -> list[Robustness]:
         """Make labelled images worse in several ways, and measure what is lost; print the rows.
 
+        An image for which the model gives no number counts as wrong.
+
         Args:
             data: What `evaluate` takes.
             y: N labels, where `data` carries none.
@@ -154,6 +156,7 @@ class Learnt(Answering):
         Raises:
             NotFittedError: There is no model yet.
             ConfigurationError: A class or the method is not known, or the model has no feature map for "grad_cam".
+            UnreadableImageError: The image cannot be read, or the model gives no number for it.
 
         Examples:
             >>> from imgcls import Dataset, ImageClassifier
@@ -165,8 +168,9 @@ class Learnt(Answering):
         self._check_fitted()
         dataset = alone(image)
         pixels = self.predictor.read(image, f"image {dataset.ids[0]!r}")
+        answer = self.predictor.as_predictions(self.predictor.run(pixels[None]), dataset.ids)  # refuses what is none
         if label is None:
-            label = self.classes_[self._explained(self.predictor.run(pixels[None]))[0]].item()
+            label = self.classes_[self._explained(answer.probabilities)[0]].item()
         return explain.explanation(
             self.model_,
             pixels,
@@ -287,7 +291,7 @@ class Learnt(Answering):
             warn(message, DataWarning)
         return learnt
 
-    def _explained(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _explained(self, probabilities: NDArray[Any]) -> NDArray[np.int64]:
         """Return the code of what is said of each image, `int (N,)`; of several labels, the likeliest of them."""
         return foremost(probabilities, self._thresholds.said(probabilities))
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks, bundle
+from imgcls._progress import ProgressReport
 from imgcls._warnings import warn
 from imgcls.datasets import Dataset, as_dataset
 from imgcls.errors import ConfigurationError, DataError, DataWarning
@@ -14,6 +15,8 @@ from imgcls.trainer._trainable import checked_labels
 
 def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Dataset, Dataset, Dataset]:
     """Return images to learn from, to validate on and to test on; parts that the source has already are kept.
+
+    Where there is one part beside "train", that is the test, whatever it is called. A line says so.
 
     Raises:
         ConfigurationError: The source is divided, and has no part "train".
@@ -25,7 +28,11 @@ def divide(dataset: Dataset, *, seed: int = 0, verbose: Any = 0) -> tuple[Datase
         training, validation, test = dataset.split()
     else:
         learnt_from = dataset.subset("train")  # refused where there are only images to validate and to test on
-        test = dataset.subset((parts - {"train"}).pop())
+        (tested,) = parts - {"train"}
+        missing = "validation" if tested == "test" else "test"
+        words = f"there is no part {missing!r}: tested on {tested!r}, and validated on 15 % of 'train'"
+        ProgressReport(verbose).say(words)
+        test = dataset.subset(tested)
         training, validation = learnt_from.split((0.85, 0.15), seed=seed, verbose=verbose)
     return training, validation, test
 
@@ -37,7 +44,8 @@ def learn_from(
 
     Raises:
         BundleError: A class has a name that no bundle can hold.
-        ConfigurationError: The source is divided, and has no part "train"; or there are not as many weights as images.
+        ConfigurationError: The source is divided, and has no part "train", or the images to validate on are, and have
+            no part "validation"; or there are not as many weights as images.
         DataError: There is one class alone, or the images to validate on have other labels.
     """
     validation = None
@@ -46,6 +54,8 @@ def learn_from(
         several: dict[str, Any] = {"classes": dataset.classes, "multi_label": True} if dataset.multi_label else {}
         given = validation_data if pair else (validation_data,)
         validation = as_dataset(*given, **several)  # of one label an image, as the rows are
+        if validation.divided:
+            validation = _validation_part(validation)
     if dataset.parts is not None and dataset.divided:
         if validation is None and "validation" in dataset.parts:
             validation = dataset.subset("validation")
@@ -62,6 +72,18 @@ def learn_from(
     validation = checked_labels(dataset, validation)
     _warn_of_untrained(dataset)
     return dataset, validation, sample_weight
+
+
+def _validation_part(dataset: Dataset) -> Dataset:
+    """Return the images that a divided source puts aside to validate on, and none that it learns from or tests on."""
+    if dataset.parts is None or "validation" not in dataset.parts:
+        message = (
+            "validation_data is divided into 'train' and 'test', and has no part 'validation'. Accepted: a source with "
+            "that part, or one that is not divided. Leave validation_data out; or hold images out, such as by "
+            'train, validation = data.subset("train").split((0.85, 0.15)).'
+        )
+        raise ConfigurationError(message)
+    return dataset.subset("validation")
 
 
 def _warn_of_untrained(dataset: Dataset) -> None:

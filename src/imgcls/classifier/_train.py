@@ -20,8 +20,10 @@ def train(
     """Divide, fit and evaluate in one call.
 
     Args:
-        data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its test images;
-            any other is split 70 / 15 / 15, stratified; copies of one image stay together.
+        data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its parts. Where
+            "train" has one other part beside it, "test" or "validation", that one is the test, and 15 % of "train" are
+            held out to validate on; a line says so. Any other source is split 70 / 15 / 15, stratified; copies of one
+            image stay together.
         classifier: What to fit; None for `ImageClassifier()`.
         checkpoint: As in `ImageClassifier.fit`.
         on_error: "skip" names images that cannot be read and leaves them out of all parts, also of the test;

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Self, final
 
 import numpy as np
@@ -13,14 +14,20 @@ from imgcls.classifier._ways import Look
 from imgcls.datasets import Batches, Dataset
 from imgcls.errors import ConfigurationError, DataError, DataWarning
 from imgcls.inference import outputs
-from imgcls.metrics import Evaluation, Familiarity, SetRule, fit_temperature, tempered
-from imgcls.metrics._sets import METHODS
+from imgcls.metrics import Evaluation, Familiarity, SetRule, tempered
+from imgcls.metrics._calibration import scores_of, softened, temperature_of
+from imgcls.metrics._sets import COVERAGE, METHODS
 from imgcls.trainer import Choice, Transfer
 
 ABSTAIN = ("set", "unsure", "unknown")
+_TERMS: Mapping[str, tuple[str, Any]] = {  # what each is a part of, and what it is where nothing is given
+    "coverage": ("set", COVERAGE),
+    "most_error": ("unsure", 0.05),
+    "set_method": ("set", METHODS[0]),
+}
 _STRANGE = 0.05  # familiar images that may be called unknown
 _KEPT, _NUMBERS = 10_000, 25_000_000  # images held out, and their probabilities, that are kept at most: 100 MB
-_ENOUGH = 100  # images held out of each class; then sets promise for each class by itself
+_ENOUGH = 100  # images held out of each class; then sets promise for each by itself, where that many can promise it
 _FEWEST = 40  # images held out, of which the strangest is rarer than `_STRANGE` by both scores
 _HASTY = 500  # images looked at of each kind, where there is a budget: a percent or two of ten minutes
 _SOME = 200  # images held out that tell whether sets promise anything
@@ -57,6 +64,28 @@ class Seen:
         """Return some of them."""
         features = None if self.features is None else self.features[chosen]
         return type(self)(self.positions[chosen], self.probabilities[chosen], features)
+
+    def numbers_of(self, dataset: Dataset) -> Self:
+        """Return those for which the model gives numbers; a warning names the others.
+
+        Where it gives none for any, the model is wrong and no image, and all are returned.
+
+        Args:
+            dataset: What they are of.
+        """
+        there = np.asarray(np.isfinite(self.probabilities).all(axis=1))
+        if self.features is not None:
+            there &= np.isfinite(self.features).all(axis=1)
+        if there.all() or not there.any():
+            return self
+        names = [dataset.ids[place] for place in self.positions[~there].tolist()]
+        message = (
+            f"for {len(names):,} of {len(there):,} images held out the model gives NaN or infinity: "
+            f"{_checks.some(names)}. `held_out_`, and what rests on it, leaves them out. Look at them, and at what the "
+            "model does with them, such as a division by the deviation of pixels that are all alike."
+        )
+        warn(message, DataWarning)
+        return self.among(there)
 
 
 class HeldOut(NamedTuple):
@@ -110,19 +139,34 @@ def promised(abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -
     Examples:
         >>> import numpy as np
         >>> from imgcls.classifier._trust import promised
-        >>> promised(["unknown", "set"], coverage=np.float64(0.8), most_error=0.2, set_method="lac")
+        >>> promised(["unknown", "set"], coverage=np.float64(0.8), most_error=0.2, set_method=None)
         [['set', 'unknown'], 0.8, 0.05, 'lac']
     """
     given = [abstain] if isinstance(abstain, str) else abstain or []
     asked = [one for one in ABSTAIN if one in given]
     if not asked:
         return []
+    coverage, most_error, set_method = _terms(asked, coverage, most_error, set_method)
+    return [asked[0] if len(asked) == 1 else asked, float(coverage), float(most_error), str(set_method)]
+
+
+def _terms(asked: Sequence[str], *given: Any) -> list[Any]:
+    """Return `_TERMS` as they were given, or their defaults where they were not, or are a part of nothing asked for."""
     return [
-        asked[0] if len(asked) == 1 else asked,
-        float(coverage) if "set" in asked else 0.9,
-        float(most_error) if "unsure" in asked else 0.05,
-        str(set_method) if "set" in asked else "lac",
+        value if value is not None and of in asked else usual
+        for value, (of, usual) in zip(given, _TERMS.values(), strict=True)
     ]
+
+
+def _not_a_term(name: str, value: Any) -> str | None:
+    """Check one of `_TERMS`."""
+    return _checks.unknown_name(name, value, METHODS) if name == "set_method" else _checks.not_between(name, value)
+
+
+def _idle(name: str, value: Any) -> str:
+    """Say that one of `_TERMS` is given, and that nothing is asked for."""
+    of = f"abstain={_TERMS[name][0]!r}"
+    return f"{name}={value!r} is of {of}, which is not asked for. Leave it out, or add {of}."
 
 
 @final
@@ -157,12 +201,17 @@ class Trust:
         if len(labels) > (most := _kept(len(classes))):
             chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:most])
             labels, seen = labels[chosen], seen.among(chosen)
-        temperature = round(fit_temperature(labels, seen.probabilities), 4)
+        head, multi_label = architectures.head_of(model), labels.ndim == 2
+        if head is None or seen.features is None:
+            given: NDArray[Any] = scores_of(seen.probabilities, multi_label=multi_label)
+        else:  # more than probabilities in float32 can tell
+            given = head.scores(seen.features) if multi_label else scores(head, seen.features)
+        temperature = round(temperature_of(labels, given), 4)
         before = Evaluation(labels, seen.probabilities, classes=classes)
         if not architectures.temper(model, temperature):
             reason = "the model does not end with Dense scores that a temperature could divide"
             return cls(before), Choice(1.0, reason)
-        found = tempered(seen.probabilities, temperature, multi_label=labels.ndim == 2).astype(np.float32)
+        found = softened(given, temperature, multi_label=multi_label).astype(np.float32)
         after = Evaluation(labels, found, classes=classes)
         words = (
             f"{len(labels):,} {source}: "
@@ -183,7 +232,7 @@ class Trust:
 
         Args:
             abstain: Of `ABSTAIN`, one or several; None for nothing.
-            coverage: The share of images whose set shall hold the truth.
+            coverage: The share of images whose set shall hold the truth; None for the default, as for the others.
             most_error: The share of answers that may be wrong.
             set_method: How sets are made, as `SetRule` takes it.
             likeliest: Whether the likeliest class is what is said; else thresholds decide.
@@ -195,18 +244,10 @@ class Trust:
                 "set_thresholds(None), or ask for 'unknown' alone."
             )
             raise ConfigurationError(message)
+        coverage, most_error, set_method = _terms(asked, coverage, most_error, set_method)
         sets, threshold, held_out = None, 0.0, self.held_out
         if held_out is not None and "set" in asked:
-            counts = np.bincount(held_out.y_true, minlength=len(held_out.classes))
-            by_class = bool(counts.min() >= _ENOUGH)
-            given = (held_out.probabilities, held_out.y_true)
-            sets = SetRule.learnt(*given, coverage=coverage, method=set_method, by_class=by_class)
-            if sets.sets(held_out.probabilities[:: max(1, len(held_out.y_true) // _SOME)]).all():
-                message = (
-                    f"{len(held_out.y_true):,} images held out are too few to promise coverage={coverage}: every set "
-                    "holds every class. Promise less, or hold out more."
-                )
-                warn(message, DataWarning)
+            sets = _set_rule(held_out, coverage, set_method)
         if held_out is not None and "unsure" in asked:
             threshold = held_out.select(most_error).threshold
             if np.isinf(threshold):
@@ -224,16 +265,23 @@ class Trust:
             return None
         return self.familiarity.p_values(features, scores(head, features))
 
-    def _asked(self, abstain: Any, coverage: Any, most_error: Any, set_method: Any) -> tuple[str, ...]:
-        """Return what may stand in place of a class."""
+    def _asked(self, abstain: Any, *given: Any) -> tuple[str, ...]:
+        """Return what may stand in place of a class.
+
+        Args:
+            abstain: As for `promise`.
+            *given: `_TERMS`, each None where it was not given.
+        """
         several = isinstance(abstain, Sequence) and not isinstance(abstain, str)
         asked = () if abstain is None else tuple(abstain) if several else (abstain,)
         _checks.refuse(
             [
                 *(_checks.unknown_name("abstain", one, ABSTAIN) for one in asked),
-                _checks.not_between("coverage", coverage),
-                _checks.not_between("most_error", most_error),
-                _checks.unknown_name("set_method", set_method, METHODS),
+                *(
+                    _not_a_term(name, value) if asked else _idle(name, value)
+                    for name, value in zip(_TERMS, given, strict=True)
+                    if value is not None
+                ),
             ]
         )
         if asked and self.held_out is None:
@@ -291,6 +339,31 @@ class Trust:
         return cls(held_out, Familiarity(*(arrays[name] for name in _FAMILIAR)) if dimensions else None)
 
 
+def _set_rule(held_out: Evaluation, coverage: float, method: str) -> SetRule:
+    """Return how sets are made: for each class where that can be promised, else for all together.
+
+    A warning says where every set holds every class, and why.
+    """
+    learnt = partial(SetRule.learnt, held_out.probabilities, held_out.y_true, coverage=coverage, method=method)
+    count = len(held_out.y_true)
+    rule = learnt(by_class=bool(np.bincount(held_out.y_true, minlength=len(held_out.classes)).min() >= _ENOUGH))
+    if np.isinf(rule.limits).any():  # of one class there are too few for so much: it would be in every set
+        rule = learnt(by_class=False)
+    if np.isinf(rule.limits).any():
+        message = (
+            f"{count:,} images held out are too few to promise coverage={coverage}: every set holds every class. "
+            "Promise less, or hold out more."
+        )
+        warn(message, DataWarning)
+    elif rule.sets(held_out.probabilities[:: max(1, count // _SOME)]).all():
+        message = (
+            f"every set holds every class: smaller ones would not keep coverage={coverage}, since the probabilities "
+            "hardly tell classes apart. Promise less, or train a better classifier: `held_out_` has the figures."
+        )
+        warn(message, DataWarning)
+    return rule
+
+
 def held_out(
     training: Dataset,
     validation: Dataset | None,
@@ -302,6 +375,8 @@ def held_out(
 ) -> HeldOut | None:
     """Return what a model may be judged by: validation images, or else training images from heads that missed them.
 
+    Images for which the model gives no number are left out, and so are training images that weigh nothing.
+
     Args:
         training: What was learnt from.
         validation: What was validated on.
@@ -312,7 +387,7 @@ def held_out(
     """
     if learnt is not None and not learnt.tuned:
         if validation is None or learnt.validation is None or learnt.validated is None:
-            seen = Seen(learnt.embedded.positions, learnt.held_out)
+            seen = Seen(learnt.embedded.positions, learnt.held_out).among(learnt.weights > 0)
             source = "training images, each from a head that has not seen it"
             return HeldOut(np.asarray(training.labels)[seen.positions], seen, None, source)
         seen = Seen(learnt.validation.positions, learnt.validated, learnt.validation.features)
@@ -324,6 +399,7 @@ def held_out(
         seen, known = look_at(validation), None
         if seen.features is not None:
             known = look_at(_some(training, _HASTY if in_haste else Familiarity.MOST, seed)).features
+    seen, known = seen.numbers_of(validation), None if known is None else known[np.isfinite(known).all(axis=1)]
     return HeldOut(np.asarray(validation.labels)[seen.positions], seen, known, "validation images")
 
 

@@ -74,8 +74,9 @@ def export(
         path: Where to. The ending says the format; a name without one is a folder, a SavedModel.
         format: One of `FORMATS`, where the ending shall not decide.
         facts: What the file shall say of itself.
-        golden: Images `uint8 (n, H, W, C)` and their probabilities `float32 (n, K)`; they are kept in the certificate,
-            so that `ExportedModel.verify` can run them again.
+        golden: Images `uint8 (n, H, W, C)` and their probabilities `float32 (n, K)`, by which the model is known for
+            theirs. The images are kept in the certificate, with what it gives for them in full float32, so that
+            `ExportedModel.verify` can run them again.
         measured: Further images to compare on, an array `uint8 (N, H, W, C)` or an iterable of such; and their labels,
             codes `(N,)` or an indicator `(N, K)`, or None. They are not kept.
         representative: Images `uint8 (n, H, W, C)` by which "int8" sets its ranges, some hundred, of all classes; see
@@ -110,7 +111,7 @@ def export(
     path = Path(path)
     row = _formats.by_name(format, path)
     wanted = Wanted(any_size, quantize, representative)
-    _checks.refuse(_unwanted(row, wanted))
+    _checks.refuse(_unwanted(row, path, wanted))
     row.check_installed(row.modules)
     check_place(path, row)
     source = Source.of(model, facts)
@@ -129,7 +130,7 @@ def export(
             if found != facts:
                 message = f"{row.title} does not keep what the file shall say of itself."
                 raise ExportError(message)
-            certificate = _certified(row, made, run, source, wanted, golden, measured, force=force)
+            certificate = _certified(row, made, run, source, wanted, pixels, measured, force=force)
         text = certificate.to_json()
         Certificate.from_json(text)  # what cannot be read again is no certificate
         certificate_path(made).write_text(text, encoding="utf-8")
@@ -162,10 +163,14 @@ def stratified(labels: NDArray[Any], count: int = 200, *, seed: int = 0) -> NDAr
     return np.sort(by_turns(labels, order)[:count])
 
 
-def _unwanted(row: Format, wanted: Wanted) -> list[str | None]:
+def _unwanted(row: Format, path: Path, wanted: Wanted) -> list[str | None]:
     """Word what a format cannot do."""
     sized = ", ".join(one.name for one in _formats.rows() if one.any_size)
     return [
+        f"{str(path)!r} ends with {path.suffix}, and {row.runtime} takes small letters alone. Accepted: "
+        f"{str(path.with_suffix(row.ending))!r}."
+        if row.lower and path.suffix != row.ending
+        else None,
         _checks.unknown_name("quantize", wanted.quantize, _formats.QUANTIZATIONS)
         or (
             None
@@ -212,18 +217,22 @@ def _certified(
     run: Run,
     source: Source,
     wanted: Wanted,
-    golden: tuple[NDArray[np.uint8], NDArray[np.float32]],
+    golden: NDArray[np.uint8],
     measured: tuple[Any, NDArray[Any] | None] | None,
     *,
     force: bool,
 ) -> Certificate:
     """Run, compare, time; refuse or certify."""
+    from imgcls import _backend
+
     limits, facts = _LIMITS[wanted.quantize], source.facts
-    given = run(golden[0])
-    before, after = [golden[1]], [given]
-    for part in _measure.batches(measured[0]) if measured else ():
-        before.append(in_passes(source.run, part))
-        after.append(in_passes(run, part))
+    with _backend.in_full_float32():
+        expected, given = source.run(golden), run(golden)
+        before, after = [expected], [given]
+        for part in _measure.batches(measured[0]) if measured else ():
+            before.append(in_passes(source.run, part))
+            after.append(in_passes(run, part))
+        resized = _resize_difference(run, source) if wanted.any_size else None
     comparison = _measure.compare(
         np.concatenate(before),
         np.concatenate(after),
@@ -231,13 +240,12 @@ def _certified(
         thresholds=Thresholds.of(facts.thresholds, facts.classes, multi_label=facts.multi_label),
         tie=limits.tie,
     )
-    resized = _resize_difference(run, source) if wanted.any_size else None
     ways = {"export": run, "original": source.run}
     if wanted.quantize == "int8":
         other = made.with_name(f"float32-{made.name}")
         row.write(source, other, Wanted())
         ways["float32"] = row.read(other)[1]
-    milliseconds, runs = _measure.medians(ways, golden[0][:1])
+    milliseconds, runs = _measure.medians(ways, golden[:1])
     apart = _apart(comparison, limits)
     drawbacks = _drawbacks(resized, milliseconds) + (apart if wanted.quantize else [])
     faults = [] if wanted.quantize else apart
@@ -259,7 +267,7 @@ def _certified(
         milliseconds=milliseconds,
         runs=runs,
         verdict=f"forced: {'; '.join(drawbacks)}" if drawbacks else "passed",
-        golden=Golden(golden[0], golden[1].astype(np.float32), given),
+        golden=Golden(golden, expected, given),
         **comparison._asdict(),
     )
 

@@ -1,6 +1,7 @@
 """`ExportedModel`: an exported file, opened again."""
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -45,9 +46,18 @@ class ExportedModel:
         (True, True)
     """
 
-    def __init__(self, path: Path, row: Format, facts: Facts, certificate: Certificate | None, run: Run) -> None:
+    def __init__(
+        self,
+        path: Path,
+        row: Format,
+        facts: Facts,
+        certificate: Certificate | None,
+        run: Run,
+        *,
+        sha256: dict[str, str],
+    ) -> None:
         self.path, self.format, self.facts, self.certificate = path, row.name, facts, certificate
-        self._row = row
+        self._row, self._sha256 = row, sha256
         thresholds = Thresholds.of(facts.thresholds, facts.classes, multi_label=facts.multi_label)
         self.predictor = Predictor(
             run,
@@ -85,6 +95,7 @@ class ExportedModel:
         if row.program and certificate is None:
             raise ExportError(_missing_certificate(path))
         try:
+            sha256 = hashes(path, row.files(path)) if certificate is None else certificate.sha256
             facts, run = row.read(path)
             found = run(np.zeros((1, *facts.input_shape), np.uint8))  # and is warm now
             if found.shape != (1, len(facts.classes)):
@@ -94,7 +105,7 @@ class ExportedModel:
             first = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300].rstrip(".")
             message = f"{str(path)!r} cannot be opened as {row.title}: {first}. Get the file again, or export again."
             raise ExportError(message) from error
-        return cls(path, row, facts, certificate, run)
+        return cls(path, row, facts, certificate, run, sha256=sha256)
 
     @property
     def classes(self) -> list[Any]:
@@ -111,7 +122,7 @@ class ExportedModel:
 
     def predict_to(self, path: str | Path, images: Any, *, bgr: bool = False, verbose: Any = "auto") -> Answers:
         """Write a table of answers that a rerun continues: see `imgcls.inference.Predictor.predict_to`."""
-        files = "".join(hashes(self.path, self._row.files(self.path)).values())
+        files = "".join(self._sha256.values())  # of the model that answers, whatever lies at its path by now
         name = hashlib.sha256(files.encode()).hexdigest()[:12] + ("-bgr" if bgr else "")
         return self.predictor.predict_to(path, images, bgr=bgr, model=name, verbose=verbose)
 
@@ -130,13 +141,23 @@ class ExportedModel:
         if certificate.facts != self.facts:
             raise ExportError(_other_certificate(self.path))
         golden = certificate.golden
+        with self._in_full_float32():
+            found = self.predictor.run(golden.pixels)
         return Verification.measured(
             golden.given,
-            self.predictor.run(golden.pixels),
+            found,
             multi_label=self.facts.multi_label,
             thresholds=self.facts.thresholds,
             tolerance=_ELSEWHERE.get(certificate.quantize, TOLERANCE),
         )
+
+    def _in_full_float32(self) -> AbstractContextManager[None]:
+        """Let TensorFlow compute as on the day of export, where it is what runs the model."""
+        if not self._row.program:
+            return nullcontext()
+        from imgcls import _backend
+
+        return _backend.in_full_float32()
 
     def __repr__(self) -> str:
         return f"ExportedModel({str(self.path)!r}, {self.format}, {len(self.classes)} classes)"

@@ -16,7 +16,6 @@ FORMAT = 1
 KEY = "imgcls"  # under which a format's own place for notes holds them
 MEMBER, LABELS = "imgcls.json", "labels.txt"  # as files, where a format holds files
 MOST = 2**26  # numbers of an image, or of all golden ones: a file cannot ask for more memory
-_MOST_BYTES = 2**20  # of a member, unpacked
 
 
 @final
@@ -135,4 +134,6 @@ def member(path: Path) -> Facts:
     if not zipfile.is_zipfile(path):
         return Facts.from_json(None)
     with zipfile.ZipFile(path) as archive:
-        return Facts.from_json(archive.open(MEMBER).read(_MOST_BYTES) if MEMBER in archive.namelist() else None)
+        if MEMBER not in archive.namelist():
+            return Facts.from_json(None)
+        return Facts.from_json(archive.open(MEMBER).read(_json.MOST_BYTES + 1))  # one more is refused, and told so

@@ -31,6 +31,7 @@ class Format(NamedTuple):
         any_size: Whether it can hold a resize.
         quantizations: What weights it can hold.
         program: Whether to open a file of it is to run a program.
+        lower: Whether its own library knows its files by an ending in small letters alone.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Format(NamedTuple):
     any_size: bool = False
     quantizations: tuple[str | None, ...] = (None,)
     program: bool = False
+    lower: bool = False
 
     def files(self, path: Path) -> list[Path]:
         """Return the files that an export at `path` is made of, but for its certificate."""
@@ -109,8 +111,20 @@ _ROWS = (
         ("openvino",),
         "imgcls[fast]",
         any_size=True,
+        lower=True,
     ),
-    Format("keras", "a .keras file", ".keras", _keras.write, _keras.read, "keras", ("keras",), "imgcls", program=True),
+    Format(
+        "keras",
+        "a .keras file",
+        ".keras",
+        _keras.write,
+        _keras.read,
+        "keras",
+        ("keras",),
+        "imgcls",
+        program=True,
+        lower=True,
+    ),
 )
 _TABLE = {row.name: row for row in _ROWS}
 FORMATS = tuple(_TABLE)

@@ -8,8 +8,13 @@ from imgcls.export._source import Source, Wanted
 
 
 def write(source: Source, path: Path, _: Wanted) -> None:
-    """Write the model, with facts as two more members of its archive, which Keras passes over."""
-    source.model.save(path)
+    """Write the model, with facts as two more members of its archive, which Keras passes over.
+
+    It names no class of imgcls, and not what it was trained with: who opens it may have neither.
+    """
+    from imgcls.architectures import portable
+
+    portable(source.model).save(path)
     add_members(path, source.facts)
 
 

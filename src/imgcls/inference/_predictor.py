@@ -48,6 +48,7 @@ class Predictor:
         classes: As given.
         multi_label: As given.
         thresholds: As given.
+        abstaining: Whether it has a `decide`: an answer may then be several classes, or "unknown".
 
     Examples:
         >>> import numpy as np
@@ -76,7 +77,7 @@ class Predictor:
         self.classes, self.multi_label, self.thresholds = list(classes), multi_label, thresholds
         self._run_for = run_for or (lambda _: run)
         self._decide = decide or (lambda found: {"probabilities": found})
-        self._abstaining = decide is not None
+        self.abstaining = decide is not None
 
     def predict(self, images: Any, *, bgr: bool = False, verbose: Any = "auto") -> Any:
         """Say what is in one image, in many, or in a stream.
@@ -132,7 +133,7 @@ class Predictor:
 
         Returns:
             The finished file: `path`, `ids`, and `refused`, the number of images now that cannot be read. They have a
-            row with the reason.
+            row with the reason, and so are left out of a later run: take it out of the table once the image is mended.
 
         Raises:
             DataError: The file holds something else, or cannot be written.
@@ -140,7 +141,7 @@ class Predictor:
         dataset = None if is_stream(images) else self.many(images, bgr=bgr)
         named = _numbered(_checked(images, bgr=bgr)) if dataset is None else _named(dataset)
         # The file comes last: images that do not exist leave none behind.
-        answers = Answers(path, self.classes, abstaining=self._abstaining, model=model)
+        answers = Answers(path, self.classes, abstaining=self.abstaining, model=model)
         with answers, ProgressReport(verbose, after=PATIENCE) as report:
             run = self.run
             if dataset is not None:

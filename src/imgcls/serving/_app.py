@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar, final
+from urllib.parse import quote
 
 from imgcls import _checks
 from imgcls.errors import ConfigurationError, UnreadableImageError
@@ -96,7 +97,7 @@ class App:
     ) -> None:
         self._predictor = model if isinstance(model, Predictor) else _predictor_of(model)
         self._explain = getattr(model, "explain", None)
-        self._rows = Rows(self._predictor.classes)
+        self._rows = Rows(self._predictor.classes, self._predictor.abstaining)
         self._name = name.encode(errors="replace").decode()  # a file's name may be no UTF-8, and answers are
         self._max_bytes, self._timeout = max_bytes, timeout
         batch_size = 1 << (batch_size.bit_length() - 1)
@@ -166,7 +167,7 @@ class App:
     async def _answer(self, path: str, scope: Scope, receive: Receive) -> _Answer:
         try:
             route = self._route(scope["method"], path)
-            return await route(dict(scope["headers"]), receive)
+            return _onwards(scope) or await route(dict(scope["headers"]), receive)
         except ClientLeft:
             raise
         except Refusal as error:
@@ -270,6 +271,17 @@ def _path(scope: Scope) -> str:
     """Return the path below the prefix that another application may have given this one."""
     path, prefix = str(scope["path"]), str(scope.get("root_path", ""))
     return (path.removeprefix(prefix) or "/") if prefix else path
+
+
+def _onwards(scope: Scope) -> _Answer | None:
+    """Send who asks for the prefix itself to the page below it: from "/flowers", a browser would ask "/predict".
+
+    The address is a relative one: what a proxy has taken off its beginning is not known here.
+    """
+    path = str(scope["path"])
+    if path != scope.get("root_path") or path.endswith("/"):
+        return None
+    return _Answer(HTTPStatus.TEMPORARY_REDIRECT, b"", {"location": f"./{quote(path.rpartition('/')[2])}/"})
 
 
 def _predictor_of(model: Any) -> Predictor:

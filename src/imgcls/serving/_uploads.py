@@ -8,10 +8,11 @@ from typing import Any, NamedTuple, final
 from imgcls.serving import _refusals
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_RAW = ("image/", "application/octet-stream", "application/dicom")
+_DICOM = "application/dicom"
+_RAW = ("image/", "application/octet-stream", _DICOM)
 _FORM = "multipart/form-data"
 _AT_ONCE = 16  # largest requests that memory is meant to hold together
-_LONGEST = 200  # letters of a file's name
+_LONGEST, _ENDING = 200, 20  # letters of the name of a file, and of its end, which is kept
 
 
 class Upload(NamedTuple):
@@ -51,7 +52,7 @@ class Uploads:
         kind, parameters = _content_type(headers)
         if int(headers.get(b"content-length", b"0")) > self._max_bytes:
             raise _refusals.too_large(self._max_bytes)
-        body = _Form(parameters.get(b"boundary", b""), self._most_files) if kind == _FORM else _Raw()
+        body = _Form(parameters.get(b"boundary", b""), self._most_files) if kind == _FORM else _Raw(kind)
         size = 0
         try:
             try:
@@ -94,16 +95,16 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
 
 @final
 class _Raw:
-    """A body that is one image."""
+    """A body that is one image. DICOM may have no mark of its own: the decoder knows it by its name."""
 
-    def __init__(self) -> None:
-        self._data = bytearray()
+    def __init__(self, kind: str) -> None:
+        self._data, self._called = bytearray(), "image 'body.dcm'" if kind == _DICOM else "image in the body"
 
     def write(self, part: bytes) -> None:
         self._data += part
 
     def uploads(self) -> list[Upload]:
-        return [Upload("image", "image in the body", bytes(self._data))]
+        return [Upload("image", self._called, bytes(self._data))]
 
 
 @final
@@ -158,7 +159,7 @@ class _Form:
             name = self._options(self._value.decode("latin-1"))[1].get(b"filename")
             if name is not None and len(self._uploads) == self._most:
                 raise _refusals.too_many(self._most + 1, self._most)
-            self._name = None if name is None else name.decode(errors="replace")[:_LONGEST] or "image"
+            self._name = None if name is None else _shortened(name.decode(errors="replace")) or "image"
         self._field, self._value = bytearray(), bytearray()
 
     def _extend(self, data: bytes, start: int, end: int) -> None:
@@ -171,3 +172,8 @@ class _Form:
 
     def _end(self) -> None:
         self._ended = True
+
+
+def _shortened(name: str) -> str:
+    """Return the name of a file within bounds, with the ending by which the decoder may know what it is."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - _ENDING - 3]}...{name[-_ENDING:]}"

@@ -60,11 +60,15 @@
   };
   const tell = (told) => {
     const several = Array.isArray(told.label);
-    const said = several ? told.label.map(String) : [String(told.label)];
+    // A model that may abstain has an answer beside the label: one of several classes, or "unknown".
+    const abstains = "answer" in told && String(told.answer) !== String(told.label);
+    const said = [abstains ? told.answer : told.label].flat().map(String);
     // An object would put names that are whole numbers first: the order is that of the probabilities.
     const pairs = Object.entries(told.probabilities).sort((a, b) => b[1] - a[1]);
-    at("label").textContent = said.join(", ") || "none of the classes";
-    at("sure").textContent = several ? `${said.length} of ${pairs.length} classes` : `${percent(told.probability)} sure`;
+    const counted = several ? `${said.length} of ${pairs.length} classes` : `${percent(told.probability)} sure`;
+    const guessed = Array.isArray(told.answer) ? "one of these" : `likeliest: ${pairs[0][0]}, ${percent(pairs[0][1])}`;
+    at("label").textContent = said.join(abstains ? " or " : ", ") || "none of the classes";
+    at("sure").textContent = abstains ? guessed : counted;
     const bars = pairs.map(([label, share]) => bar(label, share, said.includes(label)));
     bars.forEach((one, index) => { one.hidden = index >= shownAtFirst; });
     at("bars").replaceChildren(...bars);
