@@ -6,6 +6,7 @@ from scipy.special import expit, log_softmax, logit, softmax
 from sklearn.metrics import log_loss
 
 from imgcls.metrics import Evaluation, fit_temperature, reliability, tempered
+from imgcls.metrics._calibration import softened, temperature_of
 
 
 def too_sure(seed, count=2_000, classes=5, power=3.0):
@@ -86,6 +87,33 @@ def test_several_labels():
     scores = random.normal(size=(4_000, 3))
     y_true = (random.random((4_000, 3)) < expit(scores)).astype(np.uint8)
     assert fit_temperature(y_true, expit(2 * scores)) == pytest.approx(2, rel=0.1)
+
+
+def test_several_labels_are_smoothed_by_as_many_as_there_are():
+    """1 % of 5,000 labels are there, and 10 % are said: by hand, one in 5,002 more is expected, and not one in 102."""
+    y_true = np.zeros((100, 50), int)
+    y_true[np.arange(50), np.arange(50)] = 1
+    said = np.full((100, 50), 0.1)
+    found = tempered(said, fit_temperature(y_true, said), multi_label=True)
+    np.testing.assert_allclose(found, (0.01 * 5_001 + 0.99) / 5_002, rtol=1e-3)
+
+
+@pytest.mark.parametrize("score", [3, 18, 40])
+def test_scores_tell_what_probabilities_of_float32_do_not(score):
+    """Of 1,000 labels that are called sure, 90 % are there: the score should be ln(9), by hand, whatever it is."""
+    y_true = np.repeat([1, 0], [900, 100])
+    scores = np.full((1_000, 1), score, np.float32)
+    of_two = np.concatenate([0 * scores, scores], axis=1)
+    for labels, given, shown in (
+        (y_true[:, None], scores, expit(scores)),
+        (y_true, of_two, softmax(of_two, axis=1)),
+    ):
+        found = temperature_of(labels, given)
+        assert score / found == pytest.approx(logit(0.9), rel=0.01)
+        told = softened(given, found, multi_label=labels.ndim == 2)
+        np.testing.assert_allclose(told[:, -1], 0.9, atol=0.001)
+        if score == 3:  # then float32 holds it
+            assert fit_temperature(labels, shown) == pytest.approx(found, rel=1e-4)
 
 
 def test_sure_and_wrong_probabilities_stay_numbers():

@@ -179,6 +179,38 @@ def test_operating_points_by_trying_all_thresholds():
     assert str(caught.value) == "label='bb' is not known. Did you mean 'b'? Accepted: a, b, c."
 
 
+def test_zeros_and_ones_say_what_is_right_too():
+    confidence, right = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, True])
+    for kind in (np.int64, np.uint8, float):
+        found = risk_coverage(confidence, right.astype(kind))
+        np.testing.assert_array_equal(found, risk_coverage(confidence, right))
+    np.testing.assert_allclose(found.risk, [0, 1 / 2, 1 / 3, 1 / 4])
+
+
+def test_of_equally_precise_operating_points_the_one_that_finds_more_and_the_reverse():
+    """By trying every threshold, on probabilities with ties; and by hand: nothing is lost from 0.7 down to 0.6."""
+    sick = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95])
+    y_true = np.array([0] * 4 + [1] * 5)
+    found = Evaluation(y_true, np.stack([1 - sick, sick], axis=1), classes=["well", "sick"])
+    point = found.operating_point("sick", recall=0.8)
+    assert (point.threshold, point.precision, point.recall) == (0.6, 1, 1)
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        y_true = random.integers(0, 2, 12)
+        own = random.choice(np.linspace(0.1, 0.9, 9), 12)
+        given = Evaluation(y_true, np.stack([1 - own, own], axis=1), classes=["well", "sick"])
+        called = own >= np.unique(own)[:, None]
+        hits = (called & (y_true == 1)).sum(axis=1)
+        precision, recall = hits / called.sum(axis=1), hits / max(y_true.sum(), 1)
+        for asked in (0.3, 0.5, 0.8, 1):
+            best = max(((p, r) for p, r in zip(precision, recall, strict=True) if r >= asked), default=None)
+            point = given.operating_point("sick", recall=asked)
+            assert best == (point and (point.precision, point.recall))
+            best = max(((r, p) for p, r in zip(precision, recall, strict=True) if p >= asked), default=None)
+            point = given.operating_point("sick", precision=asked)
+            assert best == (point and (point.recall, point.precision))
+
+
 def test_thresholds_of_the_highest_f1_by_trying_all():
     found = evaluation()
     for code, label in enumerate(found.classes):

@@ -11,8 +11,9 @@ import pytest
 from matplotlib import pyplot as plt
 from sklearn import metrics
 
-from imgcls.errors import DataError
+from imgcls.errors import ConfigurationError, DataError
 from imgcls.metrics import Evaluation, _figures
+from imgcls.metrics._pictures import PLOTS
 
 CLASSES = ("ant", "bee", "cat", "dog")
 
@@ -126,6 +127,16 @@ def test_balanced_accuracy_is_scikit_learns_where_all_classes_are_predicted_and_
     y_true, probabilities = single(0)
     evaluation = Evaluation(y_true, probabilities, classes=CLASSES)
     assert evaluation.balanced_accuracy == metrics.balanced_accuracy_score(y_true, probabilities.argmax(axis=1))
+
+
+def test_a_class_without_an_image_that_is_never_predicted_counts_as_0_in_means_over_classes():
+    """As in scikit-learn where `labels` name it; without them it is left out there."""
+    y_true, probabilities = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1, 0]] * 2 + [[0.2, 0.8, 0]] * 2)
+    evaluation = Evaluation(y_true, probabilities, classes=["cat", "cow", "dog"])
+    assert (evaluation.macro_precision, evaluation.macro_recall, evaluation.macro_f1) == pytest.approx((2 / 3,) * 3)
+    every = {"average": "macro", "zero_division": 0}
+    assert metrics.f1_score(y_true, evaluation.y_pred, labels=range(3), **every) == pytest.approx(2 / 3)
+    assert metrics.f1_score(y_true, evaluation.y_pred, **every) == evaluation.balanced_accuracy == 1
 
 
 def test_several_label_figures_are_scikit_learns():
@@ -384,6 +395,24 @@ def test_text_and_pictures():
     assert [ax.get_title() for ax in several.show()] == ["cat, cow", "none", "✗ 7 → cat"]
     ax = evaluation.plot(normalize=True)
     assert [text.get_text() for text in ax.texts] == ["1.00", "0.00", "0.50", "0.50"]
+
+
+def test_what_is_of_the_confusion_matrix_is_refused_for_other_figures():
+    evaluation = Evaluation(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]]), classes=["cat", "dog"])
+    with pytest.raises(ConfigurationError) as caught:
+        evaluation.plot("roc", normalize=True, order="clusterd")
+    assert str(caught.value) == (
+        "2 arguments are wrong:\n"
+        "- normalize=True is of kind='confusion', which is not asked for. Leave it out, or draw that.\n"
+        "- order='clusterd' is of kind='confusion', which is not asked for. Leave it out, or draw that."
+    )
+    with pytest.raises(ConfigurationError, match=r"^order='clusterd' is not known"):
+        evaluation.plot(order="clusterd")
+    with pytest.raises(ConfigurationError, match=r"^kind='confuson' is not known\. Did you mean 'confusion'"):
+        evaluation.plot("confuson", normalize=True)
+    for kind in PLOTS:
+        assert evaluation.plot(kind, normalize=False, order=None).figure is plt.gcf()
+        plt.close()
 
 
 def test_what_is_pickled_or_copied_has_no_images():

@@ -127,6 +127,7 @@ def test_slices_by_hand():
     p_value = fisher_exact([[6, 2], [0, 22]], alternative="greater").pvalue
     assert p_value < 0.05 / 6
     assert sum(one.images for one in found if one.column == "side") == 30
+    assert [slices(right.astype(kind), columns) for kind in (int, float)] == [found, found]
 
 
 def test_missing_numbers_are_a_slice_and_leave_the_others_as_they_are():

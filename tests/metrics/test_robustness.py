@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from imgcls import ConfigurationError, Dataset, ImageClassifier
+from imgcls import ConfigurationError, Dataset, ImageClassifier, trainer
+from imgcls.classifier._robust import robust
+from imgcls.images import CORRUPTIONS
 from imgcls.metrics import robustness
 
 
@@ -36,3 +38,20 @@ def test_a_classifier_of_brightness_does_not_bear_darkness():
     with pytest.raises(ConfigurationError) as caught:
         classifier.robustness(data, severities=[4])
     assert str(caught.value) == "severities=4 is not known. Accepted: 1, 2, 3."
+
+
+def test_an_image_that_the_model_gives_no_number_for_is_wrong_and_not_of_the_first_class():
+    images = np.repeat(np.array([0, 120], np.uint8), 4)[:, None, None, None] * np.ones((8, 8, 1), np.uint8)
+    data = Dataset.from_arrays(images, np.repeat([0, 1], 4))
+
+    def run(given):
+        """Say 1 of what is light, and nothing of what is dark."""
+        light = np.array([given.read(place).mean() > 10 for place in range(len(given))])
+        return np.where(light[:, None], np.float32([0.1, 0.9]), np.float32(np.nan))
+
+    with trainer.ProgressReport(0) as report:
+        rows = robust(run, data, (8, 8, 1), [1], report, said=lambda found: found.argmax(axis=1))
+    assert {row.kind for row in rows} == set(CORRUPTIONS)
+    for row in rows:
+        assert row.accuracy + row.lost == pytest.approx(0.5)
+        assert row.accuracy == 0.5

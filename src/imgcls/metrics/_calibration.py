@@ -92,21 +92,58 @@ def tempered(probabilities: NDArray[np.floating], temperature: float, *, multi_l
         >>> tempered(np.array([[0.9, 0.1]]), 2.0).round(3).tolist()
         [[0.75, 0.25]]
     """
-    clipped = np.clip(np.asarray(probabilities, np.float64), _SMALLEST, 1.0)
-    scores = np.log(clipped) / temperature
-    if multi_label:
-        others = np.log(np.clip(1 - np.asarray(probabilities, np.float64), _SMALLEST, 1.0)) / temperature
-        return np.asarray(1 / (1 + np.exp(others - scores)))
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    return softened(scores_of(probabilities, multi_label=multi_label), temperature, multi_label=multi_label)
+
+
+def scores_of(probabilities: NDArray[np.floating], *, multi_label: bool = False) -> Floats:
+    """Return scores `float (N, K)` of which a softmax, or of several labels a sigmoid, makes probabilities.
+
+    A probability of 0 counts as one of 1e-12. How large the score behind one of 0 or 1 was, nothing tells.
+
+    Args:
+        probabilities: `float (N, K)`.
+        multi_label: Whether each column stands for itself.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics._calibration import scores_of
+        >>> scores_of(np.array([[0.9, 0.1]])).round(2).tolist()
+        [[-0.11, -2.3]]
+        >>> scores_of(np.array([[0.5, 1.0]]), multi_label=True).round(1).tolist()
+        [[0.0, 27.6]]
+    """
+    given = np.asarray(probabilities, np.float64)
+    scores = np.log(np.clip(given, _SMALLEST, 1.0))
+    return np.asarray(scores - np.log(np.clip(1 - given, _SMALLEST, 1.0)) if multi_label else scores)
+
+
+def softened(scores: NDArray[np.floating], temperature: float, *, multi_label: bool = False) -> Floats:
+    """Return the probabilities `float (N, K)` of scores that are divided by a temperature.
+
+    Args:
+        scores: `float (N, K)`, before softmax or sigmoid.
+        temperature: As for `tempered`.
+        multi_label: The same.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics._calibration import softened
+        >>> softened(np.log([[81.0, 1.0]]), 2.0).round(3).tolist()
+        [[0.9, 0.1]]
+    """
+    from scipy.special import expit, softmax
+
+    divided = np.asarray(scores, np.float64) / temperature
+    return np.asarray(expit(divided) if multi_label else softmax(divided, axis=1))
 
 
 def fit_temperature(y_true: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
     """Return the temperature with the lowest log loss on these images, which the model must not have learnt from.
 
     Where nearly every image is right, that alone would drive it to 0, and one later mistake would cost dearly. So each
-    label counts as if one image in n + 2 had another (as in Platt, Probabilistic Outputs for Support Vector Machines,
-    1999), and a temperature must gain more than chance would in 95 of 100 cases (the likelihood-ratio test).
+    of n labels counts as if one in n + 2 were another (as in Platt, Probabilistic Outputs for Support Vector Machines,
+    1999), and a temperature must gain more than chance would in 95 of 100 cases (the likelihood-ratio test). With
+    several labels an image, n is N times K: for each class, whether it is there.
 
     Args:
         y_true: `int (N,)`, or an indicator `(N, K)` of several labels an image.
@@ -121,22 +158,43 @@ def fit_temperature(y_true: NDArray[np.integer], probabilities: NDArray[np.float
         >>> round(fit_temperature(y_true, np.tile([0.99, 0.01], (10, 1))), 1)  # 99 % sure and 80 % right
         4.2
     """
-    from scipy.optimize import minimize_scalar
+    return temperature_of(y_true, scores_of(probabilities, multi_label=y_true.ndim == 2))
 
-    multi_label, count = y_true.ndim == 2, len(y_true)
-    right, other = (count + 1) / (count + 2), 1 / (count + 2)
-    truth = y_true == 1 if multi_label else y_true[:, None] == np.arange(probabilities.shape[1])
+
+def temperature_of(y_true: NDArray[np.integer], scores: NDArray[np.floating]) -> float:
+    """Return the temperature that `fit_temperature` finds, of scores.
+
+    They say more than probabilities do: in float32, a sigmoid makes 1 of every score from 17 on.
+
+    Args:
+        y_true: As there.
+        scores: `float (N, K)`, before softmax or sigmoid.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.metrics._calibration import temperature_of
+        >>> y_true = np.array([[1]] * 900 + [[0]] * 100)
+        >>> round(18 / temperature_of(y_true, np.full((1_000, 1), 18.0)), 1)  # ln(9) says 90 %
+        2.2
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_expit, log_softmax
+
+    multi_label, count, labels = y_true.ndim == 2, len(y_true), y_true.size
+    right, other = (labels + 1) / (labels + 2), 1 / (labels + 2)
+    truth = y_true == 1 if multi_label else y_true[:, None] == np.arange(scores.shape[1])
+    scores = np.asarray(scores, np.float64)
 
     def losses(power: float) -> tuple[float, float]:
         """Return the loss of the labels as they are, and of the smoothed ones, in nats an image."""
-        found = tempered(probabilities, float(np.exp(power)), multi_label=multi_label)
-        yes = np.log(np.maximum(found, _SMALLEST))
+        divided = scores / np.exp(power)
         if multi_label:
-            no = np.log(np.maximum(1 - found, _SMALLEST))
-            told, untold = np.where(truth, yes, no).sum(), np.where(truth, no, yes).sum()
+            towards = np.where(truth, divided, -divided)
+            told, untold = log_expit(towards).sum(), log_expit(-towards).sum()
         else:
-            told = yes[truth].sum()
-            untold = (yes.sum() - told) / max(yes.shape[1] - 1, 1)
+            logs = log_softmax(divided, axis=1)
+            told = logs[truth].sum()
+            untold = (logs.sum() - told) / max(logs.shape[1] - 1, 1)
         return float(-told / count), float(-(right * told + other * untold) / count)
 
     bounds = (np.log(_COLDEST), np.log(_HOTTEST))

@@ -53,7 +53,7 @@ def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) ->
 
     Args:
         confidence: `float (N,)`: the probability of what was predicted.
-        right: `bool (N,)`: whether it was right.
+        right: `bool (N,)`, or zeros and ones: whether it was right.
 
     Examples:
         >>> import numpy as np
@@ -62,7 +62,7 @@ def risk_coverage(confidence: NDArray[np.floating], right: NDArray[np.bool_]) ->
         >>> risk_coverage(np.array([0.9, 0.9]), np.array([False, True])).risk.tolist()
         [0.5]
     """
-    _, answered, wrong = _answers(confidence, right)
+    _, answered, wrong = _answers(np.asarray(confidence), np.asarray(right, bool))
     return RiskCoverage(answered / len(right), wrong / answered, *wilson(wrong, answered))
 
 
@@ -191,6 +191,8 @@ def operating_point(
 ) -> OperatingPoint | None:
     """Return the threshold that reaches a precision with the highest recall, or a recall with the highest precision.
 
+    Of several that are alike in that, it is the one with the higher precision, or the higher recall.
+
     Args:
         curve: Of the class.
         label: Its name.
@@ -213,12 +215,12 @@ def operating_point(
         message = "say what to reach, one of the two: precision=0.95, or recall=0.95."
         raise ConfigurationError(message)
     if precision is not None:
-        reached, other = curve.precision >= precision, curve.recall
+        reached, other, of_alike = curve.precision >= precision, curve.recall, 0  # thresholds fall: alarms are fewest
     else:
-        reached, other = curve.recall >= (recall or 0.0), curve.precision
+        reached, other, of_alike = curve.recall >= (recall or 0.0), curve.precision, -1  # hits are most
     if not reached.any() or not curve.positives:
         return None
-    place = int(np.where(reached, other, -1.0).argmax())
+    place = int(np.flatnonzero(reached & (other == other[reached].max()))[of_alike])
     hits, called = int(curve.hits[place]), int(curve.hits[place] + curve.alarms[place])
     ends = [(float(lower), float(upper)) for lower, upper in (wilson(hits, called), wilson(hits, curve.positives))]
     return OperatingPoint(

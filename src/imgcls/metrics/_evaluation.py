@@ -41,10 +41,11 @@ class Evaluation(Measured):
     The figures are `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`, `top_5_accuracy`
     where there are more than five classes, `roc_auc` and `average_precision` (one class against the rest, the mean over
     classes), `log_loss`, `brier`, `calibration_error` and `adaptive_calibration_error`. They equal scikit-learn's,
-    where it has them, but for ties in `top_5_accuracy` and `top_k`: of equal probabilities the first class is the
-    likelier, as it is the one that is predicted, and for scikit-learn the last. Each has a 95 % interval in
-    `intervals`. Where the largest class has more than three times the images of the smallest, the means over classes
-    come first.
+    where it has them, but for two things. Of equal probabilities, the first class is the likelier in `top_5_accuracy`
+    and `top_k`, as it is the one that is predicted, and for scikit-learn the last. And every one of `classes` counts in
+    `macro_precision`, `macro_recall` and `macro_f1`: one that has no image and is never predicted counts as 0, and
+    scikit-learn leaves it out unless `labels=range(K)` names it. Each figure has a 95 % interval in `intervals`. Where
+    the largest class has more than three times the images of the smallest, the means over classes come first.
 
     With several labels an image, `accuracy` is the share of images with every label right, and a label counts as
     predicted from a probability of 0.5, or from its threshold. `reliability` and the calibration errors are of every
@@ -219,8 +220,8 @@ class Evaluation(Measured):
         Args:
             coverage: What is promised.
             method: "lac" or "raps", as in `imgcls.metrics.prediction_sets`.
-            by_class: Whether it is promised for each class by itself, as `predict` does where at least 100 images of
-                each class were held out.
+            by_class: Whether it is promised for each class by itself, as `predict` does where enough images of each
+                class were held out: 100, or coverage / (1 - coverage) where that is more.
         """
         self._refuse_several("sets")
         return _sets.set_coverage(self.y_true, self.probabilities, coverage=coverage, method=method, by_class=by_class)
@@ -499,25 +500,29 @@ class Evaluation(Measured):
             ax: Where to draw; None for a new figure.
 
         Raises:
+            ConfigurationError: The figure is not known, or an argument is of the confusion matrix and this is another.
             DataError: Images have several labels, and the figure is of one label an image; or there are more than 2,000
                 classes, and the figure is the confusion matrix.
         """
         _checks.refuse([_checks.unknown_name("kind", kind, PLOTS)])
-        if kind == "confusion":
-            if self.multi_label:
-                message = (
-                    "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
-                )
-                raise DataError(message)
-            if len(self.classes) > MOST_IN_MATRIX:
-                message = (
-                    f"a confusion matrix of {len(self.classes):,} classes has more cells than a picture has pixels. "
-                    f"Accepted: up to {MOST_IN_MATRIX:,} classes. most_confused() names the commonest mistakes, and "
-                    "plot('classes') draws the worst classes."
-                )
-                raise DataError(message)
-            return plotting.confusion_matrix(self.confusion, self.classes, normalize=normalize, order=order, ax=ax)
-        return draw(self, kind, ax)
+        if kind != "confusion":
+            _checks.refuse(
+                f"{name}={value!r} is of kind='confusion', which is not asked for. Leave it out, or draw that."
+                for name, value in (("normalize", normalize or None), ("order", order))
+                if value is not None
+            )
+            return draw(self, kind, ax)
+        if self.multi_label:
+            message = "with several labels an image there is one 2 x 2 matrix for each class: see confusion (K, 2, 2)."
+            raise DataError(message)
+        if len(self.classes) > MOST_IN_MATRIX:
+            message = (
+                f"a confusion matrix of {len(self.classes):,} classes has more cells than a picture has pixels. "
+                f"Accepted: up to {MOST_IN_MATRIX:,} classes. most_confused() names the commonest mistakes, and "
+                "plot('classes') draws the worst classes."
+            )
+            raise DataError(message)
+        return plotting.confusion_matrix(self.confusion, self.classes, normalize=normalize, order=order, ax=ax)
 
     def show_top_losses(self, n: int = 9) -> NDArray[Any]:
         """Draw the `n` images with the highest loss, titled "true → predicted", and return the Axes (n,)."""

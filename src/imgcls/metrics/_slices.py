@@ -62,7 +62,7 @@ def slices(right: NDArray[np.bool_], columns: Mapping[str, Sequence[Any]]) -> li
     NaN, NA, or an infinite number) are a part of their own, "missing". Parts of fewer than five images are left out.
 
     Args:
-        right: `bool (N,)`.
+        right: `bool (N,)`, or zeros and ones: whether each image was right.
         columns: N values for each name.
 
     Raises:
@@ -82,6 +82,7 @@ def slices(right: NDArray[np.bool_], columns: Mapping[str, Sequence[Any]]) -> li
     if not isinstance(columns, Mapping):
         message = f"columns are a {type(columns).__name__}. Accepted: values by name, such as {{'camera': [...]}}."
         raise DataError(message)
+    right = np.asarray(right, bool)
     found, p_values = [], []
     for name, values in columns.items():
         if len(values) != len(right):
