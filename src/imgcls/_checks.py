@@ -5,6 +5,7 @@ A check returns a sentence, or None when all is well; `refuse` raises one error 
 
 import math
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -17,8 +18,18 @@ _LARGEST = 2**63 - 1  # that TensorFlow and a bundle hold
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest of `names`, or "" when none is near."""
-    spelled = {one.lower(): one for one in names}
+    """Return " Did you mean 'x'?" for the nearest of `names`, or "" when none is near.
+
+    Where one differs in its Unicode form alone, as by a way through an archive made on macOS, that is said instead.
+    """
+    known, composed = list(names), unicodedata.normalize("NFC", name)
+    same = next((one for one in known if one != name and unicodedata.normalize("NFC", one) == composed), None)
+    if same is not None:
+        return (
+            f" It is {same!a} in another Unicode form, {name!a}: rename one of them, or bring both into one form by "
+            "unicodedata.normalize('NFC', name)."
+        )
+    spelled = {one.lower(): one for one in known}
     near = get_close_matches(name.lower(), list(spelled), n=1, cutoff=0.6)
     return f" Did you mean {spelled[near[0]]!r}?" if near else ""
 

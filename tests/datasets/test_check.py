@@ -1,5 +1,6 @@
 """What `check` finds, what it leaves alone, and how the report says it."""
 
+import io
 import json
 import re
 import shutil
@@ -138,6 +139,37 @@ def test_against_takes_whatever_holds_images(folder, tmp_path):
     assert report.findings[0].groups == (("cat/02.png", "0 (other)"),)
     with pytest.raises(ConfigurationError, match=r"^data is a int\. Accepted: a Dataset, a folder, "):
         data.check(against=3, verbose=0)
+
+
+def test_images_of_the_other_dataset_that_cannot_be_read_are_named(folder, tmp_path):
+    """What nobody has looked at may be a copy: that nothing else was found says little then."""
+    other = tmp_path / "other"
+    other.mkdir()
+    textured(99).save(other / "new.png")
+    textured(98).save(other / "cut.jpg")
+    (other / "cut.jpg").write_bytes((other / "cut.jpg").read_bytes()[:1500])
+    for name in ("a.jpg", "b.jpg"):
+        (other / name).write_text("hello")
+    unread = set()
+    for path in other.iterdir():
+        try:
+            Image.open(io.BytesIO(path.read_bytes())).load()
+        except OSError:
+            unread.add(f"{path} (other)")
+    report = Dataset.from_folder(folder).check(against=other, verbose=0)
+    assert codes(report) == ["IMG001", "IMG002"]
+    assert report.ids("IMG001") == (f"{other / 'a.jpg'} (other)", f"{other / 'b.jpg'} (other)")
+    assert report.ids("IMG002") == (f"{other / 'cut.jpg'} (other)",)
+    assert {*report.ids("IMG001"), *report.ids("IMG002")} == unread
+    assert report.findings[0].message.startswith("2 images of the other dataset cannot be read. ")
+    assert report.findings[1].message.startswith("1 image of the other dataset is cut short. ")
+    assert report.exit_code == 3
+    assert "b.jpg (other)" in report.to_html()
+    (folder / "cat" / "own.jpg").write_text("goodbye")
+    report = Dataset.from_folder(folder).check(against=other, verbose=0)
+    assert codes(report) == ["IMG001", "IMG001", "IMG002"]
+    assert report.findings[0].ids == ("cat/own.jpg",)
+    assert report.findings[0].message.startswith("1 image cannot be read. ")
 
 
 def test_clashing_labels_among_real_photos_are_all_found(shared_data, tmp_path):

@@ -153,6 +153,57 @@ def test_images_with_their_labels_are_refused_at_the_first(item):
         )
 
 
+class Table:
+    """A table as polars, which is not installed here, has it."""
+
+    __module__ = "polars.dataframe.frame"
+
+    def __init__(self):
+        self.columns = ["image", "label"]
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, name):
+        return {"image": ["cat/0.jpg", "dog/0.png"], "label": ["cat", "dog"]}[name]
+
+
+TAKE = {
+    "labelled": as_dataset,
+    "not": lambda table: as_dataset(table, labelled=False),
+    "frame": Dataset.from_frame,
+}
+
+
+@pytest.mark.parametrize("take", TAKE)
+def test_tables_of_other_libraries_are_refused_with_the_way_to_pandas(cats, take):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra parquet, which CI has")
+    table = pyarrow.table({"image": ["cat/0.jpg", "dog/0.png"], "label": ["cat", "dog"]})
+    for given, name in ((Table(), "polars.Table"), (table, "pyarrow.Table")):
+        with pytest.raises(ConfigurationError) as caught:
+            TAKE[take](given)
+        assert str(caught.value) == (
+            f"the table is a {name}. Accepted: a pandas frame. Convert it, such as by .to_pandas()."
+        )
+    read = TAKE[take](table.to_pandas())
+    assert [(one.id, one.label) for one in read] == [("cat/0.jpg", "cat"), ("dog/0.png", "dog")]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_dictionary_is_refused_by_its_keys(labelled):
+    """As Hugging Face's splits, and as columns by name."""
+    dictionaries = {
+        "'train', 'validation', 'test'": {"train": ARRAY, "validation": ARRAY, "test": ARRAY},
+        "'image', 'label'": {"image": ARRAY, "label": [0, 1]},
+    }
+    for keys, data in dictionaries.items():
+        with pytest.raises(ConfigurationError) as caught:
+            as_dataset(data, labelled=labelled)
+        assert str(caught.value) == (
+            f"data is a dict with the keys {keys}, which are no images. Accepted: a Dataset, a folder, a list of paths or images, an array (N, H, W[, C]), a pandas frame, a .csv file, a finite tf.data.Dataset. Give images and labels apart, or use what reads parts by their names: Dataset.from_huggingface of a dictionary of splits, Dataset.from_folder of a folder."
+        )
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 

@@ -215,6 +215,19 @@ def test_another_number_of_groups_is_refused_in_words(groups):
         assert str(caught.value) == f"there are 6 images and {len(groups)} groups. Give one for each image."
 
 
+@pytest.mark.parametrize("groups", [[("cat", 1)] * 6, [["a"], ["a", "b"]] * 3, np.zeros((6, 2)), [{"a"}] * 6])
+def test_several_values_for_a_group_are_refused_in_words(groups):
+    for make in (
+        lambda: Dataset.from_arrays(IMAGES, groups=groups),
+        lambda: Dataset(IMAGES).split((0.5, 0.5), groups=lambda path: groups[int(path.name)]),
+    ):
+        with pytest.raises(DataError) as caught:
+            make()
+        assert str(caught.value) == (
+            f"groups hold several values an image, such as {groups[0]!r}. Accepted: one name or number each, or None. Make one name of them, such as '/'.join(map(str, group))."
+        )
+
+
 @pytest.mark.parametrize("name", ["ids", "groups"])
 def test_lengths_that_differ_are_refused_in_words(name):
     with pytest.raises(DataError) as caught:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgcls.datasets import Dataset, leave_out_unreadable, read
+from imgcls.datasets import Dataset, as_dataset, leave_out_unreadable, read
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError, UnreadableImageError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
@@ -207,9 +207,12 @@ def test_hugging_face_splits_become_parts(hub):
     import datasets
 
     made, files = hub
-    data = Dataset.from_huggingface(datasets.DatasetDict(train=made.select(range(10)), test=made.select(range(10, 16))))
+    splits = datasets.DatasetDict(train=made.select(range(10)), test=made.select(range(10, 16)))
+    data = Dataset.from_huggingface(splits)
     assert data.parts.tolist() == ["train"] * 10 + ["test"] * 6
     assert np.array_equal(data.read(12), read(files[12]))
+    with pytest.raises(ConfigurationError, match=r"^data is a DatasetDict with .* Dataset\.from_huggingface of a dict"):
+        as_dataset(splits)
 
 
 def test_each_hugging_face_split_has_codes_of_its_own(hub):

@@ -85,6 +85,11 @@ MISSING = "Accepted: names or whole numbers. Label these images or leave them ou
             "label 'dgo' is not one of the 2 classes. Did you mean 'dog'? The classes are 'cat', 'dog'.",
         ),
         (
+            ["Ka\u0308fer"],  # as macOS writes names in archives
+            {"classes": ["Hund", "K\u00e4fer"]},
+            "label 'Ka\u0308fer' is not one of the 2 classes. It is 'K\\xe4fer' in another Unicode form, 'Ka\\u0308fer': rename one of them, or bring both into one form by unicodedata.normalize('NFC', name). The classes are 'Hund', 'K\u00e4fer'.",
+        ),
+        (
             [0, 2],
             {"classes": ["cat", "dog"]},
             "label 2 is not one of the classes 'cat', 'dog' nor a position from 0 to 1.",

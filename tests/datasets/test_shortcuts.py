@@ -217,6 +217,10 @@ def test_file_names_that_repeat_the_label_or_count_say_nothing_of_images(tmp_pat
     labels = np.arange(80) % 2
     data = save(tmp_path, pictures(80, 6), labels, name=lambda label: f"Class-{label}_" + "{}")
     assert row(data, "file name").detail == "no word or long number is common to some names and not to others"
+    for classes in (("OK", "NG"), ("A", "B"), ("A1", "B2")):
+        files = save(tmp_path / classes[0], pictures(80, 6), labels, name=lambda label, of=classes: of[label] + "_{}")
+        data = Dataset([files.source(index) for index in range(80)], np.array(classes)[labels])
+        assert row(data, "file name").detail == "no word or long number is common to some names and not to others"
     count = iter(range(80))
     data = save(tmp_path / "b", pictures(80, 6), labels, name=lambda label: f"{next(count) + 5000 * label:05d}x{{}}")
     assert not row(data, "file name").found

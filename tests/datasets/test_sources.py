@@ -1,5 +1,6 @@
 """Folders, files, tables and arrays: what is found, what is ignored, what is refused."""
 
+import csv
 import errno
 import os
 import re
@@ -145,9 +146,36 @@ def test_one_part_beside_a_folder_with_the_same_classes_is_refused_unless_the_cl
     assert Dataset.from_folder("d", classes=["dev", part]).counts() == {"dev": 2, part: 2}
 
 
-def test_one_class_that_is_called_like_a_part_and_has_folders_of_its_own_is_a_class(here):
-    plant(here, "d/train/steam/1.png", "d/train/diesel/2.png", "d/bus/red/3.png", "d/car/4.png")
+@pytest.mark.parametrize(
+    ("more", "parts", "named"),
+    [
+        (["d/test1/3.png"], "'train'", "'test1'"),  # without labels, as from Kaggle
+        (["d/test/3.png", "d/sample/4.png"], "'test', 'train'", "'sample'"),
+        (["d/images/deep/3.png", "d/test1/4.png"], "'train'", "'images', 'test1'"),
+        (["d/bus/3.png", "d/car/4.png"], "'train'", "'bus', 'car'"),  # which may be classes, if seldom
+    ],
+)
+def test_one_part_beside_a_flat_folder_is_refused_unless_the_classes_are_named(here, more, parts, named):
+    plant(here, "d/train/cat/1.png", "d/train/dog/2.png", *more)
+    with pytest.raises(DataError) as caught:
+        Dataset.from_folder("d")
+    assert str(caught.value) == (
+        f"'d' is divided into {parts}, and beside that there are images in {named}. Accepted: train, training, val, valid, validation, test, testing. Move or rename what is none of them, or name the classes in Python: Dataset.from_folder(..., classes=[...])."
+    )
+    assert Dataset.from_folder("d", classes=["cat", "dog"]).counts() == {"cat": 1, "dog": 1}
+    flat = [name.split("/")[1] for name in more]
+    assert Dataset.from_folder("d", classes=["train", *flat]).counts() == {"train": 2, **dict.fromkeys(flat, 1)}
+
+
+def test_one_class_that_is_called_like_a_part_and_has_folders_of_its_own_as_the_others_have_is_a_class(here):
+    plant(here, "d/train/steam/1.png", "d/train/diesel/2.png", "d/bus/red/3.png", "d/car/small/4.png")
     assert Dataset.from_folder("d").counts() == {"bus": 1, "car": 1, "train": 2}
+
+
+def test_one_part_with_a_loose_image_beside_a_folder_with_the_same_classes_is_refused(here):
+    plant(here, "d/train/cat/1.png", "d/train/2.png", "d/dev/cat/3.png")
+    with pytest.raises(DataError, match=r"^'d' is divided into 'train', and beside that there are images in 'dev'\."):
+        Dataset.from_folder("d")
 
 
 @pytest.mark.parametrize(
@@ -487,6 +515,36 @@ def test_a_cell_of_one_name_each_is_several_labels_too(here):
     assert (data.classes, data.labels.tolist()) == (("odd", "prime"), [[1, 0], [0, 1], [1, 0]])
 
 
+def test_columns_without_a_header_are_called_by_their_numbers_or_the_same_in_text(here):
+    plant(here, "1.png", "2.png")
+    (here / "bare.csv").write_text("1.png,cat,p,train,1,0\n2.png,dog,q,test,1,1\n")
+    frame = pd.read_csv("bare.csv", header=None)
+    with pytest.raises(ConfigurationError, match=r"^there is no column 'image'\. The columns are 0, 1, 2, 3, 4, 5\."):
+        Dataset.from_frame(frame)
+    for called in (int, str, np.int64):
+        columns = {name: called(number) for number, name in enumerate(("image", "label", "group", "part"))}
+        data = Dataset.from_frame(frame, **columns)
+        assert data.ids == ("1.png", "2.png")
+        assert [sample.label for sample in data] == ["cat", "dog"]
+        assert (data.groups.tolist(), data.parts.tolist()) == (["p", "q"], ["train", "test"])
+        several = Dataset.from_frame(frame, image=called(0), label=[called(4), called(5)])
+        assert (several.classes, several.labels.tolist()) == (("4", "5"), [[1, 0], [1, 1]])
+    assert Dataset.from_frame(frame, image=0, label=1, group=0).groups.tolist() == ["1.png", "2.png"]  # 0 is a column
+    with pytest.raises(ConfigurationError, match=r"^there is no column '7'\. .* Say which with image= and label="):
+        Dataset.from_frame(frame, image=7, label=1)
+
+
+def test_a_delimiter_beside_several_columns_of_labels_is_refused(here):
+    plant(here, "1.png")
+    frame = pd.DataFrame({"image": ["1.png"], "red": [1], "blue": [0]})
+    with pytest.raises(ConfigurationError) as caught:
+        Dataset.from_frame(frame, label=["red", "blue"], delimiter="|")
+    assert str(caught.value) == (
+        "delimiter='|' divides the cells of one column, and label= names 'red', 'blue', whose cells are 0 or 1. Leave it "
+        "out, or name the one column that holds several labels in a cell."
+    )
+
+
 def test_folders_called_by_numbers_keep_their_names(here):
     for number in range(12):
         plant(here, f"numbers/{number}/{number}.png")
@@ -549,6 +607,29 @@ def test_in_csv_only_an_empty_cell_is_missing(here):
     assert Dataset.from_csv("d/labels.csv").classes == ("NA", "None", "nan")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,label\n1.png,cat,\n2.png,dog,\n",
+        "image,label\n1.png,cat,\n2.png,dog\n",
+        "image,label,\n1.png,cat,\n2.png,dog,\n",
+        "image,label,note\n1.png,cat\n2.png,dog\n",
+        'label,image\n"cat",1.png,\r\n"dog",2.png,\r\n',
+    ],
+)
+def test_a_comma_too_many_or_too_few_at_the_end_of_rows_shifts_no_column(here, text):
+    plant(here, "1.png", "2.png")
+    Path("labels.csv").write_text(text, newline="")
+    with Path("labels.csv").open(newline="") as file:
+        truth = [(row["image"], row["label"]) for row in csv.DictReader(file)]
+    assert truth == [("1.png", "cat"), ("2.png", "dog")]
+    assert [(one.id, one.label) for one in Dataset.from_csv("labels.csv")] == truth
+    Path("new.csv").write_text("image\n1.png,\n2.png,\n")
+    assert as_dataset("new.csv", labelled=False).ids == ("1.png", "2.png")
+
+
+SURPLUS = "'labels.csv' has rows with more fields than its header line. Accepted: a header line that names each of them. Name all columns, and put what holds a comma in quotes."
+
 CSV = {
     "image,label\n1.png,cat\n1.png,\n": "1 of 2 labels are missing or no label, first at position 1: nan. "
     "Accepted: names or whole numbers. Label these images or leave them out.",
@@ -558,6 +639,12 @@ CSV = {
     "image,lable\n1.png,cat\n": "there is no column 'label'. Did you mean 'lable'? The columns are image, lable. Say which with image= and label=, or --image and --label in a shell.",
     "image,label\n": "the table has no rows. Give at least one image.",
     "": "'labels.csv' cannot be read as CSV: No columns to parse from file. Accepted: UTF-8 text with a header line.",
+    "image,label\n1.png,cat,tabby\n": SURPLUS,
+    "image,label\na,1.png,cat\n": SURPLUS,  # a name with a comma, or names of rows as R's write.table has them
+    "image,label\n1.png,cat,,\n": SURPLUS,
+    "image,label\n1.png,cat,\n1.png,cat,tabby\n": SURPLUS,
+    "image;label;weight\n1.png;cat;0,5\n": "'labels.csv' has ';' between its columns. Accepted: commas. Save it with those, or give "
+    "Dataset.from_frame what pandas.read_csv('labels.csv', sep=';', dtype=str) reads.",
 }
 
 

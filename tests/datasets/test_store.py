@@ -92,6 +92,33 @@ def test_pixels_of_an_optional_decoder_are_found_only_where_it_is_installed(phot
     assert len(decoded) == 17 + 1  # the others are found in any case
 
 
+def test_dicom_is_decoded_once_and_is_not_taken_for_another_file_of_the_same_bytes(cache, decoded, photos, tmp_path):
+    pydicom = pytest.importorskip("pydicom", reason="needs pydicom: pip install 'imgcls[dicom]'")
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPInstanceUID = pydicom.uid.ExplicitVRLittleEndian, "1.2.3"
+    meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    scan = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    scan.Rows, scan.Columns, scan.SamplesPerPixel, scan.PixelRepresentation = *SIZE, 1, 0
+    scan.BitsAllocated, scan.BitsStored, scan.HighBit, scan.PhotometricInterpretation = 8, 8, 7, "MONOCHROME2"
+    scan.PixelData = bytes(range(120))
+    (tmp_path / "scans").mkdir()
+    pydicom.dcmwrite(tmp_path / "scans" / "0.dcm", scan, enforce_file_format=True)
+    bare = (tmp_path / "scans" / "0.dcm").read_bytes()[132:]  # known as DICOM by the name alone
+    (tmp_path / "scans" / "1.DICOM").write_bytes(bare)
+    data = Dataset.from_files([tmp_path / "scans" / name for name in ("0.dcm", "1.DICOM")])
+    pixels = np.arange(120, dtype=np.uint8).reshape(*SIZE, 1)
+    for made in (batches(data), batches(data)):
+        for seen in (whole(made), whole(made)):
+            np.testing.assert_array_equal(seen, np.broadcast_to(pixels, (2, *SIZE, 3)))
+    assert len(decoded) == 2
+    (tmp_path / "scans" / "1.bin").write_bytes(bare)
+    batches(Dataset.from_files([photos / "dog" / "0.png"]))
+    shutil.copy(photos / "dog" / "0.png", tmp_path / "scans" / "2.dcm")
+    for name in ("1.bin", "2.dcm"):  # their bytes are in the store, as those of other files
+        with pytest.raises(UnreadableImageError):
+            batches(Dataset.from_files([tmp_path / "scans" / name]))
+
+
 def test_sizes_and_channels_do_not_mix(data, cache):
     for channels in (1, 3):
         made = Batches(data, image_size=SIZE, channels=channels, batch_size=5, keep="store")

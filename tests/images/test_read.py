@@ -215,9 +215,15 @@ def test_a_limit_that_is_no_number_is_refused_in_words(variable, default, given,
 
 
 def test_pillow_told_to_read_truncated_files_is_refused_in_words(monkeypatch):
+    whole = encoded(RANDOM.integers(0, 256, (90, 90, 3), dtype=np.uint8))
+    half = whole[: len(whole) // 2]
+    with pytest.raises(UnreadableImageError, match="cannot be read as an image: image file is truncated"):
+        read(Image.open(io.BytesIO(half)))
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    with pytest.raises(ConfigurationError, match=r"LOAD_TRUNCATED_IMAGES is True, .* Set it to False"):
-        read(encoded(RGB))
+    for item in (whole, Image.open(io.BytesIO(half)), Image.open(io.BytesIO(whole))):
+        with pytest.raises(ConfigurationError, match=r"LOAD_TRUNCATED_IMAGES is True, .* Set it to False"):
+            read(item)
+    np.testing.assert_array_equal(read(Image.fromarray(RGB)), RGB)  # of no file
 
 
 def test_a_machine_without_memory_does_not_blame_the_file(monkeypatch):

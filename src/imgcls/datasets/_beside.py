@@ -114,11 +114,12 @@ def _camera(given: Material) -> Columns | None:
 
 def _file_name(given: Material) -> Columns | None:
     """Leave out words that are in the name of a class: they tell the label, and nothing of the image."""
-    classes = [re.sub(r"[\W_]", "", str(name).casefold()) for name in given.dataset.classes]
-    told = [name for name in classes if len(name) > 2]
+    classes = [str(name) for name in given.dataset.classes]
+    named = {word for name in classes for word in _words(name) if word[0] == "'"}  # also the "ok" and "ng" of a factory
+    told = [name for name in (re.sub(r"[\W_]", "", name.casefold()) for name in classes) if len(name) > 2]
     files = [Path(one) if isinstance(one, str) else one for one in _sources(given)]
     words = [set(_words(one.stem)) if isinstance(one, Path) else set() for one in files]
-    own = {word for word in set().union(*words) if any(word[1:-1] in name or name in word for name in told)}
+    own = named | {word for word in set().union(*words) if any(word[1:-1] in name or name in word for name in told)}
     return _common([{f"{word} in the name" for word in one - own} for one in words])
 
 

@@ -33,6 +33,7 @@ ELONGATED, ELONGATION = 3.0, 2.0  # longer by shorter side, and times as elongat
 
 _REASONS = 5  # files whose reason is told; `ids` names all
 _SEVERITIES = ("error", "warning", "note")
+_OTHER = " (other)"  # behind the id of an image of the dataset that is checked against
 
 
 def check(dataset: "Dataset", *, verbose: Any = "auto", against: "Dataset | None" = None) -> DataReport:
@@ -54,12 +55,16 @@ def check(dataset: "Dataset", *, verbose: Any = "auto", against: "Dataset | None
     """
     scan = _scan.scan(dataset, verbose=verbose)
     datasets, facts = [dataset], scan.facts
+    unread: list[Finding] = []
     if against is not None:
-        datasets, facts = [dataset, against], np.concatenate([facts, _scan.scan(against, verbose=verbose).facts])
+        other = _scan.scan(against, verbose=verbose)
+        datasets, facts = [dataset, against], np.concatenate([facts, other.facts])
+        unread = list(_unreadable(against, other, of=" of the other dataset", mark=_OTHER))
     exact = _duplicates.exact_copies(facts, datasets, verbose=verbose)
     near = _duplicates.near_copies(facts, exact)
     findings = [
         *_unreadable(dataset, scan),
+        *unread,
         *_copies(dataset, against, exact, near),
         *_classes(dataset),
         *_untrained(dataset),
@@ -71,7 +76,7 @@ def check(dataset: "Dataset", *, verbose: Any = "auto", against: "Dataset | None
     return DataReport(findings, dataset)
 
 
-def _unreadable(dataset: "Dataset", scan: _scan.Scan) -> Iterator[Finding]:
+def _unreadable(dataset: "Dataset", scan: _scan.Scan, *, of: str = "", mark: str = "") -> Iterator[Finding]:
     truncated = scan.facts["truncated"]
     for code, chosen, words in (
         ("IMG001", ~scan.facts["readable"] & ~truncated, "cannot be read"),
@@ -82,8 +87,8 @@ def _unreadable(dataset: "Dataset", scan: _scan.Scan) -> Iterator[Finding]:
             verb = "" if code == "IMG001" else "is " if len(places) == 1 else "are "
             reasons = " ".join(scan.errors[place] for place in places[:_REASONS])
             more = f" And {len(places) - _REASONS:,} more." if len(places) > _REASONS else ""
-            message = f"{_count(len(places))} {verb}{words}. {reasons}{more}"
-            yield finding(code, message, _ids(dataset, places))
+            message = f"{_count(len(places))}{of} {verb}{words}. {reasons}{more}"
+            yield finding(code, message, tuple(f"{name}{mark}" for name in _ids(dataset, places)))
 
 
 def _copies(
@@ -122,7 +127,7 @@ def _across(dataset: "Dataset", against: "Dataset", groups: Sequence[Sequence[in
         own = len(dataset)
         ids = _ids(dataset, [place for group in groups for place in group if place < own])
         named = tuple(
-            tuple(dataset.ids[place] if place < own else f"{against.ids[place - own]} (other)" for place in group)
+            tuple(dataset.ids[place] if place < own else f"{against.ids[place - own]}{_OTHER}" for place in group)
             for group in groups
         )
         message = f"{_count(len(ids))} of this dataset {'is' if len(ids) == 1 else 'are'} in the other one too."

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from imgcls._checks import some
 from imgcls.datasets import _builtin, _interop, _labels, _parts, _sources
 from imgcls.errors import ConfigurationError
@@ -108,19 +110,19 @@ class Constructors:
         cls,
         frame: "pd.DataFrame",
         *,
-        image: str = "image",
-        label: str | Sequence[str] = "label",
+        image: str | int = "image",
+        label: str | int | Sequence[str | int] = "label",
         root: str | Path | None = None,
         classes: Sequence[Any] | None = None,
-        group: str | None = None,
-        part: str | None = None,
+        group: str | int | None = None,
+        part: str | int | None = None,
         delimiter: str | None = None,
     ) -> Self:
         """Read a pandas frame with one row for each image.
 
         Args:
             frame: The table.
-            image: The column of image paths.
+            image: The column of image paths. In a table without a header, columns are called by their numbers, from 0.
             label: The column of labels; or several columns of zeros and ones, one for each class.
             root: The folder that the paths are relative to; None for the working directory.
             classes: Class names in order; None for the labels found, sorted, or for the order of several columns.
@@ -129,7 +131,8 @@ class Constructors:
             delimiter: What separates several labels in one cell, such as "|"; an empty cell means none of them.
 
         Raises:
-            ConfigurationError: A column does not exist, or `classes` are not the columns of labels.
+            ConfigurationError: A column does not exist, `classes` are not the columns of labels, or `delimiter` stands
+                beside several of these.
             DataError: A file does not exist or a label is missing.
 
         Examples:
@@ -142,15 +145,23 @@ class Constructors:
             >>> Dataset.from_frame(pd.DataFrame({"image": ["three.png"], "label": ["odd|prime"]}), delimiter="|")
             Dataset(1 image, 2 classes: 'odd', 'prime', several labels an image)
         """
-        several = not isinstance(label, str)
-        columns: list[str] = [label] if isinstance(label, str) else list(label)
+        several = not isinstance(label, str | int | np.integer)
+        columns = [str(label)] if isinstance(label, str | int | np.integer) else [str(name) for name in label]
+        if several and delimiter is not None:
+            message = (
+                f"delimiter={delimiter!r} divides the cells of one column, and label= names {some(columns)}, whose "
+                "cells are 0 or 1. Leave it out, or name the one column that holds several labels in a cell."
+            )
+            raise ConfigurationError(message)
+        image, group, part = str(image), None if group is None else str(group), None if part is None else str(part)
         _sources.check_columns(frame, [image, *columns], group=group, part=part)
+        frame = frame.rename(columns=str)
         if several and classes is not None:
             columns = _in_order(columns, classes)
         names = _sources.file_names(frame[image])
         files = _sources.existing(names, root=root)
-        labels: Any = frame[columns].to_numpy() if several else frame[label].to_numpy()
-        if delimiter is not None and not several:
+        labels: Any = frame[columns if several else columns[0]].to_numpy()
+        if delimiter is not None:
             labels = _labels.divided(labels, delimiter)
         return cls(
             files,

@@ -1,12 +1,13 @@
 """One road: whatever `fit`, `evaluate` and `predict` are given becomes a Dataset here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imgcls import images
+from imgcls._checks import some
 from imgcls.datasets import _sources
 from imgcls.datasets._dataset import Dataset
 from imgcls.datasets._labels import are_several_names, is_missing
@@ -117,6 +118,13 @@ def _items(data: Any) -> list[Any]:
             "Dataset.from_folder for flow_from_directory, Dataset.from_frame for flow_from_dataframe, or the arrays."
         )
         raise ConfigurationError(message)
+    if isinstance(data, Mapping) and data:
+        message = (
+            f"data is a {name} with the keys {some(list(data))}, which are no images. {_ACCEPTED} Give images and "
+            "labels apart, or use what reads parts by their names: Dataset.from_huggingface of a dictionary of splits, "
+            "Dataset.from_folder of a folder."
+        )
+        raise ConfigurationError(message)
     try:
         each = iter(data)
     except TypeError:
@@ -150,6 +158,7 @@ def _refuse_labels_twice(data: Any, labels: Any) -> None:
 
 
 def _from_frame(frame: Any, labelled: bool, root: Path | None = None) -> Dataset:
+    _sources.check_frame(frame)
     if labelled or ("label" in frame.columns and not any(map(is_missing, frame["label"]))):
         return Dataset.from_frame(frame, root=root)
     return _images_of(frame, "image", root)

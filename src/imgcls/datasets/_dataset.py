@@ -277,7 +277,7 @@ class Dataset(Constructors):
 
         What an image is decides its part: a hash of `seed` and its content (or its id, or its group). Files that are
         added later move none of the old ones, as long as every part has every class, and none of the new files is a
-        copy that is larger than the original or links images that were apart, such as a copy of one in the group of
+        copy as large as the original, or larger, or links images that were apart, such as a copy of one in the group of
         another; with `file` they move none in any case, if images have names and not numbers. A part has its share of a
         class as closely as independent draws have it, and at least one image as far as they go.
 
@@ -539,6 +539,7 @@ class Dataset(Constructors):
 
 
 _NO_GROUP = "no group: "  # and an id, which alone may be the name of a group
+_SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # values that are not the name of one group
 
 
 def _title(label: Any) -> str:
@@ -582,6 +583,13 @@ def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any
     """
     _labels.check_listed("groups", groups)
     _check_number("groups", groups, len(ids))
+    several = next((group for group in groups if isinstance(group, _SEVERAL)), None)
+    if several is not None:
+        message = (
+            f"groups hold several values an image, such as {several!r}. Accepted: one name or number each, or None. "
+            "Make one name of them, such as '/'.join(map(str, group))."
+        )
+        raise DataError(message)
     missing = [_labels.is_missing(group) for group in groups]
     named = [int(group) if _is_whole(group) else group for group in groups]
     whole = np.array(named) if not any(missing) else None

@@ -52,7 +52,7 @@ class Finding:
         severity: "error", "warning" or "note".
         title: The kind in two or three words.
         message: What was found, in one sentence.
-        ids: The images that it concerns.
+        ids: The images that it concerns; "(other)" stands behind those of what the dataset was checked against.
         groups: For copies, the ids of each group.
 
     Examples:

@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,9 +105,8 @@ def walk(folder: Path, classes: Sequence[Any] | None) -> Found:
 def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | None) -> list[str]:
     """Return those of the folders `children` that are parts, or none where the folders are classes.
 
-    They are parts if all that hold images are named so. One alone may be a class, unless it holds folders. Where two
-    that hold folders stand beside a folder of another name, nobody can say; `classes` do. Nor can they where one does,
-    if that folder holds folders of the same names: train/cat and dev/cat.
+    They are parts if all that hold images are named so. One alone may be a class, unless it holds folders. Where such
+    with folders stand beside a folder of another name, nobody can say; `classes` do. One alone may still be a class.
     """
     named = [child for child in children if child.lower() in SPELLINGS]
     divided = {SPELLINGS[child.lower()] for child in named if _Tree(folder, {}).folders(child)}
@@ -117,7 +117,7 @@ def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | Non
     beside = [child for child in children if child not in named and any(_Tree(folder, {}).images(child))]
     if not beside:
         return named
-    if len(divided) < 2 and not _names_below(folder, named) & _names_below(folder, beside):
+    if len(divided) < 2 and _is_class(folder, named, beside):
         return []
     if classes is None:
         message = (
@@ -129,9 +129,23 @@ def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | Non
     return named
 
 
-def _names_below(folder: Path, children: list[str]) -> set[str]:
-    tree = _Tree(folder, {})
-    return {path.rpartition("/")[2] for child in children for path in tree.folders(child)}
+def _is_class(folder: Path, named: list[str], beside: list[str]) -> bool:
+    """Say whether the one that holds folders, among those `named` like parts, is a class as those `beside` it are.
+
+    It is if no folder has the same name in both, as in train/cat and dev/cat, and it looks like a class: it holds
+    images itself, or each one beside it holds folders too. A flat one beside train/cat and train/dog is a test set
+    without labels far more often than a class.
+    """
+    own, others = [_within(folder, child) for child in named], [_within(folder, child) for child in beside]
+    apart = {name for names, _ in own for name in names}.isdisjoint(name for names, _ in others for name in names)
+    return apart and (any(names and loose for names, loose in own) or all(names for names, _ in others))
+
+
+def _within(folder: Path, child: str) -> tuple[set[str], bool]:
+    """Return the names of the folders in the folder `child`, and whether images lie beside them."""
+    ignored: dict[str, str] = {}
+    names = {path.rpartition("/")[2] for path in _Tree(folder, ignored).folders(child)}
+    return names, _LOOSE in ignored.values()
 
 
 def _note_beside(folder: Path, children: list[str], parts: list[str], ignored: dict[str, str]) -> None:
@@ -385,6 +399,18 @@ def file_names(column: "pd.Series[Any]") -> list[str]:
     return [str(name) for name in column]
 
 
+def check_frame(frame: Any) -> None:
+    """Refuse a table of another library than pandas, such as polars or pyarrow.
+
+    Raises:
+        ConfigurationError: It is none of pandas.
+    """
+    if not hasattr(frame, "isna"):
+        name = f"{type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
+        message = f"the table is a {name}. Accepted: a pandas frame. Convert it, such as by .to_pandas()."
+        raise ConfigurationError(message)
+
+
 def check_columns(frame: "pd.DataFrame", columns: Iterable[str], **others: str | None) -> None:
     """Refuse a frame that has no rows, or lacks a column.
 
@@ -393,6 +419,7 @@ def check_columns(frame: "pd.DataFrame", columns: Iterable[str], **others: str |
         columns: Those of images and labels.
         others: Further ones, by the argument that names them; None for none.
     """
+    check_frame(frame)
     has = [str(column) for column in frame.columns]
     wanted = dict.fromkeys(columns, "image= and label=, or --image and --label in a shell")
     wanted |= {column: f"{argument}=" for argument, column in others.items() if column and column not in wanted}
@@ -409,7 +436,11 @@ def check_columns(frame: "pd.DataFrame", columns: Iterable[str], **others: str |
 
 
 def read_csv(path: Path) -> "pd.DataFrame":
-    """Read a CSV file as text, so that a class "007" stays one; only an empty cell is missing."""
+    """Read a CSV file as text, so that a class "007" stays one; only an empty cell is missing.
+
+    Where the rows have more fields than the header, pandas would take the first column for names of rows. What is empty
+    at the end of all rows is left out in place of that, and anything else is refused.
+    """
     import pandas as pd
 
     check_path(path)
@@ -417,7 +448,9 @@ def read_csv(path: Path) -> "pd.DataFrame":
         message = f"CSV file {str(path)!r} does not exist. Check the path and the working directory."
         raise DataError(message)
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", pd.errors.ParserWarning)
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
     except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         message = f"{str(path)!r} cannot be read as CSV: {error}. Accepted: UTF-8 text with a header line."
         raise DataError(message) from error
@@ -426,6 +459,12 @@ def read_csv(path: Path) -> "pd.DataFrame":
         message = (
             f"{str(path)!r} has {between!r} between its columns. Accepted: commas. Save it with those, or give "
             f"Dataset.from_frame what pandas.read_csv({str(path)!r}, sep={between!r}, dtype=str) reads."
+        )
+        raise DataError(message)
+    if any(one.category is pd.errors.ParserWarning for one in told):  # fields were left out that are not empty
+        message = (
+            f"{str(path)!r} has rows with more fields than its header line. Accepted: a header line that names each of "
+            "them. Name all columns, and put what holds a comma in quotes."
         )
         raise DataError(message)
     return frame

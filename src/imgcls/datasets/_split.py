@@ -67,7 +67,8 @@ def units(
         keys: N keys: the name or the content of each image.
         groups: N group names, or None.
         clusters: N numbers, equal for copies of one image, or None.
-        size: N sizes; the largest image of a unit names it, so that a small copy added later does not. None: equal.
+        size: N sizes; the largest image of a unit names it, so that a small copy added later does not, but one as large
+            may. None: equal.
 
     Returns:
         The unit of each image, 0..U-1, and the key of each unit.

@@ -191,7 +191,7 @@ class Reader:
         source = self._dataset.source(position)
         content = _content(source)
         if isinstance(content, bytes):
-            name = _name(content)
+            name = _name(content, source)
             self._keys[position] = np.frombuffer(name, np.uint8)
             if self._store.read(name, image):
                 return
@@ -208,20 +208,25 @@ class Reader:
 def _content(path: str | Path) -> bytes | str | Path:
     """Return the bytes of a file; or the path itself, to be decoded or refused from where it is.
 
-    A pipe would wait for its writer, large files should not be held at once, and DICOM is known by its name too.
+    A pipe would wait for its writer, and large files should not be held at once.
     """
     try:
         found = os.stat(path)  # noqa: PTH116 - Path would be built for this alone, once for every image
         plain = stat.S_ISREG(found.st_mode) and found.st_size <= _LARGE_FILE
-        return Path(path).read_bytes() if plain and not str(path).lower().endswith((".dcm", ".dicom")) else path
+        return Path(path).read_bytes() if plain else path
     except OSError:
         return path
 
 
-def _name(content: bytes) -> bytes:
-    """Return the name of a file's pixels: its key, and for TIFF and DICOM that of what is there to read them with."""
-    by_others = content[:4] in _TIFF or content[128:132] == b"DICM"
-    return key(key(content) + repr(_cache.optional_decoders()).encode()) if by_others else key(content)
+def _name(content: bytes, path: str | Path) -> bytes:
+    """Return the name of a file's pixels: its key, and for TIFF and DICOM that of what is there to read them with.
+
+    DICOM is known by the name of its file too: the same bytes under another name may be another image, or none.
+    """
+    is_dicom = content[128:132] == b"DICM" or str(path).lower().endswith((".dcm", ".dicom"))
+    if not is_dicom and content[:4] not in _TIFF:
+        return key(content)
+    return key(key(content) + repr(_cache.optional_decoders()).encode() + b"DICOM" * is_dicom)
 
 
 def _insert(connection: sqlite3.Connection, rows: list[tuple[bytes, int, memoryview]], most: int) -> None:

@@ -112,6 +112,8 @@ def read(
     if isinstance(item, np.ndarray):
         return _sized(_from_array(item, channels, name or "the array"), size)
     if isinstance(item, Image.Image):
+        if isinstance(item, ImageFile.ImageFile):  # of a file, and not of pixels in memory
+            _refuse_half_images()
         called = name or "the PIL image"
         try:
             return _upright(item, size, channels)
@@ -281,16 +283,11 @@ def _from_file(
 ) -> tuple[UInt8, tuple[int, int]]:
     """Return an image and the (height, width) of the whole; with `enough` a JPEG is decoded smaller, not resized."""
     max_bytes, max_pixels = _accepted.budget()
-    if ImageFile.LOAD_TRUNCATED_IMAGES:
-        message = (
-            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is True, which turns truncated files into half-gray images. "
-            "Set it to False; imgcls names truncated files, so that you can repair or remove them."
-        )
-        raise ConfigurationError(message)
+    _refuse_half_images()
     try:
         _accepted.check_length(source, max_bytes)
         with Path(source).open("rb") if isinstance(source, str | Path) else io.BytesIO(source) as file:
-            is_dicom = name.rstrip("'").lower().endswith((".dcm", ".dicom"))  # bytes may be named by their file
+            is_dicom = name.rstrip("'\"").lower().endswith((".dcm", ".dicom"))  # bytes may have the name of a file
             try:
                 return _decode(file, size, channels, max_pixels, is_dicom=is_dicom, enough=enough or size)
             except Exception as error:
@@ -300,6 +297,16 @@ def _from_file(
         raise UnreadableImageError(message) from None
     except Exception as error:  # hostile bytes may raise anything
         raise UnreadableImageError(_refusals.refusal(name, _refusals.cause(error))) from error
+
+
+def _refuse_half_images() -> None:
+    """Refuse any file where Pillow was told to fill in what truncated ones lack: no image says that it was."""
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        message = (
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is True, which turns truncated files into half-gray images. "
+            "Set it to False; imgcls names truncated files, so that you can repair or remove them."
+        )
+        raise ConfigurationError(message)
 
 
 def _decode(
