@@ -66,6 +66,30 @@ def test_a_rerun_goes_on_and_ends_the_same(tmp_path, suffix):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([whole.name, halves.name])
 
 
+def _without_errors(path):
+    """Take the rows of errors out of a table, as its owner does."""
+    if path.suffix == ".parquet":
+        from pyarrow import compute, parquet
+
+        table = parquet.read_table(path)
+        parquet.write_table(table.filter(compute.is_null(table["error"])), path)
+    else:
+        lines = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if "it says" not in line))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_image_whose_row_was_taken_out_is_asked_again(tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    with Answers(path, CLASSES, model="3f") as answers:
+        answers.add([prediction("a.jpg"), refusal("b.jpg"), prediction("c.jpg")])
+    _without_errors(path)
+    with Answers(path, CLASSES, model="3f") as answers:
+        assert (answers.ids, answers.unreadable) == ({"a.jpg", "c.jpg"}, 0)
+        answers.add([prediction("b.jpg")])
+    assert [name for name, _, _ in written(path)] == ["a.jpg", "c.jpg", "b.jpg"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_stopped_at_any_byte_it_goes_on(tmp_path, suffix):
     path = tmp_path / f"answers.{suffix}"

@@ -1,5 +1,7 @@
 """The wording of argument errors."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,17 @@ from imgcls.errors import ConfigurationError
 )
 def test_did_you_mean(name, hint):
     assert _checks.did_you_mean(name, ["light", "strong"]) == hint
+
+
+@pytest.mark.parametrize("name", ["K\u00e4fer", "\u00fc", "\ud55c\uad6d", "\u00c4 \u00df"])
+def test_a_name_that_differs_in_its_unicode_form_alone_is_told_apart(name):
+    apart = unicodedata.normalize("NFD", name)
+    assert apart != name
+    assert _checks.did_you_mean(name, ["light", apart]) == (
+        f" It is {apart!a} in another Unicode form, {name!a}: rename one of them, or bring both into one form by unicodedata.normalize('NFC', name)."
+    )
+    assert ascii(name) in _checks.did_you_mean(apart, iter([name, name.lower()]))
+    assert _checks.did_you_mean("K\u00e4ferr", ["K\u00e4fer"]) == " Did you mean 'K\u00e4fer'?"
 
 
 @pytest.mark.parametrize(

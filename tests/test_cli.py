@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import signal
+import tempfile
 
 import numpy as np
 import pytest
@@ -193,6 +194,87 @@ def test_an_error_once_training_is_over_saves_what_was_learnt_and_never_over_an_
     assert ImageClassifier.load(beside).history_.epochs == 1
 
 
+@pytest.fixture
+def unsaved(photos, tmp_path, monkeypatch):
+    """Return `imgcls train`, the folder of whose output goes away before the model is measured, as a share does."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    alone = ImageClassifier.evaluate
+
+    def train(*more, error=None):
+        def evaluate(self, *arguments, **options):
+            (tmp_path / "share").rmdir()
+            if error is not None:
+                raise error
+            return alone(self, *arguments, **options)
+
+        monkeypatch.setattr(ImageClassifier, "evaluate", evaluate)
+        (tmp_path / "share").mkdir()
+        options = ("--architecture", "small_cnn", "--image-size", 8, "--epochs", 1, "--verbose", 0, *more)
+        return RUN.invoke(cli.app, [str(one) for one in ("train", photos, "-o", tmp_path / "share/m.imgcls", *options)])
+
+    return train
+
+
+def test_a_model_whose_output_cannot_be_written_is_kept_in_a_temporary_folder_and_its_figures_are_printed(
+    unsaved, tmp_path
+):
+    results = [unsaved("--json"), unsaved()]
+    places = sorted((tmp_path / "temporary").glob("imgcls-*/m.imgcls"))
+    assert len(places) == 2  # each in a folder of its own
+    output = tmp_path / "share" / "m.imgcls"
+    for result in results:
+        assert (result.exit_code, type(result.exception)) == (1, BundleError)
+        assert str(result.exception).startswith(f"folder {str(output.parent)!r} does not exist.")
+        place = next(one for one in places if str(one) in result.stderr)
+        assert result.stderr.splitlines()[-1] == f"saved {place} in place of {output}"
+        assert ImageClassifier.load(place).history_.epochs == 1
+        places.remove(place)
+    document = json.loads(results[0].stdout)
+    assert document["output"] in results[0].stderr
+    assert 0 <= document["accuracy"] <= 1
+    assert "macro avg" in results[1].stdout
+    assert "saved" not in results[1].stdout
+
+
+def test_a_model_that_can_be_saved_nowhere_was_measured_all_the_same(unsaved, tmp_path):
+    (tmp_path / "temporary").rmdir()
+    result = unsaved("--json")
+    assert (result.exit_code, type(result.exception)) == (1, BundleError)
+    assert result.stderr.splitlines()[-1].startswith("nothing saved, nor in a temporary folder: ")
+    document = json.loads(result.stdout)
+    assert document["output"] is None
+    assert 0 <= document["accuracy"] <= 1
+
+
+def test_what_was_learnt_before_an_error_is_kept_also_where_the_output_cannot_be_written(unsaved, tmp_path):
+    result = unsaved(error=MemoryError())
+    (place,) = (tmp_path / "temporary").glob("imgcls-*/m.imgcls")
+    assert (result.exit_code, type(result.exception)) == (1, MemoryError)
+    assert result.stderr.splitlines()[-1] == f"saved {place} as far as it was trained; not evaluated"
+    assert ImageClassifier.load(place).history_.epochs == 1
+
+
+def test_ctrl_c_while_the_model_is_saved_loses_nothing(photos, tmp_path, monkeypatch):
+    path, beside = tmp_path / "m.imgcls", tmp_path / "m.interrupted.imgcls"
+    alone = ImageClassifier.save
+
+    def interrupted_once(*_, **__):
+        monkeypatch.setattr(ImageClassifier, "save", alone)
+        raise KeyboardInterrupt
+
+    train = ["train", photos, "-o", path, "--architecture", "small_cnn", "--image-size", 8, "--epochs", 1]
+    for saved, said in ((path, f"saved {path}"), (beside, f"saved {beside} in place of {path}")):
+        assert not saved.exists()
+        monkeypatch.setattr(ImageClassifier, "save", interrupted_once)
+        result = RUN.invoke(cli.app, [str(one) for one in (*train, "--verbose", 0)])
+        assert result.exit_code == 130
+        assert result.stderr.splitlines()[-1] == said
+        assert "macro avg" in result.stdout
+        assert ImageClassifier.load(saved).history_.epochs == 1
+    assert sorted(tmp_path.iterdir()) == [path, beside]
+
+
 def test_train_takes_a_csv(photos, tmp_path):
     rows = [f"{path.relative_to(photos)},{path.parent.name}" for path in photos.glob("*/*.png")]
     (tmp_path / "labels.csv").write_text("image,label\n" + "\n".join(rows) + "\n")
@@ -342,7 +424,13 @@ def test_predict_writes_a_table_that_a_rerun_continues(judged, photos, tmp_path)
         assert again.exit_code == 1
         assert json.loads(again.stdout)["refused"] == 1
         assert "1 cannot be read; the column 'error' says why" in again.stderr
+        assert "take out the rows of images that you have mended" in again.stderr
         assert table.read_text() == written
+    shutil.copy(next(first.iterdir()), tmp_path / "broken.png")
+    table.write_text("".join(line for line in written.splitlines(keepends=True) if "broken.png" not in line))
+    assert "cannot be read" not in run("predict", judged, first, second, tmp_path, "-o", table).stderr
+    with table.open(newline="") as file:
+        assert sorted(row["id"] for row in csv.DictReader(file) if not row["error"]) == sorted(named)
 
 
 def test_predict_says_as_json_what_it_wrote(judged, photos, tmp_path):

@@ -86,6 +86,24 @@ def test_other_images_in_a_table_are_read_with_the_same_columns(photos, tmp_path
         assert leak["ids"] == ids
 
 
+def test_a_folder_is_checked_against_a_table_with_columns_of_its_own(photos, tmp_path):
+    table = tmp_path / "test.csv"
+    table.write_text("file\ndog/3.png\ndog/5.png\n")
+    columns = ("--image", "file", "--root", photos)
+    result = run(photos, "--against", table, *columns, "--json", "--verbose", 0)
+    assert result.exit_code == 3, result.output
+    (leak,) = [one for one in json.loads(result.stdout)["findings"] if one["code"] == "IMG013"]
+    assert leak["ids"] == ["dog/3.png", "dog/5.png"]
+    idle = {"--label": (table, "--label", "kind"), "--image, --root": (photos / "dog",)}
+    for named, (other, *more) in idle.items():
+        refused = run(photos, "--against", other, *columns, *more).exception
+        assert isinstance(refused, ConfigurationError)
+        assert str(refused) == (
+            f"{named}: these say how a .csv file is read, and {str(photos)!r} is none. "
+            "Leave them out, or give a .csv file."
+        )
+
+
 @pytest.mark.parametrize("verb", ["check", "train", "evaluate"])
 def test_columns_of_what_has_none_are_refused(verb, photos, tmp_path, monkeypatch):
     monkeypatch.setattr("imgcls.cli._use.check_model", lambda path: None)

@@ -109,6 +109,7 @@ WRONG_USAGE = {
     "evaluate model.imgcls": "Missing argument",
     "export model.imgcls": "Missing option '--output'",
     "train photos --seed x": "Invalid value for '--seed'",
+    "plan photos --seconds soon": "Invalid value for '--seconds'",
     "doctor now": "Got unexpected extra argument(s) (now)",
 }
 

@@ -223,6 +223,12 @@ def test_commands_exist(page):
                 assert {word for word in words if word.startswith("-")} <= flags, f"{page.name}: {words}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_names_of_classes_are_read_line_by_line(page):
+    """Such as "sugar maple": at each blank, one class would become two."""
+    assert not re.search(r"labels\.txt.*\.split\(\)", page.read_text(encoding="utf-8"))
+
+
 def test_every_verb_and_flag_is_in_the_reference():
     import typer.main
 
@@ -305,6 +311,11 @@ def test_every_public_member_is_used_in_an_example(executed):
 @pytest.mark.parametrize("name", imgcls.__all__)
 def test_reference_lists_the_door(name):
     assert re.search(rf"\bimgcls\.{name}\b", (DOCS / "reference" / "index.md").read_text(encoding="utf-8"))
+
+
+def test_reference_lists_nothing_that_is_not_behind_the_door():
+    text = (DOCS / "reference" / "index.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| \[?`imgcls\.(\w+)`", text, re.MULTILINE)) == sorted(imgcls.__all__)
 
 
 @pytest.mark.parametrize(

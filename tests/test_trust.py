@@ -3,15 +3,24 @@
 import csv
 import hashlib
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 from keras import layers
 from sklearn.metrics import log_loss
 
-from imgcls import ConfigurationError, DataError, Dataset, DataWarning, ImageClassifier
+from imgcls import (
+    ConfigurationError,
+    DataError,
+    Dataset,
+    DataWarning,
+    ImageClassifier,
+    UnreadableImageError,
+    architectures,
+)
 from imgcls.classifier import _trust
-from imgcls.classifier._trust import promised
+from imgcls.classifier._trust import HeldOut, Seen, Trust, promised
 from imgcls.metrics import Evaluation, _figures, fit_temperature, prediction_sets, tempered
 from imgcls.trainer._probe import solve
 
@@ -73,8 +82,6 @@ def test_sets_hold_the_truth_and_answers_follow(parts, fitted):
 
 
 def test_sets_promise_for_each_class_where_enough_images_were_held_out():
-    from imgcls.classifier._trust import Trust
-
     random = np.random.default_rng(0)
     y_true = np.repeat([0, 1], 200)
     sure = np.clip(random.normal(0.7, 0.2, 400), 0.01, 0.99) * np.where(y_true == 1, 0.6, 1)  # class 1 is undersold
@@ -87,6 +94,37 @@ def test_sets_promise_for_each_class_where_enough_images_were_held_out():
         expected = prediction_sets(said, said[known], y_true[known], coverage=0.9, by_class=by_class)
         expected[np.arange(400), said.argmax(axis=1)] = True
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("counts", "coverage", "by_class"),
+    [([150] * 10, 0.99, True), ([150] * 10, 0.995, False), ([199] * 10, 0.995, True), ([150, 300], 0.995, False)],
+)
+def test_sets_promise_for_each_class_only_what_as_many_images_can(counts, coverage, by_class):
+    """A class of n has a limit where the rank ceil((n + 1) coverage) is at most n; else it would be in every set."""
+    least = min(counts)
+    assert (np.ceil((least + 1) * coverage) <= least) == by_class
+    random, y_true = np.random.default_rng(0), np.repeat(np.arange(len(counts)), counts)
+    scores = 4 * np.eye(len(counts))[y_true] + random.normal(size=(len(y_true), len(counts)))
+    said = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    trust = Trust(Evaluation(y_true, said, classes=range(len(counts))))
+    found = trust.promise("set", coverage=coverage, most_error=None, set_method=None).decide(said, None)["sets"]
+    expected = prediction_sets(said, said, y_true, coverage=coverage, by_class=by_class, never_empty=True)
+    np.testing.assert_array_equal(found, expected)
+    assert not found.all(axis=0).any()  # no class is in every set
+
+
+def test_a_weak_classifier_is_not_told_to_hold_out_more():
+    trust = Trust(Evaluation(np.arange(400) % 2, np.full((400, 2), 0.5), classes="ab"))
+    with pytest.warns(DataWarning) as told:
+        promise = trust.promise("set", coverage=0.9, most_error=None, set_method=None)
+    assert promise.decide(np.full((3, 2), 0.5), None)["sets"].all()
+    assert [str(one.message) for one in told] == [
+        (
+            "every set holds every class: smaller ones would not keep coverage=0.9, since the probabilities hardly tell "
+            "classes apart. Promise less, or train a better classifier: `held_out_` has the figures."
+        )
+    ]
 
 
 def test_the_other_method_gives_the_sets_of_prediction_sets_and_streams_keep_them(parts, fitted):
@@ -186,6 +224,22 @@ def weights(parts, tmp_path_factory):
     pretrained = ImageClassifier("small_cnn", image_size=16, epochs=3).fit(parts[2], verbose=0)
     pretrained.model_.get_layer("backbone").save_weights(path)
     return path
+
+
+def test_images_that_weigh_nothing_are_not_held_out(parts, weights):
+    """They count for nothing: no promise rests on them. What is said of their labels is known all the same."""
+    training, own = parts[0][:300], np.ones(300)
+    own[::3] = 0
+    classifier = ImageClassifier("small_cnn", weights=weights, image_size=16)
+    classifier.fit(training, sample_weight=own, verbose=0)
+    held_out, every = classifier.held_out_, classifier.out_of_fold_
+    assert every.ids == tuple(training.ids)
+    np.testing.assert_array_equal(held_out.y_true, every.y_true[own > 0])
+    np.testing.assert_allclose(held_out.probabilities, every.probabilities[own > 0], atol=1e-6)
+    assert classifier.choices_["temperature"].reason.startswith("200 training images, each from a head ")
+    of_one = {name: float(name != "3") for name in training.classes}
+    classifier.set_params(class_weight=of_one).fit(training, verbose=0)
+    assert set(np.unique(classifier.held_out_.y_true)) == set(range(10)) - {training.classes.index("3")}
 
 
 @pytest.mark.parametrize(
@@ -292,6 +346,79 @@ def test_a_model_of_your_own_that_is_validated_has_both(parts):
     assert classifier.predict(test, abstain="unknown").unknown.mean() < 0.2
 
 
+def test_validation_images_that_the_model_gives_no_number_for_are_left_out_and_named(parts):
+    """A black image, and a model that divides by the deviation of the pixels: 0 / 0."""
+    import keras
+
+    def standardised(input_shape, num_classes):
+        inputs = keras.Input(input_shape)
+        found = layers.Lambda(lambda x: x - keras.ops.mean(x, axis=(1, 2, 3), keepdims=True))(inputs)
+        found = layers.Lambda(lambda x: x / keras.ops.std(x, axis=(1, 2, 3), keepdims=True))(found)
+        found = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(found))
+        return keras.Model(inputs, layers.Dense(num_classes, activation="softmax")(found))
+
+    training, validation, test = parts
+    pixels = np.stack([validation.read(place) for place in range(60)])
+    pixels[17] = 0
+    labels = [validation.classes[code] for code in np.asarray(validation.labels)[:60]]
+    given = Dataset.from_arrays(pixels, labels, classes=list(test.classes), ids=[f"{place}.png" for place in range(60)])
+    classifier = ImageClassifier(standardised, image_size=8, normalization=None, augmentation=None, epochs=2)
+    with pytest.warns(DataWarning) as told:
+        classifier.fit(training[:200], validation_data=given, verbose=0)
+    look = (
+        "Look at them, and at what the model does with them, such as a division by the deviation of pixels that are "
+        "all alike."
+    )
+    assert [str(one.message) for one in told] == [
+        (
+            "for 1 of 60 validation images the model gives NaN or infinity: '17.png'. val_loss and val_accuracy leave them "
+            f"out. {look}"
+        ),
+        (
+            "for 1 of 60 images held out the model gives NaN or infinity: '17.png'. `held_out_`, and what rests on it, "
+            f"leaves them out. {look}"
+        ),
+    ]
+    others = np.delete(np.arange(60), 17)
+    assert np.isfinite(classifier.history_["val_loss"]).all()
+    np.testing.assert_array_equal(classifier.held_out_.y_true, np.asarray(given.labels)[others])
+    np.testing.assert_allclose(classifier.held_out_.probabilities, classifier.predict_proba(given[others]), atol=1e-5)
+    assert classifier.choices_["temperature"].reason.startswith("59 validation images: ")
+    assert len(classifier._trust.familiarity.distances) == 59
+    assert classifier.predict(test, abstain="unknown").unknown.mean() < 0.2
+    for label in (None, test.classes[0]):
+        with pytest.raises(UnreadableImageError, match=r"^image 'image': what the model gives for it is NaN"):
+            classifier.explain(pixels[17], label)
+
+
+@pytest.mark.parametrize(
+    ("ending", "kernel", "score", "classes", "several"),
+    [
+        ("softmax", [[-20.0, 20.0]], 40, 2, False),
+        ("sigmoid", [[18.0]], 18, 2, False),
+        ("sigmoid", [[18.0]], 18, 1, True),
+    ],
+    ids=["softmax", "sigmoid of two", "several labels"],
+)
+def test_the_temperature_is_of_scores_where_probabilities_are_rounded_to_1(ending, kernel, score, classes, several):
+    """90 % of 1,000 images are of what is called sure in float32: the score should be ln(9), by hand."""
+    import keras
+
+    layer = layers.Dense(len(kernel[0]), activation=ending)
+    model = keras.Sequential([keras.Input((1, 1, 1)), layers.Flatten(), layer])
+    layer.set_weights([np.array(kernel, np.float32), np.zeros(len(kernel[0]), np.float32)])
+    pixels, y_true = np.ones((1_000, 1, 1, 1), np.float32), np.repeat([1, 0], [900, 100])
+    found = architectures.probabilities(np.asarray(model(pixels)), classes)
+    assert (found[:, -1] == 1).all()
+    seen = Seen(np.arange(1_000), found, pixels.reshape(-1, 1))
+    held_out = HeldOut(y_true[:, None] if several else y_true, seen, None, "validation images")
+    trust, choice = Trust.learn(model, held_out, classes=range(classes), seed=0)
+    assert score / choice.value == pytest.approx(np.log(9), rel=0.01)
+    np.testing.assert_allclose(trust.held_out.probabilities[:, -1], 0.9, atol=0.001)
+    used = architectures.probabilities(np.asarray(model(pixels)), classes)
+    np.testing.assert_allclose(trust.held_out.probabilities, used, atol=1e-5)
+
+
 @pytest.mark.parametrize("count", [30])
 def test_too_few_to_tell_a_strange_image_from_chance(parts, count):
     training, validation, test = parts
@@ -343,6 +470,23 @@ def test_wrong_arguments_are_refused_all_at_once(parts, fitted):
         "- coverage=90 is not accepted. Accepted: a number between 0 and 1.\n"
         "- most_error=0 is not accepted. Accepted: a number between 0 and 1."
     )
+
+
+def test_what_is_of_an_answer_that_is_not_asked_for_is_refused(parts, fitted, tmp_path):
+    images, table = parts[2][:3], tmp_path / "answers.csv"
+    for ask in (fitted.predict, partial(fitted.predict_to, table)):
+        with pytest.raises(ConfigurationError) as caught:
+            ask(images, coverage=0.99, most_error=0.01, set_method="raps")
+        assert str(caught.value) == (
+            "3 arguments are wrong:\n"
+            "- coverage=0.99 is of abstain='set', which is not asked for. Leave it out, or add abstain='set'.\n"
+            "- most_error=0.01 is of abstain='unsure', which is not asked for. Leave it out, or add abstain='unsure'.\n"
+            "- set_method='raps' is of abstain='set', which is not asked for. Leave it out, or add abstain='set'."
+        )
+    assert not table.exists()
+    given = {"coverage": 0.9, "most_error": 0.05, "set_method": "lac"}  # what they are where they are not given
+    for name in ("set", "unsure"):
+        assert fitted.predict(images, abstain=name, **given).answers == fitted.predict(images, abstain=name).answers
 
 
 def test_leaks_are_found_and_measured_without(parts, fitted):
@@ -403,7 +547,7 @@ def test_a_promise_is_one_however_it_is_spelled(parts, fitted, tmp_path):
         [{"abstain": "set"}, {"abstain": "set", "most_error": 0.2}],
         [{"abstain": "unsure"}, {"abstain": ["unsure"], "coverage": 0.5, "set_method": "raps"}],
         [{"abstain": ["set", "unknown"]}, {"abstain": ("unknown", "set"), "most_error": np.float32(0.3)}],
-        [{}, {"abstain": []}, {"abstain": (), "coverage": 0.5}],
+        [{}, {"abstain": []}, {"abstain": (), "coverage": None}],
     ]
     for number, spelled in enumerate(alike):
         for options in spelled:

@@ -435,6 +435,14 @@ def test_dicom_is_scaled_by_its_stated_rule(tmp_path):
         read(b"hello", name="image 'scan.dcm'")
 
 
+@pytest.mark.parametrize("name", ["scan.dcm", "O'Brien.dcm", "O'Brien's \"first\".DICOM", "ü.Dcm"])
+def test_dicom_without_its_mark_is_known_by_the_name_of_its_bytes(name):
+    bare = dicom(GRAY)[132:]  # without preamble and mark
+    np.testing.assert_array_equal(read(bare, name=f"image {name!r}"), GRAY[..., None])
+    with pytest.raises(UnreadableImageError, match="its bytes are of no known image format"):
+        read(bare, name=f"image {name + 'x'!r}")
+
+
 def test_dicom_goes_through_rescale_line_and_first_window():
     hounsfield = np.arange(-1200, 1200, 4, dtype=np.int16).reshape(20, 30)
     data = dicom(

@@ -1,8 +1,10 @@
 """`imgcls check`, `train` and `plan`: from images to a bundle."""
 
 import itertools
+import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,7 @@ from imgcls._checks import not_positive, refuse
 from imgcls.cli._app import Data, Image, Json, Label, OnError, Root, Verbose, app, level_of, none, number, whole, word
 from imgcls.cli._open import is_table, read_dataset, tensorflow_started
 from imgcls.cli._print import print_document, print_json, print_text, summary
+from imgcls.errors import BundleError
 
 if TYPE_CHECKING:
     from imgcls.classifier import ImageClassifier
@@ -43,9 +46,10 @@ def check(
 
     if output is not None:
         check_path(output)
-    dataset = read_dataset(data, image=image, label=label, root=root)
-    columns = {"image": image, "root": root} if against is not None and is_table(against) else {}
-    other = None if against is None else read_dataset(against, labelled=False, **columns)
+    columns: dict[str, Any] = {"image": image, "root": root}
+    beside = against is not None and is_table(against)
+    dataset = read_dataset(data, label=label, **({} if beside and not is_table(data) else columns))
+    other = None if against is None else read_dataset(against, labelled=False, **(columns if beside else {}))
     report = dataset.check(verbose=level_of(verbose), against=other)
     print_document(report.to_json()) if json_ else print_text(str(report))
     if output is not None:
@@ -85,8 +89,8 @@ def train(
     """Train on a folder, evaluate on images never seen, save a bundle.
 
     Ctrl-C, or an error once training is over, keeps what was learnt, and an output that exists already: then it is
-    saved beside it, such as in model.interrupted.imgcls. With --checkpoint, the same command goes on where it stopped,
-    exactly.
+    saved beside it, such as in model.interrupted.imgcls, or where that fails, in a temporary folder. With --checkpoint,
+    the same command goes on where it stopped, exactly.
 
     Example: imgcls train photos/ -o photos.imgcls --checkpoint runs/photos
     """
@@ -125,24 +129,52 @@ def train(
         if hasattr(classifier, "model_"):  # training was over, and took longer than what failed
             _save_as_far_as_trained(classifier, stopped, output)
         raise
-    classifier.save(output)
-    if json_:
-        print_json(summary(classifier.evaluation_) | {"output": str(output)})
-        return
-    print_text(str(classifier.evaluation_))
-    typer.echo(f"saved {output}")
+    place: Path | None = None
+    try:
+        place = classifier.save(output)
+    except (Exception, KeyboardInterrupt):  # such as a disk that is full, or a share that is gone
+        place = _save_somewhere(classifier, stopped, output)
+        if place is not None:
+            typer.echo(f"saved {place}" if place == output else f"saved {place} in place of {output}", err=True)
+        raise
+    finally:  # whatever became of the file, it was measured
+        if json_:
+            found = {"output": None if place is None else str(place)}
+            print_json(summary(classifier.evaluation_) | found)
+        else:
+            print_text(str(classifier.evaluation_))
+    if not json_:
+        typer.echo(f"saved {output}")
 
 
 def _save_as_far_as_trained(classifier: "ImageClassifier", path: Path, output: Path) -> None:
-    """Save what was learnt so far, if anything was, and say where; `output`, where it is another, stays."""
+    """Save what was learnt so far, if anything was, and say where; `output`, where `path` is another, stays."""
     if not hasattr(classifier, "model_"):
         typer.echo("nothing saved: nothing was learnt yet", err=True)
         return
-    if path != output:
-        path = _unused(path)
-    classifier.save(path)
+    saved = _save_somewhere(classifier, path, output)
     stays = "" if path == output else f"; {output} stays as it was before"
-    typer.echo(f"saved {path} as far as it was trained; not evaluated{stays}", err=True)
+    if saved is not None:
+        typer.echo(f"saved {saved} as far as it was trained; not evaluated{stays}", err=True)
+
+
+def _save_somewhere(classifier: "ImageClassifier", path: Path, output: Path) -> Path | None:
+    """Save at `path`, with a number where it is not `output`, or else in a temporary folder, and return where.
+
+    None where neither can be written to: that is said.
+    """
+    with suppress(BundleError, OSError):
+        return classifier.save(path if path == output else _unused(path))
+    folder = None
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="imgcls-"))  # its own, where many users share the one for all
+        return classifier.save(folder / output.name)
+    except (BundleError, OSError) as error:
+        typer.echo(f"nothing saved, nor in a temporary folder: {error}", err=True)
+    if folder is not None:
+        with suppress(OSError):
+            folder.rmdir()
+    return None
 
 
 def _unused(path: Path) -> Path:

@@ -122,6 +122,7 @@ def _write_answers(answering: Any, paths: list[Any], options: dict[str, Any], ou
         print_json({"output": str(output), "images": len(table.ids), "refused": refused})
     if refused:
         typer.echo(f"{refused:,} cannot be read; the column 'error' says why", err=True)
+        typer.echo("what has a row is not asked again: take out the rows of images that you have mended", err=True)
     return refused
 
 
