@@ -160,3 +160,17 @@ def some(items: Sequence[Any], *, most: int = 3) -> str:
     """Return the first few of `items` as text and how many more there are."""
     shown = ", ".join(repr(item) for item in items[:most])
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
+
+
+def without_numbers(names: Sequence[str], of: str, left_out: str) -> str:
+    """Say for which images a model gives NaN or infinity.
+
+    Args:
+        names: The images.
+        of: Among how many, and of which.
+        left_out: What leaves them out.
+    """
+    return (
+        f"for {len(names):,} of {of} the model gives NaN or infinity: {some(names)}. {left_out}. Look at them, and at "
+        "what the model does with them, such as a division by the deviation of pixels that are all alike."
+    )

@@ -79,12 +79,8 @@ class Seen:
         if there.all() or not there.any():
             return self
         names = [dataset.ids[place] for place in self.positions[~there].tolist()]
-        message = (
-            f"for {len(names):,} of {len(there):,} images held out the model gives NaN or infinity: "
-            f"{_checks.some(names)}. `held_out_`, and what rests on it, leaves them out. Look at them, and at what the "
-            "model does with them, such as a division by the deviation of pixels that are all alike."
-        )
-        warn(message, DataWarning)
+        of, left_out = f"{len(there):,} images held out", "`held_out_`, and what rests on it, leaves them out"
+        warn(_checks.without_numbers(names, of, left_out), DataWarning)
         return self.among(there)
 
 

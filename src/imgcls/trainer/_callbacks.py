@@ -154,21 +154,19 @@ def watches_batches(callback: Any) -> bool:
     return any(getattr(type(callback), name) is not getattr(plain, name) or name in vars(callback) for name in names)
 
 
-class EarlyStopping(keras.callbacks.EarlyStopping):  # type: ignore[misc]  # Keras publishes no types
-    """Keras' own, for which a figure that is NaN is never better: in Keras the first one stays the best for ever.
-
-    Checkpoints keep its notes by the name of its class, which is that of Keras.
-    """
+class _NaNIsWorst(keras.callbacks.Callback):  # type: ignore[misc]  # Keras publishes no types
+    """A figure that is NaN is never better: in Keras the first one stays the best for ever."""
 
     def _is_improvement(self, monitor_value: Any, reference_value: Any) -> bool:
         return not math.isnan(monitor_value) and bool(super()._is_improvement(monitor_value, reference_value))
 
 
-class ReduceLROnPlateau(keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]  # as above
-    """Keras' own, for which a figure that is NaN is never better, as above."""
+class EarlyStopping(_NaNIsWorst, keras.callbacks.EarlyStopping):  # type: ignore[misc]  # Keras publishes no types
+    """Keras' own, and NaN is never better. Checkpoints keep its notes by the name of its class, which is Keras' too."""
 
-    def _is_improvement(self, monitor_value: Any, reference_value: Any) -> bool:
-        return not math.isnan(monitor_value) and bool(super()._is_improvement(monitor_value, reference_value))
+
+class ReduceLROnPlateau(_NaNIsWorst, keras.callbacks.ReduceLROnPlateau):  # type: ignore[misc]  # the same
+    """Keras' own, and NaN is never better. Its name is Keras' for the same reason."""
 
 
 def early_stopping(patience: int, *, first: int = 0) -> Any:

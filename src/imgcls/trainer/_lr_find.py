@@ -110,8 +110,7 @@ def lr_find(
     checked_labels(data)
     weigh = partial(class_weights, class_weight, classes=data.classes)
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
-    augmentation = transforms.augmentation(augmentation, seed=seed)
-    mixer = transforms.mixing(mixing, seed=(seed + 2) % 2**63)  # TensorFlow holds no larger one
+    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
         loss,
         num_classes=len(data.classes),

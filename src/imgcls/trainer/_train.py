@@ -199,10 +199,7 @@ def train(
         _backend.make_deterministic()
     validation_data = checked_labels(data, validation_data)
     alternating_flip = alternating_flip or transforms.alternates(augmentation)
-    augmentation, mixer = (
-        transforms.augmentation(augmentation, seed=seed),
-        transforms.mixing(mixing, seed=(seed + 2) % 2**63),  # TensorFlow holds no larger one
-    )
+    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
     goal = objective(
         loss,
         num_classes=len(data.classes),

@@ -94,10 +94,6 @@ class Validation:
         if not self._warned:
             self._warned = True
             names = [self._batches.dataset.ids[place] for place in positions[~there].tolist()]
-            message = (
-                f"for {len(names):,} of {len(there):,} validation images the model gives NaN or infinity: "
-                f"{_checks.some(names)}. val_loss and val_accuracy leave them out. Look at them, and at what the model "
-                "does with them, such as a division by the deviation of pixels that are all alike."
-            )
-            warn(message, DataWarning)
+            of, left_out = f"{len(there):,} validation images", "val_loss and val_accuracy leave them out"
+            warn(_checks.without_numbers(names, of, left_out), DataWarning)
         return positions[there], outputs[there]

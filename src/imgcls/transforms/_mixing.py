@@ -35,7 +35,7 @@ def mixing(name: Any, *, seed: int = 0) -> Any:
     if name is None or isinstance(name, keras.layers.Layer):
         return name
     _checks.refuse([_checks.unknown_name("mixing", name, MIXINGS)])
-    return RandomMix(**_ALPHAS[name], seed=seed, name=name)
+    return RandomMix(**_ALPHAS[name], seed=seed % 2**63, name=name)  # TensorFlow holds no larger one
 
 
 def try_mixing(layer: Any, *, image_shape: tuple[int, ...], outputs: int) -> None:
