@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imgcls import _memory, images
-from imgcls.datasets import Batches, Dataset, _batches, _cache, read, resize
+from imgcls.datasets import Batches, Dataset, _batches, _cache, leave_out_unreadable, read, resize
 from imgcls.errors import ConfigurationError, DataWarning, UnreadableImageError
 
 MODES = [*itertools.product(["auto", "memory", "store", "stream"], [1, 4])]
@@ -205,6 +205,20 @@ def test_a_file_that_goes_bad_in_a_stream_makes_its_batch_shorter_and_is_not_tri
         assert all(len(images) == len(positions) for images, positions in shorter)
         assert list(made.quarantined) == [data.ids[index] for batch in whole for index in batch[1] if index in {1, 8}]
         (photos / "cat/1.jpg").write_bytes(content)  # back again, and left in quarantine
+
+
+def test_a_file_that_is_listed_twice_is_two_images_that_are_left_out(photos):
+    bad = photos / "cat/0.jpg"
+    bad.write_bytes(b"")
+    thrice = Dataset.from_files([bad, photos / "cat/1.jpg", bad], ["cat", "dog", "cat"])
+    lines = []
+    with pytest.warns(DataWarning, match=r"^2 of 3 images \(66\.7%\) cannot be read and are left out\."):
+        made = batches(thrice, keep="memory", on_error="skip", say=lines.append)
+    assert lines == [f"left out: {refusal(bad)}"] * 2
+    assert (len(made.quarantined), len(made.dataset)) == (1, 1)
+    with pytest.warns(DataWarning, match=r"^2 of 3 images \(66\.7%\) cannot be read and are left out\."):
+        rest, reasons = leave_out_unreadable(thrice, say=lambda _: None)
+    assert (len(rest), len(reasons)) == (1, 1)
 
 
 def test_the_first_few_are_named_the_others_counted_and_many_are_warned_of(data, photos):

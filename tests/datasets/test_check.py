@@ -14,7 +14,7 @@ from imgcls import Dataset
 from imgcls.datasets import _check
 from imgcls.datasets._check import check
 from imgcls.datasets._findings import KINDS
-from imgcls.errors import ConfigurationError
+from imgcls.errors import ConfigurationError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -292,7 +292,7 @@ def test_other_paths_are_refused(report, tmp_path, name, message):
 def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
     (tmp_path / "data.json").write_text("old")
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match=r"data\.json' cannot be written: disk full\. "):
         report.save(tmp_path / "data.json")
     assert (tmp_path / "data.json").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["data.json"]

@@ -93,6 +93,22 @@ def test_a_table_whose_labels_are_yet_to_be_filled_in_has_images_all_the_same(ca
             as_dataset(data)
 
 
+@pytest.mark.parametrize(
+    "column",
+    [[0.7, 0.2], ["cat", 1], [["cat", "dog"], None], [np.array([0.1, 0.9]), np.array([0.3, 0.7])], [pd.NA, "cat"]],
+)
+def test_a_column_that_is_no_label_is_passed_over_where_none_are_needed(cats, column):
+    frame = pd.DataFrame({"image": ["cat/0.jpg", "cat/1.jpg"], "label": pd.Series(column, dtype=object)})
+    dataset = as_dataset(frame, labelled=False)
+    assert (dataset.labels, dataset.ids) == (None, ("cat/0.jpg", "cat/1.jpg"))
+    found = Dataset.from_files(["cat/1.jpg", "dog/0.png"], ["a", "b"]).check(against=frame, verbose=0).findings
+    assert "1 image of this dataset is in the other one too." in [one.message for one in found]
+    with pytest.raises(DataError, match="label"):
+        as_dataset(frame)
+    with pytest.raises(DataError, match=r"^1 of 2 files do not exist"):
+        as_dataset(frame.assign(image=["cat/0.jpg", "gone.jpg"]), labelled=False)
+
+
 # --- data of other libraries -----------------------------------------------------------------------------------------
 
 

@@ -131,6 +131,46 @@ def test_align_takes_a_number_and_its_text_for_one_label(tmp_path, monkeypatch):
     assert [sample.label for sample in mixed] == ["0", "1", "other"]
 
 
+@pytest.mark.parametrize("form", ["{:03}", "{}.0", "+{:02}"])
+def test_align_takes_a_number_for_the_text_that_pandas_makes_it_of(form, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [form.format(number) for number in (1, 2, 3, 10)]
+    frame = pd.DataFrame({"image": [f"{number}.png" for number in range(4)], "label": names})
+    for name in frame["image"]:
+        write_png(np.zeros((4, 4, 1), np.uint8), name)
+    frame.to_csv("labels.csv", index=False)
+    text, numbers = Dataset.from_csv("labels.csv"), as_dataset(pd.read_csv("labels.csv"))
+    assert (set(text.classes), numbers.classes) == (set(names), (1, 2, 3, 10))
+    for index in (slice(None), [0, 1], [2], [3, 1]):
+        assert [one.label for one in numbers[index].align(text.classes)] == [one.label for one in text[index]]
+        assert [one.label for one in text[index].align(numbers.classes)] == [one.label for one in numbers[index]]
+
+
+def test_align_refuses_a_number_that_two_names_stand_for_or_one_of_another_place():
+    numbers = Dataset.from_arrays(IMAGES[:3], [1, 2, 2])
+    how = (
+        "Give labels as text: as the classes are written where they are names, classes[label] where they are positions."
+    )
+    for classes, words in (
+        (("1", "01", "2"), "label 1 is ambiguous: there are the classes '1', '01', and at position 1 there is '01'. "),
+        (
+            ("000", "001", "003", "002", "01"),
+            "label 1 is ambiguous: there are the classes '001', '01', and at position ",
+        ),
+        (("001", "004"), "label 1 is ambiguous: there is a class '001', and at position 1 there is '004'. "),
+    ):
+        with pytest.raises(DataError) as caught:
+            numbers.align(classes)
+        assert str(caught.value).startswith(words)
+        assert str(caught.value).endswith(how)
+    assert [one.label for one in numbers.align(("1", "2", "03", "3"))] == ["1", "2", "2"]  # no number stands for two
+    assert [one.label for one in numbers.align(("000", "001", "002"))] == ["001", "002", "002"]
+    with pytest.raises(DataError, match=r"^label '01' is not one of the 1 classes"):
+        Dataset.from_arrays(IMAGES[:2], ["1", "01"]).align((1,))  # two labels are not one
+    with pytest.raises(DataError, match=r"^label '1' is not one of the 2 classes"):
+        Dataset.from_arrays(IMAGES[:2], ["1", "1"]).align(("01", "02"))  # text is what it is
+
+
 def test_align_refuses_a_label_that_is_not_there(data):
     with pytest.raises(DataError) as caught:
         data.align(["a", "bb", "c"])

@@ -1,5 +1,7 @@
 """Data from and for tf.data, Hugging Face datasets and PyTorch; datasets joined."""
 
+import pickle
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -295,6 +297,30 @@ def test_what_is_no_hugging_face_dataset_is_refused_in_words():
     )
 
 
+@pytest.mark.parametrize(
+    "made_ready",
+    [
+        lambda made: made.with_format("numpy"),
+        lambda made: made.with_format("pandas"),
+        lambda made: made.with_format("arrow"),
+        lambda made: made.with_format(columns=["image"]),
+        lambda made: made.with_format("numpy", columns=["label"]),
+        lambda made: made.with_transform(lambda rows: {"pixel_values": [0 for _ in rows["image"]]}),
+    ],
+)
+def test_a_format_or_transform_of_a_hugging_face_dataset_is_not_applied(hub, made_ready):
+    made, files = hub
+    ready = made_ready(made)
+    before = ready.format
+    for given, count in ((ready, 16), ({"train": ready, "test": made}, 32)):
+        data = Dataset.from_huggingface(given)
+        assert (len(data), data.classes) == (count, ("cat", "dog"))
+        assert [sample.label for sample in data][:16] == [path.parent.name for path in files]
+        for index, path in enumerate(files):
+            assert np.array_equal(data.read(index), read(path))
+    assert ready.format == before
+
+
 def test_a_hugging_face_dataset_that_streams_is_refused_in_words(hub):
     with pytest.raises(ConfigurationError) as caught:
         Dataset.from_huggingface(hub[0].to_iterable_dataset())
@@ -320,6 +346,42 @@ def test_joined_datasets_match_classes_by_name(photos, tmp_path):
     again = owls + owls
     assert again.ids == ("1/0", "1/1", "2/0", "2/1")
     assert len(arrays + owls) == 8
+
+
+class Far:
+    """Images that lie elsewhere: each is fetched when it is asked for."""
+
+    def __init__(self, images):
+        self.images, self.fetched = images, []
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        self.fetched.append(int(index))
+        return self.images[index]
+
+
+def test_joined_images_are_fetched_when_they_are_asked_for():
+    first, second = Far(IMAGES), Far(IMAGES[::-1])
+    both = Dataset(first, LABELS)[[5, 0, 3]] + Dataset(second, LABELS)
+    more = both[[1, 8, 2]] + both[::-2] + Dataset(IMAGES[:2], LABELS[:2])
+    truth = [IMAGES[0], IMAGES[0], IMAGES[3], *IMAGES[[0, 2, 4, 3, 5]], *IMAGES[:2]]
+    kept = pickle.loads(pickle.dumps(more))
+    assert (first.fetched, second.fetched) == ([], [])
+    assert len(more) == len(truth)
+    for data in (more, kept):
+        for index, image in enumerate(truth):
+            np.testing.assert_array_equal(data.source(index), image)
+            np.testing.assert_array_equal(data[index].image, image)
+    assert set(first.fetched) == {0, 3, 5}
+
+
+def test_very_many_datasets_are_joined_one_by_one():
+    one_each = [Dataset(IMAGES[[number % 6]], [number % 3], ids=[str(number)]) for number in range(1500)]
+    joined = sum(one_each[1:], one_each[0])
+    for number in (0, 7, 1499):
+        np.testing.assert_array_equal(joined[number].image, IMAGES[number % 6])
 
 
 def test_several_labels_of_joined_datasets_are_matched_by_name():

@@ -105,6 +105,11 @@ MISSING = "Accepted: names or whole numbers. Label these images or leave them ou
             "label 3 is ambiguous: there is a class '3', and at position 3 there is none. Give labels as text: str(label) where they are names, classes[label] where they are positions.",
         ),
         (
+            [1, 2],
+            {"classes": ["001", "002", "003"]},
+            "label 1 is ambiguous: there is a class '001', and at position 1 there is '002'. Give labels as text: as the classes are written where they are names, classes[label] where they are positions.",
+        ),
+        (
             ["a", "b"],
             {"classes": ["a", "b", "a"]},
             "classes names 'a' more than once. Give each class one name.",
@@ -170,6 +175,24 @@ def test_names_for_each_image_become_an_indicator():
         Dataset.from_arrays(images, [["a", "d"], [], []], classes=["a", "b"])
     with pytest.raises(DataError, match=r"there are 3 images and 2 labels\. Give one collection of names an image"):
         Dataset.from_arrays(images, [["a", "d"], []])
+
+
+def test_collections_in_an_array_or_a_column_of_a_frame_are_those_of_a_list():
+    """As `groupby(...).agg(list)` makes them, and as Parquet gives them back."""
+    rows = [["b", "a"], ["c"], [], ["a"]]
+    truth = MultiLabelBinarizer().fit_transform(rows)
+    for kind in (list, tuple, set, lambda row: np.array(row, dtype=object), lambda row: np.array(row, dtype="U1")):
+        column = pd.Series([kind(row) for row in rows])
+        for labels in (column, column.to_numpy(), column.tolist()):
+            for multi_label in (None, True):
+                data = dataset(labels, multi_label=multi_label)
+                assert data.classes == ("a", "b", "c")
+                np.testing.assert_array_equal(data.labels, truth)
+    one_each = pd.Series([["b"], ["a"]])
+    assert dataset(one_each.to_numpy()).labels.tolist() == [1, 0]
+    assert dataset(one_each.to_numpy(), multi_label=True).labels.tolist() == [[0, 1], [1, 0]]
+    indicator = pd.Series([[1, 1], [0, 1]]).to_numpy()
+    assert dataset(indicator, classes=["a", "b"]).labels.tolist() == [[1, 1], [0, 1]]
 
 
 @pytest.mark.parametrize("labels", [[["cat"], ["dog"]], [("cat",), ("dog",)], [{"cat"}, {"dog"}]])

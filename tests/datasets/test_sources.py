@@ -172,6 +172,20 @@ def test_one_class_that_is_called_like_a_part_and_has_folders_of_its_own_as_the_
     assert Dataset.from_folder("d").counts() == {"bus": 1, "car": 1, "train": 2}
 
 
+@pytest.mark.parametrize(
+    ("loose", "is_class"), [(["preview.jpg"], False), (["a.png", "b.png"], True), (["a.png", "b.png", "c.png"], True)]
+)
+def test_one_part_with_fewer_loose_images_than_in_its_folders_beside_a_flat_folder_is_refused(here, loose, is_class):
+    plant(here, "d/train/cat/1.png", "d/train/dog/2.png", "d/test1/3.png", *(f"d/train/{name}" for name in loose))
+    if is_class:
+        assert Dataset.from_folder("d").counts() == {"test1": 1, "train": 2 + len(loose)}
+        return
+    with pytest.raises(DataError, match=r"^'d' is divided into 'train', and beside that there are images in 'test1'\."):
+        Dataset.from_folder("d")
+    assert Dataset.from_folder("d", classes=["cat", "dog"]).counts() == {"cat": 1, "dog": 1}
+    assert Dataset.from_folder("d", classes=["test1", "train"]).counts() == {"test1": 1, "train": 2 + len(loose)}
+
+
 def test_one_part_with_a_loose_image_beside_a_folder_with_the_same_classes_is_refused(here):
     plant(here, "d/train/cat/1.png", "d/train/2.png", "d/dev/cat/3.png")
     with pytest.raises(DataError, match=r"^'d' is divided into 'train', and beside that there are images in 'dev'\."):
@@ -356,6 +370,18 @@ def test_files_of_a_folder_or_pattern_with_labels_in_their_names(here):
     assert Dataset.from_folder("all", groups=lambda path: path.stem[-1]).groups.tolist() == ["3"]
 
 
+def test_a_group_without_a_name_is_not_taken_from_a_group_that_has_another(here):
+    plant(here, "all/17_cat_a.png", "all/23_dog_b.png")
+    for labels, groups in (
+        (r"(?P<group>\d+)_([a-z]+)", r"(?P<group>\d+)_([a-z]+)"),
+        (r"(?P<group>\d+)_([a-z]+)_(\w)", r"(\d+)_(?P<label>[a-z]+)"),
+        (r"(?P<group>\d+)_(?P<label>[a-z]+)_(\w)", r"(?P<label>x)?(\d+)"),
+    ):
+        data = Dataset.from_files("all", labels, groups=groups)
+        assert [sample.label for sample in data] == ["cat", "dog"]
+        assert data.groups.tolist() == ["17", "23"]
+
+
 @pytest.mark.parametrize(
     ("labels", "kind", "words"),
     [
@@ -448,6 +474,32 @@ def test_a_text_that_is_no_path_is_refused_in_short(here, take, text):
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [URI[:22] + "iVBORw0KGgo" * 4000, "x" * 5000, "x" * 300],
+    ids=["uri", "longer than a path", "longer than a name"],
+)
+@pytest.mark.parametrize("take", [as_dataset, is_one_image, Dataset.from_files, lambda text: as_dataset([text])])
+def test_a_text_that_is_no_path_is_refused_in_short_on_windows_too(here, take, text, monkeypatch):
+    """There the system says of one that is too long that it does not exist, and Python that it is too long to ask."""
+    real = os.stat
+
+    def stat(path, *arguments, **options):
+        if len(str(path)) > 32_767:
+            raise ValueError("stat: path too long for Windows")
+        if len(str(path)) > 260:
+            error = FileNotFoundError(errno.ENOENT, "The filename or extension is too long")
+            error.winerror = 206
+            raise error
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.raises(
+        DataError, match=rf"^{re.escape(repr(text[:59])[:-1])}\.\.\., {len(text):,} letters, is no path\."
+    ):
+        take(text)
+
+
 def test_a_frame_with_groups_and_a_root(here):
     plant(here, "r/1.png", "r/2.png")
     frame = pd.DataFrame({"file": ["1.png", "2.png"], "kind": [7, 3], "patient": ["p", "q"]}, index=[5, 5])
@@ -485,6 +537,22 @@ def test_a_frame_of_several_labels(here):
     assert data.multi_label
     assert data.classes == ("red", "blue")
     assert data[1].label == ("blue",)
+
+
+def test_a_column_of_lists_is_several_labels(here):
+    plant(here, "1.png", "2.png", "3.png")
+    images = {"image": ["1.png", "1.png", "2.png", "3.png", "3.png"]}
+    long = pd.DataFrame(images | {"label": ["red", "round", "round", "big", "red"]})  # as of Open Images
+    wide = long.groupby("image")["label"].agg(list).reset_index()
+    data = Dataset.from_frame(wide)
+    assert (data.ids, data.classes) == (("1.png", "2.png", "3.png"), ("big", "red", "round"))
+    assert [sample.label for sample in data] == [("red", "round"), ("round",), ("big", "red")]
+    again = Dataset.from_frame(data.to_frame(), image="id")
+    assert (again.ids, again.classes, again.labels.tolist()) == (data.ids, data.classes, data.labels.tolist())
+    ordered = Dataset.from_frame(wide, classes=["round", "red", "big"])
+    assert ordered.labels.tolist() == [[1, 1, 0], [1, 0, 0], [0, 1, 1]]
+    for known in (wide, data.to_frame().rename(columns={"id": "image"})):
+        assert as_dataset(known).labels.tolist() == as_dataset(known, labelled=False).labels.tolist()
 
 
 def test_classes_order_columns_of_labels(here):

@@ -4,6 +4,8 @@ import io
 import os
 import re
 import shutil
+import unicodedata
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -45,6 +47,62 @@ def test_every_part_has_its_share_of_every_class(uneven, fractions, seed):
             assert count >= (total >= len(fractions))
             # Independent draws: a binomial count, four standard deviations of which hold 99.99 %.
             assert abs(count - fraction * total) <= 4 * np.sqrt(total * fraction * (1 - fraction)) + 1
+
+
+@pytest.fixture
+def parts_of_many():
+    """Three ways to a part of 4,000 images, all by seed 0."""
+    data = dataset(list("ab" * 2000))
+    own = assignment(data.split((0.8, 0.2), duplicates=None))
+    parts = [("train", "test")[own[name]] for name in data.ids]
+    divided = Dataset(np.broadcast_to(PIXEL, (4000, 1, 1, 1)), list("ab" * 2000), parts=parts)
+    return (
+        data.split((0.8, 0.2), duplicates=None)[0],
+        data.folds(5, duplicates=None)[4][0],
+        divided.subset("train"),
+    )
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_a_part_is_divided_as_other_images_are(parts_of_many, way):
+    """The same seed has decided which images these are: it must not know on which side of a cut they fall."""
+    part = parts_of_many[way]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shares = (0.7, 0.15, 0.15)
+        divided = part[::-1].align(["b", "a"]).split(shares, duplicates=None)
+        sizes = [len(one) for one in divided] + [len(held_out) for _, held_out in part.folds(5, duplicates=None)]
+        again = divided[0].split((0.5, 0.5), duplicates=None)
+    sizes += map(len, again)
+    totals = [len(part)] * 8 + [len(divided[0])] * 2
+    for size, total, share in zip(sizes, totals, [*shares, *[0.2] * 5, 0.5, 0.5], strict=True):
+        assert abs(size - share * total) <= 4 * np.sqrt(total * share * (1 - share))
+    assert assignment(divided) == assignment(part.split(shares, duplicates=None))
+
+
+def test_what_a_seed_has_chosen_elsewhere_it_does_not_divide_in_silence(parts_of_many):
+    copied = dataset(["a"] * len(parts_of_many[0]), ids=parts_of_many[0].ids)  # as a folder that a split was written to
+    with pytest.warns(DataWarning) as told:
+        copied.split((0.85, 0.15), duplicates=None)
+    assert len(told) == 1
+    assert str(told[0].message) == (
+        f"seed=0 gives 0.0% of these {len(copied):,} images (copies and groups as one) to 'test', where 15.0% are asked "
+        "for: they seem to be a part of more images that this seed divided before. Give another seed."
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(copied.split((0.85, 0.15), duplicates=None, seed=1)[1]) > 0.1 * len(copied)
+
+
+@pytest.mark.parametrize("fractions", [(0.999, 0.001), (0.5, 0.5), (0.15, 0.85), (0.25,) * 4])
+@pytest.mark.parametrize("count", [12, 300, 2000])
+def test_chance_alone_warns_of_nothing(fractions, count):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for seed in range(40):
+            dataset(["a"] * count, ids=[f"{seed}-{index}" for index in range(count)])._deal(
+                fractions, seed, None, None, verbose=0
+            )
 
 
 def test_where_a_class_is_smaller_than_the_number_of_parts_the_largest_parts_have_it(uneven):
@@ -594,3 +652,15 @@ def test_what_would_do_nothing_to_a_divided_source_is_refused_in_words(tmp_path,
     )
     assert not list(tmp_path.iterdir())
     assert [part.ids for part in data.split(seed=0, verbose=0)] == [("0", "1"), ("2",)]
+
+
+def test_a_file_of_a_split_knows_names_however_their_accents_are_written(tmp_path):
+    """macOS takes letters and accents of file names apart, and other systems do not."""
+    names = [f"Käse{index}.jpg" for index in range(40)] + ["ascii.jpg"]
+    apart = dataset(["a"] * 41, ids=[unicodedata.normalize("NFD", name) for name in names])
+    together = dataset(["a"] * 41, ids=[unicodedata.normalize("NFC", name) for name in names])
+    assert set(apart.ids) & set(together.ids) == {"ascii.jpg"}
+    first = apart.split((0.7, 0.3), duplicates=None, file=tmp_path / "split.csv")
+    second = together.split((0.7, 0.3), duplicates=None, seed=99, file=tmp_path / "split.csv")
+    for one, other in zip(first, second, strict=True):
+        assert {unicodedata.normalize("NFC", name) for name in one.ids} == set(other.ids)

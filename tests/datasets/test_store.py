@@ -208,6 +208,34 @@ def test_a_folder_that_cannot_be_made_is_a_cache_that_is_off(data, tmp_path, mon
     assert batches(data).keep == "stream"
 
 
+def test_a_folder_below_the_home_folder_may_be_named_as_in_a_shell(tmp_path, monkeypatch):
+    """A file of settings, such as .env, is read by no shell."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # of Windows
+    monkeypatch.setenv("IMGCLS_CACHE", "~/mine")
+    assert _cache.folder() == tmp_path / "mine"
+    assert _cache.shown(tmp_path / "mine") == "~/mine"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a user always has a home folder")
+def test_without_a_home_folder_the_cache_is_off_unless_a_folder_is_named(data, tmp_path, monkeypatch):
+    """As in a container whose user is a number alone."""
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
+    for given in ("", "~/mine"):
+        monkeypatch.setenv("IMGCLS_CACHE", given)
+        assert _cache.folder() is None
+        assert batches(data).keep == "stream"
+    monkeypatch.setenv("IMGCLS_CACHE", str(tmp_path / "cache"))
+    assert _cache.folder() == tmp_path / "cache"
+    assert _cache.shown(tmp_path / "cache") == str(tmp_path / "cache")
+    monkeypatch.delenv("IMGCLS_CACHE")
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    assert _cache.folder() == tmp_path / "imgcls" / "Cache"
+
+
 def test_the_oldest_make_room(tmp_path):
     store = _store.Store(tmp_path / "store", most=10)
     images = np.random.default_rng(0).integers(0, 256, (25, 4, 4, 3), dtype=np.uint8)

@@ -31,14 +31,15 @@ def encoded(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def png(width, height):
-    """Return a PNG that claims a size and holds next to nothing."""
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+def png(width, height, bits=8, kind=0, rows=b"\0", transparent=None):
+    """Return a PNG written by hand: gray (0) or colour (2), or one that claims a size and holds next to nothing."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+    colour = b"" if transparent is None else chunk(b"tRNS", transparent)
+    return b"\x89PNG\r\n\x1a\n" + header + colour + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -106,6 +107,37 @@ def test_every_mode_is_read_by_the_rules(name):
     assert image.dtype == np.uint8
     assert image.shape == expected.shape
     assert np.abs(image.astype(float) - expected).max() <= rounding
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_the_transparent_level_of_a_gray_png_is_white_at_any_depth(bits):
+    highest = 2**bits - 1
+    levels = np.unique(np.linspace(0, highest, 8).astype(int))
+    written = "".join(f"{level:0{bits}b}" for level in levels)
+    written += "0" * (-len(written) % 8)
+    row = b"\0" + int(written, 2).to_bytes(len(written) // 8, "big")
+    for level in levels.tolist():
+        expected = np.where(levels == level, 255, levels * 255 // highest)
+        for stored in (level, level + 5 * 2**bits) if bits in {2, 4} else (level,):  # bits beyond do not count
+            data = png(len(levels), 1, bits, 0, row, struct.pack(">H", stored))
+            for item in (data, Image.open(io.BytesIO(data))):
+                np.testing.assert_array_equal(read(item)[0, :, 0], expected)
+
+
+@pytest.mark.parametrize(("bits", "form"), [(8, ">BBB"), (16, ">HHH")])
+def test_the_transparent_colour_of_a_png_is_white_at_any_depth(bits, form):
+    bytes_of = [(1, 3, 5), (2, 4, 6), (255, 0, 18), (5, 3, 1)]
+    low = [(2, 4, 6), (0, 0, 0), (255, 0, 52), (1, 3, 5)]  # the first are the high bytes of the next
+    colours = bytes_of if bits == 8 else (256 * np.array(bytes_of) + low).tolist()
+    row = b"\0" + b"".join(struct.pack(form, *colour) for colour in colours)
+    for position, colour in enumerate(colours):
+        data = png(len(colours), 1, bits, 2, row, struct.pack(">HHH", *colour))
+        expected = np.array(bytes_of)
+        expected[position] = 255
+        picture = Image.open(io.BytesIO(data))
+        for item in (data, picture):
+            np.testing.assert_array_equal(read(item)[0], expected)
+        assert picture.info["transparency"] == tuple(colour)  # a picture of the caller's stays as it is
 
 
 def test_grayscale_from_colour_is_luma_and_colour_from_grayscale_repeats():

@@ -22,15 +22,21 @@ _OPTIONAL = {  # modules that read what Pillow does not, and the packages that t
 def folder() -> Path | None:
     """Return the folder for what can be computed again, not yet made; None where `IMGCLS_CACHE=off`.
 
-    `IMGCLS_CACHE` names another one. Default: the place that the system keeps for caches, such as `~/.cache/imgcls`.
+    `IMGCLS_CACHE` names another one. Default: the place that the system keeps for caches, such as `~/.cache/imgcls`;
+    None for a user without a home folder, such as one that a container knows by number alone.
     """
     given = os.environ.get("IMGCLS_CACHE", "")
     if given.lower() == "off":
         return None
-    if given:
-        return Path(given)
+    try:
+        return Path(given).expanduser() if given else _of_the_system()
+    except RuntimeError:  # there is no home folder
+        return None
+
+
+def _of_the_system() -> Path:
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "imgcls" / "Cache"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "imgcls" / "Cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "imgcls"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imgcls"
@@ -65,4 +71,7 @@ def free_disk(path: Path) -> int:
 
 def shown(path: Path) -> str:
     """Return a path as people write it: `~` for their own folder."""
-    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+    try:
+        return f"~/{path.relative_to(Path.home())}"
+    except (RuntimeError, ValueError):  # they have none, or it lies elsewhere
+        return str(path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from imgcls._checks import some
-from imgcls.datasets import _builtin, _interop, _labels, _parts, _sources
+from imgcls.datasets import _builtin, _interop, _labels, _parts, _sources, _tables
 from imgcls.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ class Constructors:
 
         Args:
             paths: N files; a folder, for all images below it; or a pattern such as "photos/*.jpg".
-            labels: N labels; a regular expression, whose group `label` or first group is the label; or a function
-                from a `Path` to its label, such as `lambda path: path.parent.name`.
+            labels: N labels; a regular expression, whose group `label`, or else first group without a name, is the
+                label; or a function from a `Path` to its label, such as `lambda path: path.parent.name`.
             classes: Class names in order; None for the labels found, sorted.
-            groups: What must not straddle a split, such as patients: N names, a regular expression (group `group` or
-                the first), or a function.
+            groups: What must not straddle a split, such as patients: N names, a regular expression (group `group`, or
+                else the first without a name), or a function.
             multi_label: As in `from_arrays`.
 
         Raises:
@@ -123,7 +123,8 @@ class Constructors:
         Args:
             frame: The table.
             image: The column of image paths. In a table without a header, columns are called by their numbers, from 0.
-            label: The column of labels; or several columns of zeros and ones, one for each class.
+            label: The column of labels, or of lists of them for several labels an image; or several columns of zeros
+                and ones, one for each class.
             root: The folder that the paths are relative to; None for the working directory.
             classes: Class names in order; None for the labels found, sorted, or for the order of several columns.
             group: The column of group names.
@@ -154,11 +155,11 @@ class Constructors:
             )
             raise ConfigurationError(message)
         image, group, part = str(image), None if group is None else str(group), None if part is None else str(part)
-        _sources.check_columns(frame, [image, *columns], group=group, part=part)
+        _tables.check_columns(frame, [image, *columns], group=group, part=part)
         frame = frame.rename(columns=str)
         if several and classes is not None:
             columns = _in_order(columns, classes)
-        names = _sources.file_names(frame[image])
+        names = _tables.file_names(frame[image])
         files = _sources.existing(names, root=root)
         labels: Any = frame[columns if several else columns[0]].to_numpy()
         if delimiter is not None:
@@ -200,7 +201,7 @@ class Constructors:
             >>> Dataset.from_csv("labels.csv")
             Dataset(1 image, 1 class: 'three')
         """
-        frame = _sources.read_csv(Path(path))
+        frame = _tables.read_csv(Path(path))
         folder = Path(path).parent if root is None else root
         return cls.from_frame(
             frame, image=image, label=label, root=folder, classes=classes, group=group, part=part, delimiter=delimiter
@@ -292,7 +293,7 @@ class Constructors:
 
         Args:
             dataset: One split, such as `load_dataset("beans")["train"]`, or a dictionary of splits, which become
-                `parts`.
+                `parts`. A format or a transform that was set on it is not applied.
             image: The column of images; None for the only one.
             label: The column of labels; None for the only `ClassLabel` column, or one called "label".
             classes: Class names in order; None for those of the column, as the first split that has them orders them.

@@ -8,9 +8,9 @@ import numpy as np
 
 from imgcls import images
 from imgcls._checks import some
-from imgcls.datasets import _sources
+from imgcls.datasets import _sources, _tables
 from imgcls.datasets._dataset import Dataset
-from imgcls.datasets._labels import are_several_names, is_missing
+from imgcls.datasets._labels import are_labels, are_several_names
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 _ACCEPTED = (
@@ -35,7 +35,7 @@ def as_dataset(
             finite `tf.data.Dataset`, which is taken into memory.
         labels: N labels, where `data` does not carry its own.
         labelled: Whether labels are needed. Without, a folder may hold images directly, and a table needs no column
-            `label`.
+            `label`: one that holds something else, or not a label for each image, is passed over.
         classes: What names are among where `labels` say several an image, and in which order they are coded; None for
             those found.
         multi_label: As in `Dataset.from_arrays`, for `labels`.
@@ -66,7 +66,7 @@ def unlabelled(path: str | Path, *, image: str = "image", root: str | Path | Non
         ConfigurationError: There is no column `image`.
         DataError: A file does not exist.
     """
-    return _images_of(_sources.read_csv(Path(path)), image, Path(path).parent if root is None else root)
+    return _images_of(_tables.read_csv(Path(path)), image, Path(path).parent if root is None else root)
 
 
 def is_one_image(data: Any, *, channels: int = 3) -> bool:
@@ -158,15 +158,15 @@ def _refuse_labels_twice(data: Any, labels: Any) -> None:
 
 
 def _from_frame(frame: Any, labelled: bool, root: Path | None = None) -> Dataset:
-    _sources.check_frame(frame)
-    if labelled or ("label" in frame.columns and not any(map(is_missing, frame["label"]))):
+    _tables.check_frame(frame)
+    if labelled or ("label" in frame.columns and are_labels(frame["label"].to_numpy())):
         return Dataset.from_frame(frame, root=root)
     return _images_of(frame, "image", root)
 
 
 def _images_of(frame: Any, image: str, root: str | Path | None) -> Dataset:
-    _sources.check_columns(frame, [image])
-    names = _sources.file_names(frame[image])
+    _tables.check_columns(frame, [image])
+    names = _tables.file_names(frame[image])
     return Dataset(_sources.existing(names, root=root), ids=names)
 
 
@@ -174,7 +174,7 @@ def _from_path(path: str | Path, labels: Any, labelled: bool, coding: dict[str, 
     if _sources.is_glob(path):
         return Dataset.from_files(path, labels, **coding)
     if Path(path).suffix.lower() == ".csv":
-        return _from_frame(_sources.read_csv(Path(path)), labelled, root=Path(path).parent)
+        return _from_frame(_tables.read_csv(Path(path)), labelled, root=Path(path).parent)
     if labelled:
         if Path(path).is_file():
             message = (

@@ -135,6 +135,7 @@ class DataReport:
 
         Raises:
             ConfigurationError: The ending is another one, or the folder does not exist.
+            DataError: The file cannot be written.
         """
         path = Path(path)
         check_path(path)

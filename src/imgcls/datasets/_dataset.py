@@ -77,7 +77,7 @@ class Dataset(Constructors):
         (1408, 389)
     """
 
-    __slots__ = ("_at", "_ignored", "_images", "classes", "groups", "ids", "labels", "parts")
+    __slots__ = ("_at", "_ignored", "_images", "_times", "classes", "groups", "ids", "labels", "parts")
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class Dataset(Constructors):
         self.parts = None if parts is None else _freeze(np.array(_parts.part_names(parts, "parts=")))
         _check_number("parts", self.parts, count)
         self._ignored = dict(ignored or {})
+        self._times = 0  # that images were divided, to be these
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -273,13 +274,14 @@ class Dataset(Constructors):
         file: str | Path | None = None,
         verbose: Any = "auto",
     ) -> tuple["Dataset", ...]:
-        """Divide into stratified parts that copies of one image, and images of one group, never straddle.
+        """Divide at random into parts that copies of one image, and images of one group, never straddle.
 
         What an image is decides its part: a hash of `seed` and its content (or its id, or its group). Files that are
         added later move none of the old ones, as long as every part has every class, and none of the new files is a
         copy as large as the original, or larger, or links images that were apart, such as a copy of one in the group of
         another; with `file` they move none in any case, if images have names and not numbers. A part has its share of a
-        class as closely as independent draws have it, and at least one image as far as they go.
+        class as closely as independent draws have it, and at least one image as far as they go. A part may be divided
+        in its turn, by the same seed too.
 
         Args:
             fractions: The share of each part, summing to 1, such as (0.7, 0.15, 0.15). None takes the parts that the
@@ -323,7 +325,7 @@ class Dataset(Constructors):
             self._check_filled(part, len(shares), Path(file) if known else None)
             _split.write_saved(Path(file), known | dict(zip(self.ids, part.tolist(), strict=True)), len(shares))
         self._check_filled(part, len(shares))
-        return tuple(self._take(np.flatnonzero(part == number), divided=False) for number in range(len(shares)))
+        return tuple(self._part(part == number) for number in range(len(shares)))
 
     def folds(
         self,
@@ -346,10 +348,7 @@ class Dataset(Constructors):
         refuse([not_whole("count", count, least=2)])
         part, _ = self._deal((1 / count,) * count, seed, groups, duplicates, verbose)
         self._check_filled(part, count)
-        both = [(np.flatnonzero(part != number), np.flatnonzero(part == number)) for number in range(count)]
-        return tuple(
-            (self._take(training, divided=False), self._take(held_out, divided=False)) for training, held_out in both
-        )
+        return tuple((self._part(part != number), self._part(part == number)) for number in range(count))
 
     def _deal(
         self, shares: tuple[float, ...], seed: int, groups: Any, duplicates: str | None, verbose: Any
@@ -366,7 +365,7 @@ class Dataset(Constructors):
         else:
             copies = _duplicates.clusters(self, near=duplicates == "near", verbose=verbose)
             unit, names = _split.units(copies.keys, groups, copies.cluster, copies.size)
-        return _split.stratified(self.labels, unit, names, shares, seed=seed)[unit], unit
+        return _split.stratified(self.labels, unit, names, shares, seed=seed, times=self._times)[unit], unit
 
     def _check_filled(self, part: NDArray[np.int64], count: int, file: Path | None = None) -> None:
         """Refuse parts without images; `file` has decided where some of them go."""
@@ -390,13 +389,14 @@ class Dataset(Constructors):
             has = f"Accepted: {', '.join(known)}." if known else "The source is not divided: use split((0.8, 0.2))."
             message = f"there is no part {part!r}. {has}"
             raise ConfigurationError(message)
-        return self._take(np.flatnonzero(self.parts == part), divided=False)
+        return self._part(np.asarray(self.parts == part))
 
     def align(self, classes: Sequence[Any]) -> "Dataset":
         """Return the same images with labels coded in the order of `classes`.
 
-        A number and its text are the same label where that makes all of them classes: tables are read as either.
-        Otherwise integers are positions in `classes`: 2 is the class "2", or the third of "cat", "dog", "owl".
+        A number and its text ("2", "002", "2.0") are the same label where that makes all of them classes: tables are
+        read as either. Otherwise integers are positions in `classes`: 2 is the class "2", or the third of "cat", "dog",
+        "owl".
 
         Raises:
             DataError: A label is not one of `classes`, or may be two of them.
@@ -464,12 +464,12 @@ class Dataset(Constructors):
         ids = [tuple(prefix + name for name in one.ids) for one, prefix in zip((self, other), prefixes, strict=True)]
         groups = [_renamed(one.groups, one.ids, called) for one, called in zip((self, other), ids, strict=True)]
         both = object.__new__(Dataset)
-        both._images = [one.source(index) for one in (self, other) for index in range(len(one))]
+        both._images = _sources.Joined([(self._images, self._at), (other._images, other._at)])
         both.ids, both.classes = ids[0] + ids[1], names
         both._at = np.arange(len(both.ids))
         both.labels = _joined(*labels)
         both.groups, both.parts = _joined(*groups), _joined(self.parts, other.parts)
-        both._ignored = {**self._ignored, **other._ignored}
+        both._ignored, both._times = {**self._ignored, **other._ignored}, max(self._times, other._times)
         return both
 
     # --- lending -------------------------------------------------------------------------------------------------
@@ -517,7 +517,11 @@ class Dataset(Constructors):
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _take(self, chosen: NDArray[np.int64], *, divided: bool = True) -> "Dataset":
+    def _part(self, inside: NDArray[np.bool_]) -> "Dataset":
+        """Return the images inside a part: it is not divided now, and other numbers deal it where it will be."""
+        return self._take(np.flatnonzero(inside), part=True)
+
+    def _take(self, chosen: NDArray[np.int64], *, part: bool = False) -> "Dataset":
         taken = object.__new__(Dataset)
         taken._images, taken._at, taken.classes, taken._ignored = (
             self._images,
@@ -528,7 +532,8 @@ class Dataset(Constructors):
         taken.ids = tuple(self.ids[index] for index in chosen)
         taken.labels = None if self.labels is None else _freeze(self.labels[chosen])
         taken.groups = None if self.groups is None else _freeze(self.groups[chosen])
-        taken.parts = _freeze(self.parts[chosen]) if divided and self.parts is not None else None
+        taken.parts = None if part or self.parts is None else _freeze(self.parts[chosen])
+        taken._times = self._times + part
         return taken
 
     def _label(self, index: int) -> Any:

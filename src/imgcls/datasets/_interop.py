@@ -118,7 +118,7 @@ class _Column:
 def from_huggingface(dataset: Any, image: str | None, label: str | None) -> FromHub:
     """Return the images, labels, classes and parts of a Hugging Face dataset or dictionary of splits."""
     named = dict(dataset) if isinstance(dataset, Mapping) else {"": dataset}
-    needed = ("features", "select_columns", "__len__")  # one that streams has no length
+    needed = ("features", "select_columns", "with_format", "__len__")  # one that streams has no length
     if not named or not all(hasattr(one, name) for one in named.values() for name in needed):
         message = (
             f"dataset is a {type(dataset).__name__}. Accepted: a datasets.Dataset, or a dictionary of them, loaded "
@@ -126,7 +126,7 @@ def from_huggingface(dataset: Any, image: str | None, label: str | None) -> From
         )
         raise ConfigurationError(message)
     names = part_names(named, "the dictionary of splits") if isinstance(dataset, Mapping) else None
-    splits = list(named.values())
+    splits = [one.with_format(None) for one in named.values()]  # a format turns cells into tensors, or hides columns
     features = splits[0].features
     image = _column("image", image, features, "Image", ("image", "img"))
     label = _column("label", label, features, "ClassLabel", ("label", "labels"))

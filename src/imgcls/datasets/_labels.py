@@ -17,6 +17,7 @@ from imgcls.errors import DataError
 Classes = tuple[str, ...] | tuple[int, ...]
 
 _HALF = re.compile("[\ud800-\udfff]")  # of a character; so Python reads a name that is no UTF-8
+_WHOLE = re.compile(r"[-+]?[0-9]{1,99}(\.0*)?")  # a number in text, as tables have it
 
 
 def encode(
@@ -46,6 +47,8 @@ def encode(
         labels, classes = _of_columns(labels, classes, multi_label)
     check_listed("labels", labels)
     labels = labels if hasattr(labels, "__len__") else list(labels)
+    if isinstance(labels, np.ndarray) and labels.dtype == object and labels.ndim == 1:  # may hold lists, as of a frame
+        labels = labels.tolist()
     if multi_label is not False and are_names_each(labels, multi_label):
         return _encode_names(labels, count, classes)
     array = labels if isinstance(labels, np.ndarray) else np.asarray(_listed(labels), dtype=object)
@@ -99,18 +102,40 @@ def check_classes(classes: Sequence[Any]) -> Classes:
     raise DataError(message)
 
 
+def are_labels(column: Any) -> bool:
+    """Say whether a column holds labels, and a label for each image.
+
+    Examples:
+        >>> import numpy as np
+        >>> from imgcls.datasets._labels import are_labels
+        >>> are_labels(np.array(["cat", "dog"])), are_labels(np.array([0.7, 0.2])), are_labels(np.array(["cat", None]))
+        (True, False, False)
+    """
+    try:
+        encode(column, count=len(column))
+    except DataError:
+        return False
+    return True
+
+
 def called_alike(labels: Sequence[Any], classes: Sequence[Any]) -> list[Any]:
-    """Return the classes that labels are called like in text, where all are: a table may have made a number of "2".
+    """Return the classes that numbers are in text, or texts in numbers, where each is one: tables make 2 of "002".
 
     Examples:
         >>> from imgcls.datasets._labels import called_alike
         >>> called_alike([1, 2], ["1", "10", "2"]), called_alike(["1", "2"], [1, 2, 10])
         (['1', '2'], [1, 2])
+        >>> called_alike([1, 2], ["001", "002", "010"])
+        ['001', '002']
         >>> called_alike([0, 1], ["cat", "dog"])
         [0, 1]
     """
-    named = {str(name): name for name in classes}
-    return [named.get(str(label), label) for label in labels] if named.keys() >= set(map(str, labels)) else list(labels)
+    if {isinstance(label, str) for label in labels} == {isinstance(name, str) for name in classes}:
+        return list(labels)
+    numbers = [_number(label) for label in labels]
+    named = _by_number(classes)
+    alike = len(set(numbers)) == len(numbers) and all(len(named.get(number, ())) == 1 for number in numbers)
+    return [named[number][0] for number in numbers] if alike else list(labels)
 
 
 def named(codes: Iterable[Any], names: Sequence[Any]) -> list[Any]:
@@ -179,13 +204,18 @@ def is_missing(cell: Any) -> bool:
 
 def are_names_each(labels: Any, multi_label: bool | None) -> bool:
     """Say whether labels are a collection of names for each image: sets, or lists with text in them."""
-    if isinstance(labels, np.ndarray):
+    if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim != 1):
         return False
-    rows = [row for row in labels if isinstance(row, list | tuple | set | frozenset)]
+    rows = [row for row in labels if _is_collection(row)]
     several = multi_label or any(isinstance(row, set | frozenset) or len(row) != 1 for row in rows)
     if len(rows) != len(labels) or not rows or not several:  # [["a"], ["b"]] is a column, if nobody says otherwise
         return False
     return all(isinstance(name, str) for row in rows for name in row)
+
+
+def _is_collection(row: Any) -> bool:
+    """Say whether a label is a collection of some; Parquet gives arrays for the lists that it was given."""
+    return isinstance(row, list | tuple | set | frozenset) or (isinstance(row, np.ndarray) and row.ndim == 1)
 
 
 def are_several_names(labels: Any, multi_label: bool | None) -> bool:
@@ -250,6 +280,19 @@ def _plain(label: Any) -> str | int | None:
     return None
 
 
+def _number(label: Any) -> Any:
+    """Return the whole number that a table makes of a label in text, such as 7 of "007" and of "7.0"; else itself."""
+    return int(label.partition(".")[0]) if isinstance(label, str) and _WHOLE.fullmatch(label) else label
+
+
+def _by_number(classes: Sequence[Any]) -> dict[Any, list[Any]]:
+    """Return the classes of each number, or of each name that is none."""
+    found: dict[Any, list[Any]] = {}
+    for name in classes:
+        found.setdefault(_number(name), []).append(name)
+    return found
+
+
 def _encode_single(array: NDArray[Any], classes: Sequence[Any] | None) -> tuple[NDArray[Any], Classes]:
     if array.dtype.kind in "iub":  # the common case, a million times faster than the loop below
         values, codes = np.unique(array, return_inverse=True)
@@ -274,6 +317,8 @@ def _encode_single(array: NDArray[Any], classes: Sequence[Any] | None) -> tuple[
     if classes is None:
         return codes.reshape(-1).astype(np.int64), check_classes(plain)
     names = check_classes(classes)
+    if isinstance(names[0], str) and all(isinstance(value, int) for value in plain):
+        _refuse_ambiguous(plain, names)
     code_of = _codes(names)
     return np.array([_find(value, names, code_of) for value in plain], dtype=np.int64)[codes].reshape(-1), names
 
@@ -285,10 +330,8 @@ def _codes(classes: Classes) -> dict[Any, int]:
 def _find(value: Any, classes: Classes, code_of: Mapping[Any, int]) -> int:
     if value in code_of:
         return code_of[value]
-    if isinstance(value, int) and isinstance(classes[0], str):
-        _refuse_ambiguous(value, classes, code_of)
-        if 0 <= value < len(classes):
-            return value
+    if isinstance(value, int) and isinstance(classes[0], str) and 0 <= value < len(classes):
+        return value
     if isinstance(value, str):
         hint = did_you_mean(value, [str(name) for name in classes])
         message = f"label {value!r} is not one of the {len(classes)} classes.{hint} The classes are {some(classes)}."
@@ -299,16 +342,21 @@ def _find(value: Any, classes: Classes, code_of: Mapping[Any, int]) -> int:
     raise DataError(message)
 
 
-def _refuse_ambiguous(value: int, classes: Classes, code_of: Mapping[Any, int]) -> None:
+def _refuse_ambiguous(numbers: Sequence[int], classes: Classes) -> None:
     """Refuse a number that names one class in text and is the position of another one."""
-    name = str(value)
-    if code_of.get(name, value) != value:
-        there = repr(classes[value]) if 0 <= value < len(classes) else "none"
-        message = (
-            f"label {value!r} is ambiguous: there is a class {name!r}, and at position {value} there is {there}. Give "
-            "labels as text: str(label) where they are names, classes[label] where they are positions."
-        )
-        raise DataError(message)
+    named = _by_number(classes)
+    for number in numbers:
+        there: list[Any] = [classes[number]] if 0 <= number < len(classes) else []
+        alike = named.get(number, there)
+        if alike != there:
+            what = "is a class" if len(alike) == 1 else "are the classes"
+            how = "str(label)" if alike == [str(number)] else "as the classes are written"
+            message = (
+                f"label {number!r} is ambiguous: there {what} {some(alike)}, and at position {number} there is "
+                f"{repr(there[0]) if there else 'none'}. Give labels as text: {how} where they are names, "
+                "classes[label] where they are positions."
+            )
+            raise DataError(message)
 
 
 def _encode_indicator(

@@ -28,21 +28,22 @@ class Quarantine:
 
     def __init__(self, count: int, *, what: str = "", say: Callable[[str], None] | None = None) -> None:
         self.reasons: dict[str, str] = {}
+        self._found = 0
         self._count, self._what, self._say = count, f"{what} images".lstrip(), say
         self._concluded = 0
 
     def add(self, name: str, error: UnreadableImageError) -> None:
         """Take in an image."""
         self.reasons[name] = str(error)
-        if self._say is not None and len(self.reasons) <= _NAMED:
+        self._found += 1  # a file that is listed twice has one id, and is two images
+        if self._say is not None and self._found <= _NAMED:
             self._say(f"left out: {error}")
 
     def conclude(self) -> None:
         """Count what was not named, after a pass, and warn where it is much."""
-        found = len(self.reasons)
-        if self._say is None or found == self._concluded:
+        if self._say is None or self._found == self._concluded:
             return
-        self._concluded = found
+        self._concluded = found = self._found
         share = f"{found:,} of {self._count:,} {self._what} ({found / self._count:.1%})"
         if found > _NAMED:
             self._say(f"left out: {share}; the history's `quarantined` names all")
@@ -52,7 +53,7 @@ class Quarantine:
 
     def refusal(self) -> UnreadableImageError:
         """Word the refusal of these images, a line for each."""
-        return _refusal(self.reasons.values(), self._count)
+        return _refusal(self.reasons.values(), self._found, self._count)
 
 
 def check_readable(dataset: Dataset, *, verbose: Any = 0) -> None:
@@ -71,7 +72,7 @@ def check_readable(dataset: Dataset, *, verbose: Any = 0) -> None:
     """
     errors = _unreadable(dataset, verbose)
     if errors:
-        raise _refusal([str(error) for error in errors.values()], len(dataset))
+        raise _refusal([str(error) for error in errors.values()], len(errors), len(dataset))
 
 
 def leave_out_unreadable(
@@ -114,8 +115,8 @@ def _unreadable(dataset: Dataset, verbose: Any) -> dict[int, UnreadableImageErro
     return {position: UnreadableImageError(error) for position, error in enumerate(errors) if error}
 
 
-def _refusal(reasons: Collection[str], count: int) -> UnreadableImageError:
+def _refusal(reasons: Collection[str], found: int, count: int) -> UnreadableImageError:
     if len(reasons) == 1:
         return UnreadableImageError(*reasons)
     listed = "".join(f"\n- {reason}" for reason in reasons)
-    return UnreadableImageError(f"{len(reasons):,} of {count:,} images cannot be read:{listed}")
+    return UnreadableImageError(f"{found:,} of {count:,} images cannot be read:{listed}")

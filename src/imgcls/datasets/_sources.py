@@ -1,14 +1,14 @@
-"""Folders, file lists, tables and arrays: what is there, and refusals in words."""
+"""Folders, file lists and arrays: what is there, and refusals in words."""
 
 import errno
 import glob
+import itertools
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,13 @@ from imgcls.datasets._parts import SPELLINGS
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 from imgcls.images import SUFFIXES, wrong_dtype
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _LOOSE = "an image outside the class folders"
 _EMPTY = "a folder without images"
 _BESIDE = "a folder beside the parts"
 _AGAIN = "a folder that is read under another name"
 _SHOWN = 60  # letters of what is no path
+_LONGEST = 4096  # letters of a path, on any system
+_TOO_LONG_FOR_WINDOWS = 206  # its own number of that error
 _OF_SYSTEMS = frozenset({"__MACOSX", "lost+found", "System Volume Information", "$RECYCLE.BIN"})  # made by no user
 _UNREAD = frozenset({".heic", ".heif", ".jp2", ".jxl", ".svg", ".raw", ".dng", ".cr2", ".nef", ".ico"})
 _LAYOUT = "Put images into one sub-folder for each class: folder/cat/1.jpg, folder/dog/2.jpg."
@@ -43,6 +42,39 @@ class Files(Sequence[Path]):
 
     def __getitem__(self, index: Any) -> Any:
         return Path(self._root, self._names[index])
+
+
+@final
+class Joined(Sequence[Any]):
+    """Images of several sources one after another, each fetched from its own when asked for.
+
+    Args:
+        parts: What holds images, and which of its positions are taken. What is joined already is taken apart: thousands
+            may be joined, one by one.
+    """
+
+    def __init__(self, parts: Iterable[tuple[Any, NDArray[np.int64]]]) -> None:
+        self.sources: list[Any] = []
+        which: list[NDArray[np.int64]] = []
+        places: list[NDArray[np.int64]] = []
+        for images, at in parts:
+            before = len(self.sources)
+            if isinstance(images, Joined):
+                self.sources += images.sources
+                which.append(before + images.which[at])
+                places.append(images.places[at])
+            else:
+                self.sources.append(images)
+                which.append(np.full(len(at), before))
+                places.append(at)
+        self.which: NDArray[np.int64] = np.concatenate(which)
+        self.places: NDArray[np.int64] = np.concatenate(places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.sources[self.which[index]][self.places[index]]
 
 
 @dataclass
@@ -132,20 +164,27 @@ def _parts_among(folder: Path, children: list[str], classes: Sequence[str] | Non
 def _is_class(folder: Path, named: list[str], beside: list[str]) -> bool:
     """Say whether the one that holds folders, among those `named` like parts, is a class as those `beside` it are.
 
-    It is if no folder has the same name in both, as in train/cat and dev/cat, and it looks like a class: it holds
-    images itself, or each one beside it holds folders too. A flat one beside train/cat and train/dog is a test set
-    without labels far more often than a class.
+    It is if no folder has the same name in both, as in train/cat and dev/cat, and it looks like a class: at least as
+    many images lie in it itself as in its folders, or each one beside it holds folders too. A flat one beside train/cat
+    and train/dog is a test set without labels far more often than a class.
     """
-    own, others = [_within(folder, child) for child in named], [_within(folder, child) for child in beside]
-    apart = {name for names, _ in own for name in names}.isdisjoint(name for names, _ in others for name in names)
-    return apart and (any(names and loose for names, loose in own) or all(names for names, _ in others))
+    own, others = ([_folders_in(folder, child) for child in children] for children in (named, beside))
+    apart = {name for names in own for name in names}.isdisjoint(name for names in others for name in names)
+    return apart and (all(others) or any(_is_mostly_loose(folder, child) for child in named))
 
 
-def _within(folder: Path, child: str) -> tuple[set[str], bool]:
-    """Return the names of the folders in the folder `child`, and whether images lie beside them."""
+def _folders_in(folder: Path, child: str) -> set[str]:
+    return {path.rpartition("/")[2] for path in _Tree(folder, {}).folders(child)}
+
+
+def _is_mostly_loose(folder: Path, child: str) -> bool:
+    """Say whether the folder `child` holds folders, and itself no fewer images than they do."""
     ignored: dict[str, str] = {}
-    names = {path.rpartition("/")[2] for path in _Tree(folder, ignored).folders(child)}
-    return names, _LOOSE in ignored.values()
+    tree = _Tree(folder, ignored)
+    folders = tree.folders(child)
+    loose = list(ignored.values()).count(_LOOSE)
+    inside = itertools.chain.from_iterable(tree.images(path) for path in folders)
+    return bool(folders and loose) and len(list(itertools.islice(inside, loose + 1))) <= loose
 
 
 def _note_beside(folder: Path, children: list[str], parts: list[str], ignored: dict[str, str]) -> None:
@@ -240,18 +279,22 @@ def _why_ignored(name: str) -> str:
 def check_path(path: str | Path) -> None:
     """Refuse text that no file can be called, such as an image written as base64, and show only its beginning."""
     text = str(path)
-    try:
-        os.stat(path)  # noqa: PTH116 - what it says of the text is wanted, which Path hides or not by its version
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG and not text.startswith("data:"):
+    if len(text) <= _LONGEST:  # of a longer one, systems say different things
+        try:
+            os.stat(path)  # noqa: PTH116 - what it says of the text is wanted, which Path hides or not by its version
+        except OSError as error:
+            too_long = error.errno == errno.ENAMETOOLONG or getattr(error, "winerror", None) == _TOO_LONG_FOR_WINDOWS
+            if not too_long and not text.startswith("data:"):
+                return
+        except ValueError:  # a null character: a path of nothing, as others are
             return
-        message = (
-            f"{_shortened(text)}, {len(text):,} letters, is no path. Accepted: the path of a file or folder, or a "
-            "pattern. Give an image itself as bytes, such as base64.b64decode(text.partition(',')[2])."
-        )
-        raise DataError(message) from None
-    except ValueError:  # a null character: a path of nothing, as others are
-        return
+        else:
+            return
+    message = (
+        f"{_shortened(text)}, {len(text):,} letters, is no path. Accepted: the path of a file or folder, or a "
+        "pattern. Give an image itself as bytes, such as base64.b64decode(text.partition(',')[2])."
+    )
+    raise DataError(message)
 
 
 def _shortened(item: Any) -> str:
@@ -326,7 +369,7 @@ def from_names(argument: str, given: Any, names: Sequence[str], paths: Iterable[
     """Return one value for each file: what is given, or what a pattern or a function makes of its name.
 
     A pattern (text or `re.compile`) is searched in the file's own name, without folders; its group called `argument`,
-    or else its only or first group is the value.
+    or else its first group without a name, is the value: another name is of another argument.
     """
     if callable(given):
         return [given(path) for path in paths]
@@ -338,14 +381,15 @@ def from_names(argument: str, given: Any, names: Sequence[str], paths: Iterable[
         message = f"{argument}={given!r} is no regular expression: {error}. Example: r'([a-z]+)_[0-9]+'."
         raise ConfigurationError(message) from error
     named = list(pattern.groupindex)
-    if not pattern.groups or (named and argument not in named and len(named) == pattern.groups):
+    unnamed = [group for group in range(1, pattern.groups + 1) if group not in pattern.groupindex.values()]
+    if argument not in named and not unnamed:
         hint = f" It names {some(named)}." if named else ""
         message = (
             f"{argument}={pattern.pattern!r} has no group that says what the {argument} is.{hint} "
             f"Put it in parentheses, such as r'([a-z]+)_[0-9]+', or call it (?P<{argument}>...)."
         )
         raise ConfigurationError(message)
-    group: str | int = argument if argument in named else 1
+    group: str | int = argument if argument in named else unnamed[0]
     found = [pattern.search(path.name) for path in paths]
     missing = [name for name, match in zip(names, found, strict=True) if match is None or match[group] is None]
     if missing:
@@ -385,89 +429,6 @@ def existing(paths: Any, *, root: str | Path | None = None) -> list[Path]:
         message = f"{len(missing):,} of {len(files):,} files do not exist in {place}: {some(missing)}. Check the paths."
         raise DataError(message)
     return files
-
-
-def file_names(column: "pd.Series[Any]") -> list[str]:
-    """Return the paths in a column as text; refuse missing ones."""
-    missing = np.flatnonzero(column.isna().to_numpy())
-    if missing.size:
-        message = (
-            f"{missing.size:,} of {len(column):,} rows name no image in column {str(column.name)!r}, "
-            f"first at position {missing[0]}. Fill in the path or leave the row out."
-        )
-        raise DataError(message)
-    return [str(name) for name in column]
-
-
-def check_frame(frame: Any) -> None:
-    """Refuse a table of another library than pandas, such as polars or pyarrow.
-
-    Raises:
-        ConfigurationError: It is none of pandas.
-    """
-    if not hasattr(frame, "isna"):
-        name = f"{type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
-        message = f"the table is a {name}. Accepted: a pandas frame. Convert it, such as by .to_pandas()."
-        raise ConfigurationError(message)
-
-
-def check_columns(frame: "pd.DataFrame", columns: Iterable[str], **others: str | None) -> None:
-    """Refuse a frame that has no rows, or lacks a column.
-
-    Args:
-        frame: The table.
-        columns: Those of images and labels.
-        others: Further ones, by the argument that names them; None for none.
-    """
-    check_frame(frame)
-    has = [str(column) for column in frame.columns]
-    wanted = dict.fromkeys(columns, "image= and label=, or --image and --label in a shell")
-    wanted |= {column: f"{argument}=" for argument, column in others.items() if column and column not in wanted}
-    for column, argument in wanted.items():
-        if column not in has:
-            message = (
-                f"there is no column {column!r}.{did_you_mean(column, has)} The columns are {', '.join(has)}. "
-                f"Say which with {argument}."
-            )
-            raise ConfigurationError(message)
-    if not len(frame):
-        message = "the table has no rows. Give at least one image."
-        raise EmptyDatasetError(message)
-
-
-def read_csv(path: Path) -> "pd.DataFrame":
-    """Read a CSV file as text, so that a class "007" stays one; only an empty cell is missing.
-
-    Where the rows have more fields than the header, pandas would take the first column for names of rows. What is empty
-    at the end of all rows is left out in place of that, and anything else is refused.
-    """
-    import pandas as pd
-
-    check_path(path)
-    if not path.is_file():
-        message = f"CSV file {str(path)!r} does not exist. Check the path and the working directory."
-        raise DataError(message)
-    try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        message = f"{str(path)!r} cannot be read as CSV: {error}. Accepted: UTF-8 text with a header line."
-        raise DataError(message) from error
-    between = next((sign for sign in (";", "\t") if sign in str(frame.columns[0])), None)
-    if between is not None and len(frame.columns) == 1:
-        message = (
-            f"{str(path)!r} has {between!r} between its columns. Accepted: commas. Save it with those, or give "
-            f"Dataset.from_frame what pandas.read_csv({str(path)!r}, sep={between!r}, dtype=str) reads."
-        )
-        raise DataError(message)
-    if any(one.category is pd.errors.ParserWarning for one in told):  # fields were left out that are not empty
-        message = (
-            f"{str(path)!r} has rows with more fields than its header line. Accepted: a header line that names each of "
-            "them. Name all columns, and put what holds a comma in quotes."
-        )
-        raise DataError(message)
-    return frame
 
 
 def check_arrays(images: Any) -> Any:

@@ -5,10 +5,14 @@ and its key alone, and the fractions cut [0, 1) into intervals, one for each par
 move none of the old ones, unless one of them links two units into one. Each part gets its share of each class as
 closely as independent draws do, which is the price of stability; where chance leaves a part without a class, the unit
 nearest to the part's interval moves there.
+
+A part holds the units of one interval alone. Where it is divided in its turn, other numbers decide: the same would fall
+on one side of a cut.
 """
 
 import csv
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,7 @@ from imgcls.errors import ConfigurationError, DataError, DataWarning
 Codes = NDArray[np.int64]
 
 _NAMES = "surrogateescape"  # a file's name may be no UTF-8; it is written as it is
+_BEYOND = 25.0  # exp(-25): what a seed that is new to the images deals once in 70,000,000,000 times
 _PART_NAMES = {2: ("train", "test"), 3: ("train", "validation", "test")}
 
 
@@ -118,7 +123,13 @@ def components(first: Codes, second: Codes) -> Codes:
 
 
 def stratified(
-    labels: NDArray[Any] | None, unit: Codes, names: Sequence[str], fractions: tuple[float, ...], *, seed: int
+    labels: NDArray[Any] | None,
+    unit: Codes,
+    names: Sequence[str],
+    fractions: tuple[float, ...],
+    *,
+    seed: int,
+    times: int = 0,
 ) -> Codes:
     """Return the part of each unit, 0..P-1.
 
@@ -128,10 +139,12 @@ def stratified(
         names: The key of each unit.
         fractions: The share of each part, summing to 1.
         seed: Another seed, another split.
+        times: How often these units were divided before, to be what they are now.
     """
-    draws = np.array([_draw(seed, name) for name in names])
+    draws = np.array([_draw(seed, times, name) for name in names])
     edges = np.concatenate([[0.0], np.cumsum(fractions)])
     parts = np.searchsorted(edges[1:-1], draws, side="right")
+    _warn_of_chosen(parts, fractions, seed)
     held = _classes_of_units(labels, unit, len(names))
     counts = np.zeros((held[:, 1].max() + 1, len(fractions)), np.int64)
     np.add.at(counts, (held[:, 1], parts[held[:, 0]]), 1)
@@ -191,13 +204,14 @@ def with_saved(
         DataError: The file is no such split, or lists none of the images; or images of one id go to different parts.
     """
     known = read_saved(path, count)
-    if known and known.keys().isdisjoint(ids):
+    composed = {_composed(name): one for name, one in known.items()}
+    listed = np.array([known.get(name, composed.get(_composed(name), -1)) for name in ids])
+    if known and (listed < 0).all():
         message = (
             f"{str(path)!r} lists none of these {len(ids):,} images: {some(list(known))} there, {some(ids)} here. "
             "Make the dataset as it was made then, or name another file."
         )
         raise DataError(message)
-    listed = np.array([known.get(name, -1) for name in ids])
     moved = known.keys() != set(ids) if by_id else bool((part != listed)[listed >= 0].any())
     if moved and known and all(name == str(place) for place, name in enumerate(ids)):
         _warn_of_numbers(path)
@@ -266,9 +280,35 @@ def write_saved(path: Path, parts: dict[str, int], count: int) -> None:
         raise DataError(message) from error
 
 
-def _draw(seed: int, name: str) -> float:
-    digest = hashlib.blake2b(f"{seed}\0{name}".encode(errors=_NAMES), digest_size=8).digest()
+def _draw(seed: int, times: int, name: str) -> float:
+    deal = f"{seed} {times}" if times else str(seed)
+    digest = hashlib.blake2b(f"{deal}\0{name}".encode(errors=_NAMES), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
+
+
+def _warn_of_chosen(parts: Codes, fractions: tuple[float, ...], seed: int) -> None:
+    """Warn where chance cannot have dealt these parts: then the seed that deals them has also chosen the images.
+
+    Of n units, a share q or one farther from p comes by chance at most exp(-n KL(q | p)) times (Chernoff's bound;
+    Hoeffding, Probability Inequalities for Sums of Bounded Random Variables, JASA 58, 1963, theorem 1).
+    """
+    from scipy.special import rel_entr
+
+    asked, found = np.asarray(fractions), np.bincount(parts, minlength=len(fractions)) / len(parts)
+    beyond = len(parts) * (rel_entr(found, asked) + rel_entr(1 - found, 1 - asked))
+    if beyond.max() > _BEYOND:
+        worst = int((found / asked).argmin())
+        message = (
+            f"seed={seed} gives {found[worst]:.1%} of these {len(parts):,} images (copies and groups as one) to "
+            f"{part_names(len(fractions))[worst]!r}, where {asked[worst]:.1%} are asked for: they seem to be a part of "
+            "more images that this seed divided before. Give another seed."
+        )
+        warn(message, DataWarning)
+
+
+def _composed(name: str) -> str:
+    """Return a name in the one form that Unicode has for it: macOS takes letters and their accents apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _classes_of_units(labels: NDArray[Any] | None, unit: Codes, count: int) -> Codes:

@@ -9,7 +9,8 @@ Rules, so that no two images of one dataset are read differently:
 - orientation: the EXIF tag is applied; EXIF that cannot be parsed has none;
 - transparency: composited on white;
 - palette, CMYK, YCCK, YCbCr, LAB, HSV: converted to RGB by Pillow;
-- 1-bit: 0 and 255; 16-bit grayscale: divided by 257, so that 65535 becomes 255; 16-bit colour: the high byte;
+- 1-bit: 0 and 255; 16-bit grayscale: divided by 257, so that 65535 becomes 255; 16-bit colour: the high byte, which
+  decides of a transparent colour too;
 - 12-bit grayscale: 4095 becomes 255; TIFF where white is zero: inverted;
 - 32-bit integers: as 16-bit grayscale, refused outside 0-65535; int8, int16: refused; floating point: see `_geotiff`;
 - animations, multi-page and multi-picture files: the first frame;
@@ -43,8 +44,8 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     MpoImagePlugin,  # noqa: F401 - JPEGs of several pictures, as phones write them
-    PngImagePlugin,  # noqa: F401 - registers its format
-    PpmImagePlugin,  # noqa: F401 - the same
+    PngImagePlugin,
+    PpmImagePlugin,  # noqa: F401 - registers its format
     TiffImagePlugin,
     WebPImagePlugin,  # noqa: F401 - registers its format
 )
@@ -54,10 +55,11 @@ from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.images import _accepted, _dicom, _geotiff, _refusals, _tiff
 
 THREADS = min(16, max(4, os.cpu_count() or 1))  # that read images: Pillow releases the interpreter lock meanwhile
-DECODER_VERSION = f"3-pillow{PIL.__version__}"  # raise the 3 where the same bytes come to give other pixels
+DECODER_VERSION = f"4-pillow{PIL.__version__}"  # raise the 4 where the same bytes come to give other pixels
 
 _GRAY_MODES = frozenset({"1", "L", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 _PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}  # colours that are multiplied by alpha, and what Pillow makes of them
+_FEW_BITS = {"L;2": 2, "L;4": 4}  # bits of what Pillow spreads over 0-255
 _ORIENTATION = 0x0112
 _MADE_WITH = {"make": 271, "model": 272, "software": 305}  # EXIF tags
 _EXIF_WITHIN = 4096  # bytes; the standard puts it first, JFIF and a thumbnail may come before it
@@ -387,6 +389,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(image: Image.Image, size: tuple[int, int] | None, channels: int | None) -> UInt8:
+    transparent = _transparent(image)
     image.load()
     highest, white_is_zero = _depth(image)
     method = _UPRIGHT.get(_orientation(image))
@@ -404,7 +407,7 @@ def _upright(image: Image.Image, size: tuple[int, int] | None, channels: int | N
     if image.mode.startswith(("I", "F")):
         image = _narrow(image, highest, white_is_zero=white_is_zero)
     if "A" in image.getbands() or "transparency" in image.info:
-        image = _on_white(image)
+        image = _on_white(image, transparent)
     mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)
@@ -413,7 +416,28 @@ def _upright(image: Image.Image, size: tuple[int, int] | None, channels: int | N
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _transparent(image: Image.Image) -> Any:
+    """Return the transparent colour of a PNG file as its pixels have it once loaded, where Pillow does not; else None.
+
+    Pillow spreads levels of 2 and 4 bits over 0-255 and keeps the high byte of 16-bit colour, but leaves this colour as
+    it stands in the file, whose bits it forgets when it loads the pixels.
+    """
+    if "transparency" not in image.info or not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
+        return None
+    colour, stored = image.info["transparency"], image.tile[0].args
+    if stored == "RGB;16B":
+        return tuple(level >> 8 for level in colour)
+    if stored in _FEW_BITS:
+        highest = 2 ** _FEW_BITS[stored] - 1
+        return (colour & highest) * 255 // highest
+    return None
+
+
+def _on_white(image: Image.Image, transparent: Any) -> Image.Image:
+    """Composite on white; `transparent` is the colour that is so, where it is another one than Pillow says."""
+    if transparent is not None:
+        image = image.copy()  # it may be the caller's
+        image.info["transparency"] = transparent
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     return Image.alpha_composite(white, rgba).convert("L" if image.mode in {"LA", "L", "1"} else "RGB")
