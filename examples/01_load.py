@@ -78,8 +78,8 @@ print(from_arrays)
 
 # %% [markdown]
 # ## Divide
-# Parts are stratified: each has about the same share of every class. The same seed gives the same parts, on every
-# machine, because the content of an image decides its place.
+# Each image is dealt by chance, and each part has at least one of each class, as far as they go. The same seed gives
+# the same parts, on every machine, because the content of an image decides its place.
 
 # %%
 training, validation, test = digits.split((0.7, 0.15, 0.15), seed=0)

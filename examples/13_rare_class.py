@@ -52,7 +52,7 @@ plt.show()
 
 # %% [markdown]
 # ## Check and divide
-# Each part has its share of every class, and at least one image of each.
+# Each part has its share of every class as closely as chance does, and at least one image of each, as far as they go.
 
 # %%
 for finding in moths.check(verbose=0).findings:

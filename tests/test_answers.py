@@ -4,6 +4,8 @@ import csv
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -257,8 +259,7 @@ def cannot_be_written(path, number):
 
 def _added_until_full(answers, rows, full_at):
     answers.add(rows[:2])
-    (rest,) = answers.path.parent.iterdir()
-    full_at(rest.stat().st_size + 10)
+    full_at(max(file.stat().st_size for file in answers.path.parent.iterdir()) + 10)
     answers.add(rows[2:])
 
 
@@ -404,3 +405,153 @@ def test_tables_with_and_without_abstaining_are_not_mixed(tmp_path):
             answers.add([prediction("a.jpg")])
         with pytest.raises(DataError, match="its columns are others"):
             Answers(tmp_path / name, CLASSES, abstaining=True)
+
+
+def being_written(path):
+    return f"{str(path)!r} is being written already, by another process or by answers that were not closed. Wait until it is done, or name another file."
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_table_that_is_being_written_is_refused_to_others(tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    first = Answers(path, CLASSES)
+    first.add([prediction("a.jpg")])
+    with pytest.raises(DataError) as caught:
+        Answers(path, CLASSES)
+    assert str(caught.value) == being_written(path)
+    first.add([prediction("b.jpg")])
+    first.close()
+    with Answers(path, CLASSES) as second:
+        second.add([prediction("c.jpg")])
+        first.close()  # once more: the file is another's now
+        with pytest.raises(DataError):
+            Answers(path, CLASSES)
+        second.add([prediction("d.jpg")])
+    assert [name for name, _, _ in written(path)] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+WRITE = """
+import os, random, signal, sys, time
+from imgcls import DataError, Prediction
+from imgcls.predictions import Answers
+
+path, number = sys.argv[1], int(sys.argv[2])
+mine, begun = [f"{number}-{index}.jpg" for index in range(60)], time.monotonic()
+while mine:
+    assert time.monotonic() < begun + 60
+    try:
+        with Answers(path, ["cat", "dog"]) as answers:
+            mine = [name for name in mine if name not in answers.ids]
+            for name in mine[:20]:
+                answers.add([Prediction("cat", 0.75, {"cat": 0.75, "dog": 0.25}, name)])
+                if number == 0 and name.endswith("-30.jpg"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(0.0005)
+    except DataError as error:
+        if "is being written already" not in str(error):
+            raise
+    time.sleep(random.random() / 100)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_processes_that_take_turns_lose_no_row_and_write_none_twice(tmp_path, suffix):
+    """Four at once; one is killed amid its rows, and is begun anew by nobody."""
+    path = tmp_path / f"answers.{suffix}"
+    command = [sys.executable, "-c", WRITE, str(path)]
+    children = [subprocess.Popen([*command, str(number)], stderr=subprocess.PIPE) for number in range(4)]
+    told = [child.communicate()[1].decode() for child in children]
+    assert [child.returncode for child in children] == [-9, 0, 0, 0], told
+    with Answers(path, CLASSES) as answers:  # what the killed one has left in lines becomes Parquet too
+        assert len(answers.ids) == 31 + 3 * 60
+    names = [name for name, _, _ in written(path)]
+    expected = [f"0-{index}.jpg" for index in range(31)]
+    expected += [f"{number}-{index}.jpg" for number in range(1, 4) for index in range(60)]
+    assert sorted(names) == sorted(expected)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_two_that_save_at_once_do_not_hinder_each_other(tmp_path, monkeypatch, suffix):
+    path, add, given = tmp_path / f"answers.{suffix}", Answers.add, np.array([[0.75, 0.25]])
+    first, second = (Predictions(given, classes=CLASSES, ids=[name]) for name in ("first.jpg", "second.jpg"))
+    between = []
+
+    def meanwhile(self, answers):
+        monkeypatch.setattr(Answers, "add", add)
+        between.extend(written(second.save(path)))
+        add(self, answers)
+
+    monkeypatch.setattr(Answers, "add", meanwhile)
+    assert written(first.save(path)) == [("first.jpg", "cat", 0.75)]
+    assert between == [("second.jpg", "cat", 0.75)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- digits ---------------------------------------------------------------------------------------------------------
+
+
+def float32s():
+    """Return probabilities of every size, as float32 has them: by their bits, and close to 0 and to 1."""
+    bits = np.random.default_rng(0).integers(0, np.float32(1).view(np.uint32), 2_000, dtype=np.uint32)
+    few = np.float32([0, 1, 4e-7, 0.9, 1e-45, 0.0100000005, 0.123456789])
+    return np.concatenate([few, 1 - few, np.nextafter(np.float32(1), few), bits.view(np.float32)])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_table_holds_each_float32_as_it_was(tmp_path, suffix):
+    import pandas as pd
+
+    cats = float32s()
+    assert cats.dtype == np.float32
+    given = np.stack([cats, 1 - cats], axis=1)
+    ids = [f"{index}.jpg" for index in range(len(cats))]
+    path = Predictions(given, classes=CLASSES, ids=ids).save(tmp_path / f"answers.{suffix}")
+    assert [np.float32(cat) for _, _, cat in written(path)] == cats.tolist()
+    if suffix != "jsonl":
+        found = {"csv": pd.read_csv, "parquet": pd.read_parquet}[suffix](path)
+        np.testing.assert_array_equal(found[CLASSES].to_numpy(np.float32), given)
+        np.testing.assert_array_equal(found["probability"].to_numpy(np.float32), given.max(axis=1))
+
+
+def test_digits_are_no_more_than_a_float32_takes(tmp_path):
+    given = np.float32([[0.9, 0.1], [4e-7, 1 - 4e-7], [1 - 2**-24, 2**-24]])
+    made = Predictions(given, classes=CLASSES, ids=["a", "b", "c"])
+    lines = made.save(tmp_path / "answers.csv").read_text().splitlines()[1:]
+    assert lines == [
+        "a,cat,0.9,0.9,0.1,",
+        "b,dog,0.9999996,4e-07,0.9999996,",
+        "c,cat,0.99999994,0.99999994,5.9604645e-08,",
+    ]
+    rows = [json.loads(line) for line in made.save(tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert rows[1]["probabilities"] == {"dog": 0.9999996, "cat": 4e-07}
+
+
+def test_rare_probabilities_are_ranked_and_scored_as_in_memory(tmp_path):
+    """What was rounded to six decimals became 0: ties for a ranking, and for the log loss infinity."""
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    rare = np.float32([1e-7, 2e-7, 3e-7, 4e-7])
+    given, truth = np.stack([rare, 1 - rare], axis=1), [0, 0, 1, 1]  # whether it is a cat
+    Predictions(given, classes=CLASSES, ids=list("abcd")).save(tmp_path / "answers.csv")
+    found = np.array([cat for _, _, cat in written(tmp_path / "answers.csv")])
+    assert roc_auc_score(truth, found) == 1
+    assert log_loss(truth, found) == pytest.approx(log_loss(truth, rare.astype(np.float64)))
+    assert log_loss(truth, found) == pytest.approx(-np.log([3e-7, 4e-7]).sum() / 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_table_with_six_decimals_of_an_older_version_goes_on(tmp_path, suffix):
+    path = tmp_path / f"answers.{suffix}"
+    path.write_text(
+        {
+            "csv": "id,label,probability,cat,dog,error\na.jpg,dog,1.0,0.0,1.0,\n",
+            "jsonl": '{"id": "a.jpg", "label": "dog", "probability": 1.0, "probabilities": {"dog": 1.0, "cat": 0.0}}\n',
+        }[suffix]
+    )
+    for name in ("b.jpg", "c.jpg"):
+        with Answers(path, CLASSES) as answers:
+            answers.add([prediction(name, 4e-7)])
+    assert written(path) == [("a.jpg", "dog", 0.0), ("b.jpg", "dog", 4e-7), ("c.jpg", "dog", 4e-7)]

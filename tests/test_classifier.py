@@ -2,7 +2,9 @@
 
 import pickle
 import shutil
+import signal
 import weakref
+from functools import partial
 
 import keras
 import numpy as np
@@ -25,9 +27,11 @@ from imgcls import (
     NotFittedError,
     Prediction,
     Predictions,
+    TrainingWarning,
     UnreadableImageError,
 )
 from imgcls.classifier import divide
+from imgcls.trainer._loop import Loop
 
 CLASSES = ("blue", "red")
 
@@ -314,8 +318,12 @@ def test_large_images_are_looked_at_one_by_one(monkeypatch):
 
     monkeypatch.setattr(Dataset, "read", noted)
     images, labels = pictures(30)
-    imgcls.trainer.plan(small(augmentation="auto").get_params(), Dataset.from_arrays(list(images), labels), None)
-    assert max(most[:30]) <= 2  # the one that is read, and the one before
+    data = Dataset.from_arrays(list(images), labels)
+    for normalization, passes in (("auto", 2), ("unit", 1), (None, 1)):  # one of them for the size of images
+        most.clear()
+        imgcls.trainer.plan(small(augmentation="auto", normalization=normalization).get_params(), data, None)
+        assert len(most) == passes * 30
+        assert max(most) <= 2  # the one that is read, and the one before
 
 
 def test_a_keras_model_of_the_user_and_keras_callbacks(tmp_path):
@@ -511,6 +519,76 @@ def test_train_in_one_call_holds_out_a_test(folder):
     assert classifier.evaluation_.ids == test.ids
     assert classifier.evaluation_.accuracy > 0.9
     assert not hasattr(classifier.fit(folder, verbose=0), "evaluation_")  # it was of the model before
+
+
+def stopping_in(monkeypatch, step):
+    """Press Ctrl-C in a step of training, from 1."""
+    alone = Loop._train_on
+
+    def train_on(self, batch):
+        alone(self, batch)
+        if self._done + 1 == step:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Loop, "_train_on", train_on)
+
+
+def raising(error):
+    def raises(*_, **__):
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize(
+    ("fails", "why"),
+    [
+        (None, "in training, Ctrl-C was pressed"),
+        (("imgcls.classifier._trust.Trust.learn", MemoryError()), "once training was over, MemoryError was raised"),
+        (
+            ("imgcls.classifier.ImageClassifier.evaluate", ValueError("No.")),
+            "once training was over, ValueError was raised: No",
+        ),
+        (
+            ("imgcls.classifier.ImageClassifier.evaluate", KeyboardInterrupt()),
+            "once training was over, Ctrl-C was pressed",
+        ),
+    ],
+    ids=["in training", "after it", "in the evaluation", "Ctrl-C in the evaluation"],
+)
+def test_train_in_one_call_loses_nothing_that_was_learnt(folder, tmp_path, monkeypatch, fails, why):
+    given = small(epochs=2, batch_size=8)
+    with monkeypatch.context() as stopped:
+        stopping_in(stopped, 2) if fails is None else stopped.setattr(fails[0], raising(fails[1]))
+        with pytest.raises(KeyboardInterrupt if fails is None else type(fails[1])):
+            imgcls.train(folder, given, verbose=0)
+    assert hasattr(given, "model_")
+    monkeypatch.setattr("imgcls.classifier._train.ImageClassifier", partial(small, epochs=2, batch_size=8))
+    stopping_in(monkeypatch, 2) if fails is None else monkeypatch.setattr(fails[0], raising(fails[1]))
+    with pytest.warns(TrainingWarning) as caught:
+        classifier = imgcls.train(folder, verbose=0)
+    assert [str(one.message) for one in caught] == [
+        f"{why}. The classifier keeps what it has learnt, and has no `evaluation_`. Use and save it, and measure it by evaluate(...) on images that it has not learnt from."
+    ]
+    assert not hasattr(classifier, "evaluation_")
+    assert classifier.history_.interrupted == (fails is None)
+    monkeypatch.undo()
+    images, labels = pictures(seed=1)
+    loaded = ImageClassifier.load(classifier.save(tmp_path / "m.imgcls"))
+    np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
+    assert len(classifier.evaluate(images, labels).ids) == 60
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
+def test_train_in_one_call_raises_what_comes_before_anything_was_learnt(folder, monkeypatch, error):
+    classifier = small(epochs=1).fit(folder, verbose=0)
+    model = classifier.model_
+    monkeypatch.setattr("imgcls.trainer.train", raising(error))
+    monkeypatch.setattr("imgcls.classifier._train.ImageClassifier", small)
+    for given in (None, small(), classifier):
+        with pytest.raises(type(error)):
+            imgcls.train(folder, given, verbose=0)
+    assert classifier.model_ is model
 
 
 @pytest.mark.parametrize("verbose", [0, 2])
@@ -868,3 +946,77 @@ def test_int8_without_images_asks_for_data(fitted, tmp_path, name, message):
         pickle.loads(pickle.dumps(fitted)).export(tmp_path / name, quantize="int8")
     assert str(refusal.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+# --- images without a number ---------------------------------------------------------------------------------------
+
+LOOK = "Look at them, and at what the model does with them, such as a division by the deviation of pixels that are all alike."
+
+
+@pytest.fixture(scope="module")
+def dividing():
+    """Return a classifier that divides by the deviation of the pixels: it gives NaN for black images."""
+
+    def standardised(input_shape, num_classes):
+        inputs = keras.Input(input_shape)
+        found = keras.layers.Lambda(lambda x: x - keras.ops.mean(x, axis=(1, 2, 3), keepdims=True))(inputs)
+        found = keras.layers.Lambda(lambda x: x / keras.ops.std(x, axis=(1, 2, 3), keepdims=True))(found)
+        found = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(found))
+        return keras.Model(inputs, keras.layers.Dense(num_classes, activation="softmax")(found))
+
+    return small(architecture=standardised, normalization=None, epochs=2).fit(*pictures(), verbose=0)
+
+
+def one_black(count):
+    """Return pictures and their names, the eighth black, and which are the others."""
+    images, labels = pictures(count, seed=1)
+    images[7] = 0
+    return images, labels, np.delete(np.arange(count), 7)
+
+
+def test_export_compares_on_images_for_which_the_classifier_gives_numbers(dividing, tmp_path):
+    images, labels, others = one_black(40)
+    with pytest.warns(DataWarning) as told:
+        made = dividing.export(tmp_path / "a.onnx", data=images, y=labels)
+    assert [str(one.message) for one in told] == [
+        f"for 1 of 40 images the model gives NaN or infinity: '7'. The comparison leaves them out. {LOOK}"
+    ]
+    assert (made.verdict, made.agreement, made.images) == ("passed", 1.0, 8 + 39)
+    assert made.accuracy_before == made.accuracy_after == dividing.score(images[others], labels[others])
+
+
+def test_int8_takes_its_ranges_from_images_for_which_the_classifier_gives_numbers(dividing, tmp_path, monkeypatch):
+    from imgcls import export
+
+    images, labels, others = one_black(40)
+    given = []
+    monkeypatch.setattr(export, "export", lambda *_, **wanted: given.append(wanted["representative"]))
+    monkeypatch.setattr(dividing, "_learnt_from", None)  # as where it was loaded
+    with pytest.warns(DataWarning) as told:
+        dividing.export(tmp_path / "a.tflite", quantize="int8", data=images, y=labels)
+    assert [str(one.message).partition(" Look")[0] for one in told] == [
+        "for 1 of 40 images the model gives NaN or infinity: '7'. The ranges of int8 leave them out.",
+        "for 1 of 40 images the model gives NaN or infinity: '7'. The comparison leaves them out.",
+    ]
+    np.testing.assert_array_equal(given[0], images[others])
+
+
+def test_an_image_without_a_number_is_like_no_other(dividing):
+    images, _, others = one_black(20)
+    with pytest.raises(UnreadableImageError) as refusal:
+        dividing.similar(images[7])
+    assert str(refusal.value) == (
+        "image 'image': its features are NaN or infinite, and like those of no image. Look at the image, and at what the model does with it, such as a division by the deviation of pixels that are all alike."
+    )
+    with pytest.warns(DataWarning) as told:
+        found = dividing.similar(images[3], 20, among=images)
+    assert [str(one.message) for one in told] == [
+        f"for 1 of 20 images to search in the model gives NaN or infinity: '7'. They are like no image, and left out. {LOOK}"
+    ]
+    assert found[0] == "3"
+    assert sorted(map(int, found)) == others.tolist()
+    assert np.isfinite(found.similarities).all()
+    with pytest.raises(UnreadableImageError, match=r"^image '7': its features are NaN or infinite") as refusal:
+        dividing.embed(images)
+    assert refusal.value.id == "7"
+    assert np.isfinite(dividing.embed(images[others])).all()

@@ -96,6 +96,39 @@ def test_a_default_may_lie_idle_and_what_is_typed_may_not(wrote, line, typed):
     assert str(error).startswith("bundle 'm.imgcls' does not exist")
 
 
+@pytest.mark.parametrize(
+    ("words", "key", "goes_on"),
+    [
+        *(("train photos", key, "folder 'photos' does not exist.") for key in ("image", "label", "root")),
+        ("check photos", "label", "folder 'photos' does not exist."),
+        ("check photos", "root", "folder 'photos' does not exist."),
+        ("plan photos", "label", "folder 'photos' does not exist."),
+        ("evaluate MODEL photos", "label", "folder 'photos' does not exist."),
+        ("predict MODEL photos", "image", "file or folder 'photos' does not exist."),
+        ("card MODEL photos", "label", "folder 'photos' does not exist."),
+        ("card MODEL", "label", "opened"),
+        ("export MODEL -o a.onnx", "image", "opened"),
+    ],
+)
+def test_a_default_of_how_tables_are_read_lies_idle_where_none_is_read(words, key, goes_on, wrote, monkeypatch):
+    def opened(*_, **__):
+        raise LookupError("opened")
+
+    for room in ("_use", "_ship"):
+        monkeypatch.setattr(f"imgcls.cli.{room}.opened", opened)
+    model = str(next((Path(__file__).parent / "bundles").glob("*.imgcls")))
+    given = [model if word == "MODEL" else word for word in words.split()]
+    assert refusal(*given, f"--{key}", "x").startswith(f"--{key}: these say how a .csv file is read, and ")
+    wrote(f"[{given[0]}]\n{key} = 'x'\n")
+    assert str(RUN.invoke(cli.app, given).exception).startswith(goes_on)
+
+
+def test_a_default_of_how_tables_are_read_holds_where_one_is_read(wrote):
+    wrote("[train]\nlabel = 'kind'\n")
+    wrote("image,species\n1.png,cat\n", "photos.csv")
+    assert refusal("train", "photos.csv").startswith("there is no column 'kind'. The columns are image, species.")
+
+
 def test_a_verb_without_a_table_keeps_its_own_defaults(wrote):
     wrote("[other]\n")
     told = RUN.invoke(small_app(), ["show", "x"], catch_exceptions=False)
@@ -241,8 +274,9 @@ def test_a_file_without_a_verb_gives_the_help_and_exit_code_2_as_nothing_does(na
 
 def test_a_path_in_a_file_is_a_path_and_nothing_more(wrote):
     wrote("[plan]\nroot = '$(touch pwned)/{0}/%s'\n")
-    said = RUN.invoke(cli.app, ["plan", "photos"])
-    assert isinstance(said.exception, ConfigurationError)  # --root goes with a .csv file alone
+    wrote("image,label\n1.png,cat\n", "photos.csv")
+    said = str(RUN.invoke(cli.app, ["plan", "photos.csv"]).exception)
+    assert said.startswith("1 of 1 files do not exist in '$(touch pwned)/{0}/%s': '$(touch pwned)/{0}/%s/1.png'.")
     assert not [path for path in (wrote("x = 1", "other.toml").parent).iterdir() if "pwned" in path.name]
 
 

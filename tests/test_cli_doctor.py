@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import imgcls
-from imgcls import ConfigurationError, cli
+from imgcls import ConfigurationError, _memory, cli
 from imgcls.cli import _doctor
 from imgcls.cli._doctor import _driver, _findings, _libraries, _machine, _packages, _sections, _tensorflow
 
@@ -110,7 +110,8 @@ def tree(root, **files):
 
 
 def test_memory_is_that_of_the_machine():
-    assert _machine.machine()["memory"]["total_bytes"] > 2**28
+    assert _machine.machine()["memory"]["total_bytes"] == _memory.total()
+    assert (_memory.total() or 2**30) > 2**28
 
 
 def test_the_cache_may_be_off(monkeypatch):
@@ -493,6 +494,16 @@ def test_a_limit_of_memory_is_said_where_it_is_lower():
     assert rows(machine)["memory"][0] == "16.0 GiB, 8.0 GiB available; this process may take 2.0 GiB"
     machine["memory"]["limit_bytes"] = 2**35
     assert rows(machine)["memory"][0] == "16.0 GiB, 8.0 GiB available"
+
+
+def test_memory_that_the_system_does_not_tell_is_not_made_up(monkeypatch):
+    """As on macOS, which says what there is; and on Windows, which says nothing where we ask."""
+    monkeypatch.setattr(_memory, "_of_machine", lambda root, name: None)
+    for total, words in ((2**34, "16.0 GiB, available: not known"), (None, "not known")):
+        monkeypatch.setattr(_memory, "_by_sysconf", lambda total=total: total)
+        told = facts() | {"memory": _machine.machine()["memory"] | {"limit_bytes": None}}
+        assert told["memory"] == {"total_bytes": total, "limit_bytes": None, "available_bytes": None}
+        assert rows(told)["memory"] == (words, "")
 
 
 def test_exit_code_1_where_something_needed_is_broken(monkeypatch):

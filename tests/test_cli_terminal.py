@@ -186,6 +186,21 @@ def test_what_the_system_refuses_is_told_in_words(photos, monkeypatch, capsys):
     )
 
 
+def test_where_nothing_can_be_written_tensorflow_starts_with_its_noise(tmp_path):
+    """As in a container that is read-only: there is no file to hold it back in, and none that Matplotlib may write."""
+    nowhere = tmp_path / "file" / "none"
+    nowhere.parent.touch()
+    started = (
+        f"import os, tempfile; tempfile.tempdir = {str(nowhere)!r}; from imgcls.cli._open import tensorflow_started as s\n"
+        "with s(): os.write(2, b'noise')\n"
+        "with s(): raise PermissionError('of what runs')"
+    )
+    told = piped(sys.executable, "-c", started, HOME=str(nowhere), MPLCONFIGDIR=str(nowhere))
+    assert told.stderr.startswith("noise")
+    assert told.stderr.endswith("\nPermissionError: of what runs\n")
+    assert "During handling" not in told.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 def test_ctrl_c_gives_130(photos):
     code = (

@@ -5,11 +5,13 @@ titled "prints" is compared with what the block before it printed, where `...` s
 that skips a block.
 """
 
+import base64
 import contextlib
 import doctest
 import functools
 import importlib
 import io
+import json
 import os
 import pkgutil
 import re
@@ -221,6 +223,45 @@ def test_commands_exist(page):
                 verb = words[words.index("imgcls") + 1]
                 flags = {name for option in verbs[verb].params for name in option.opts} | {"--help", "-h"}
                 assert {word for word in words if word.startswith("-")} <= flags, f"{page.name}: {words}"
+
+
+def run_with_stand_ins(script, folder, **commands):
+    """Run a script of a page where some commands are ours; return its exit code, and how those were called."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "called").write_text("")
+    for name, does in commands.items():
+        (folder / "bin" / name).write_text(f'#!/bin/bash\necho "{name} $*" >> "{folder}/called"\n{does}\n')
+        (folder / "bin" / name).chmod(0o755)
+    path = os.pathsep.join([str(folder / "bin"), os.environ["PATH"]])
+    done = subprocess.run(["bash", "-c", script], cwd=folder, env=os.environ | {"PATH": path}, timeout=60, check=False)  # noqa: S607 - as users do
+    return done.returncode, (folder / "called").read_text().splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the pages are written for the machines that one rents")
+def test_the_script_for_spot_instances_ends_where_the_first_copy_fails(tmp_path):
+    """Else training would begin anew, and the last line delete the checkpoints that an earlier machine has left."""
+    script = next(one.text for one in blocks(DOCS / "how-to" / "aws.md") if one.text.startswith("#!/bin/bash"))
+    others = {"imgcls": "exit 0", "curl": "exit 22", "sleep": "/bin/sleep 0.1"}
+    first = "aws s3 sync s3://BUCKET/runs runs"
+    assert run_with_stand_ins(script, tmp_path, aws="exit 1", **others) == (1, [first])
+    code, called = run_with_stand_ins(script, tmp_path, aws="exit 0", **others)
+    copies = [line for line in called if line.startswith("aws ")]
+    last = ["aws s3 cp photos.imgcls s3://BUCKET/", "aws s3 sync --delete runs s3://BUCKET/runs"]
+    assert (code, copies[0], copies[-2:]) == (0, first, last)
+    assert any(line.startswith("imgcls train photos ") for line in called)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="base64 has another flag elsewhere")
+def test_the_line_for_tensorflow_serving_sends_a_photo_of_any_size(tmp_path):
+    page = DOCS / "how-to" / "tensorflow-serving.md"
+    script = next(one.text for one in blocks(page) if one.info == "bash" and "curl" in one.text)
+    photo = np.random.default_rng(0).bytes(1_000_000)
+    (tmp_path / "new.jpg").write_bytes(photo)
+    code, called = run_with_stand_ins(script, tmp_path, curl="cat > sent")
+    assert (code, called) == (0, ["curl -d @- http://127.0.0.1:8501/v1/models/flowers:predict"])
+    sent = json.loads((tmp_path / "sent").read_text())
+    assert sent["signature_name"] == "bytes"
+    assert [base64.b64decode(one["b64"]) for one in sent["instances"]] == [photo]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)

@@ -21,14 +21,17 @@ def tree(root, files):
 
 def test_of_the_machine(tmp_path):
     root = tree(tmp_path, MACHINE)
-    assert (_memory.total(root), _memory.limit(root), _memory.available(root)) == (9000 * 1024, None, 7000 * 1024)
+    assert (_memory.total(root), _memory.limit(root)) == (9000 * 1024, None)
+    assert _memory.free(root) == _memory.available(root) == 7000 * 1024
 
 
 def test_where_the_system_says_less(tmp_path, monkeypatch):
-    monkeypatch.setattr(_memory.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get)
+    monkeypatch.setattr(_memory.os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.get, raising=False)
     assert (_memory.total(tmp_path), _memory.available(tmp_path)) == (4_096_000, 2_048_000)
+    assert _memory.free(tmp_path) is None
     monkeypatch.setattr(_memory.os, "sysconf", lambda name: int("?"))
     assert (_memory.total(tmp_path), _memory.available(tmp_path)) == (None, 4 * 2**30)
+    assert _memory.free(tmp_path) is None  # and nothing is made up
 
 
 @pytest.mark.parametrize(
@@ -88,4 +91,5 @@ def test_the_limit_of_a_container(files, limit, tmp_path):
     ids=["no limit", "limit", "nothing left", "version 1", "its top", "files that were read", "the same, version 1"],
 )
 def test_what_a_container_leaves(files, expected, tmp_path):
-    assert _memory.available(tree(tmp_path, {**MACHINE, **files})) == expected
+    root = tree(tmp_path, {**MACHINE, **files})
+    assert _memory.free(root) == _memory.available(root) == expected

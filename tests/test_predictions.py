@@ -1,6 +1,8 @@
 """`Predictions` works wherever an array of labels is accepted."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -241,11 +243,11 @@ def test_without_images_there_is_nothing_to_show():
     for made, words in (
         (
             predictions(),
-            "these predictions have no images to show. Make them by classifier.predict(images), or give read=.",
+            "these predictions have no images to show: none were given, or they were pickled or copied. Make them by classifier.predict(images), or give read=.",
         ),
         (
             predictions()[0],
-            "this prediction has no image to show. Predict one image or a list: a stream keeps none.",
+            "this prediction has no image to show: a stream keeps none, nor does what was pickled or copied. Predict one image or a list.",
         ),
         (
             Similar(IDS, [0.9, 0.8, 0.7, 0.6]),
@@ -255,3 +257,86 @@ def test_without_images_there_is_nothing_to_show():
         with pytest.raises(DataError) as caught:
             made.show()
         assert str(caught.value) == words
+
+
+# --- as a sequence of labels ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", [NAMES, [30, 10, 20]], ids=["names", "integers"])
+def test_a_label_is_looked_for_as_in_a_list_of_labels(classes):
+    made = predictions(classes)
+    labels = [classes[code] for code in (0, 2, 0, 1)]
+    for label in [*classes, *np.array(classes), "cow", 7, None, ("cat",), ["cat", "owl"], labels]:
+        assert (label in made) == (label in labels)
+        assert made.count(label) == labels.count(label)
+        for asked in ((), (1,), (-2,), (0, 2), (1, -1), (3, 1), (9,)):
+            if label in labels[slice(*asked) if len(asked) == 2 else slice(*asked, None)]:
+                assert made.index(label, *asked) == labels.index(label, *asked)
+            else:
+                with pytest.raises(ValueError, match="Ask `label in predictions` first"):
+                    made.index(label, *asked)
+    assert "cow" not in made
+    with pytest.raises(DataError) as caught:
+        made.index("cow", 1)
+    assert str(caught.value) == "'cow' is said of none of these 3 images. Ask `label in predictions` first."
+
+
+def test_a_prediction_is_looked_for_itself():
+    made = predictions(read=lambda _: None)
+    assert all(one in made for one in made)
+    assert [made.index(one) for one in made] == [0, 1, 2, 3]
+    assert made.count(made[2]) == 1
+    assert made[2] not in made[:2]
+    assert Prediction("cat", 0.5, {"cat": 0.5}, "a.jpg") not in made
+
+
+def test_with_several_labels_one_of_them_is_looked_for_or_all():
+    given = np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.3], [0.2, 0.8, 0.1]])
+    made = Predictions(given, classes=NAMES, ids=["a", "b", "c"], multi_label=True)
+    assert [one.label for one in made] == [("cat", "dog"), (), ("dog",)]
+    assert [made.count(name) for name in NAMES] == [1, 2, 0]
+    assert ("dog" in made, "owl" in made) == (True, False)
+    assert (made.index("dog"), made.index("dog", 1)) == (0, 2)
+    assert (made.index(()), made.index(("dog",)), made.count(("cat", "dog"))) == (1, 2, 1)
+
+
+# --- pickled --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_pickled_or_copied_has_no_images():
+    """As another process or a cache gives it back: all but the images, and words about those."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3)).astype(np.uint8)
+    made = predictions(
+        read=lambda position: images[position], sets=PROBABILITIES >= 0.3, unknown=PROBABILITIES[:, 0] == 0
+    )
+    for whole in (made, made[:3], made[[0, 1]][::-1]):
+        data = pickle.dumps(whole)
+        assert len(data) < 5_000 < images.nbytes
+        for again in (pickle.loads(data), copy.deepcopy(whole), copy.copy(whole)):
+            assert (list(again), again.ids, again.answers) == (list(whole), whole.ids, whole.answers)
+            assert (again == whole).all()
+            np.testing.assert_array_equal(again.probabilities, whole.probabilities)
+            pd.testing.assert_frame_equal(again[1:].to_frame(), whole[1:].to_frame())
+            with pytest.raises(
+                DataError, match=r"have no images to show: .* they were pickled or copied\. Make them by"
+            ):
+                again.show()
+        assert len(whole.show()) == len(whole)
+    for one in made:
+        for again in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+            assert again == one
+            assert list(again.probabilities) == list(one.probabilities)
+            assert (str(again), again.answer) == (str(one), one.answer)
+            with pytest.raises(DataError, match=r"nor does what was pickled or copied\. Predict one image or a list\."):
+                again.show()
+        assert len(one.show()) == 1
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_what_is_pickled_keeps_its_thresholds(multi_label):
+    probabilities = np.array([[0.6, 0.4], [0.9, 0.1]])
+    options = {"classes": ["well", "sick"], "ids": ["a", "b"], "thresholds": {"sick": 0.3}}
+    made = Predictions(probabilities, multi_label=multi_label, **options)
+    again = pickle.loads(pickle.dumps(made))
+    assert again.labels.tolist() == made.labels.tolist()
+    assert [str(one) for one in again[::-1]] == [str(one) for one in made[::-1]]

@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from imgcls import BundleError, DataError, Dataset, ImageClassifier, _backend, architectures, bundle, images
+from imgcls import (
+    BundleError,
+    ConfigurationError,
+    DataError,
+    Dataset,
+    ImageClassifier,
+    _backend,
+    architectures,
+    bundle,
+    images,
+)
 from imgcls.architectures import build
 from imgcls.bundle import Verification, _schema
 from imgcls.classifier._bundle import _check_size
@@ -424,6 +434,32 @@ def test_layers_that_learn_nothing_keep_their_weights_where_a_config_is_trusted(
     assert np.abs(trained.layers[3].get_weights()[0]).min() > 0
     kernels = [one.layers[5].get_weights()[0] for one in (anew, trained, own)]
     assert all(np.abs(kernels[0] - other).max() > 0.01 for other in kernels[1:])
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("small_cnm", "architecture='small_cnm' is not known. Did you mean 'small_cnn'? Accepted: "),
+        ("small_resnet", "its weights hold 24,050 numbers, and 'small_resnet' for these images and classes takes "),
+        (mine, "the model has "),
+        (5, "architecture=5 is not accepted. Accepted: a name from "),
+    ],
+    ids=["misspelt", "another", "of your own", "none"],
+)
+def test_an_architecture_that_does_not_fit_is_blamed_and_not_the_file(saved, given, why):
+    found = words_of(saved, architecture=given)
+    assert found.startswith(f"the architecture that is given does not fit {str(saved)!r}: {why}")
+    assert found.endswith(". Give the one that the classifier was made with, as it was then.")
+
+
+def test_with_channels_first_nothing_is_loaded_and_the_file_is_not_blamed(saved):
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ConfigurationError, match=r"^Keras is set to image_data_format 'channels_first', "):
+            ImageClassifier.load(saved)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    assert ImageClassifier.load(saved).verify()
 
 
 def of_bfloat16(input_shape, num_classes):

@@ -135,6 +135,14 @@ def test_folds_of_classes_that_training_lacks_have_a_score_as_in_scikit_learn():
     assert scores[0] <= np.mean(labels[groups == 0] != 2) < 0.5
 
 
+def test_class_weights_may_name_a_class_that_a_fold_lacks(digits):
+    images, labels = (one[digits[1] < 2] for one in digits)
+    plain = quick(epochs=1, class_weight={0: 1.0, 1: 3.0}).fit(images, labels, verbose=0)
+    with pytest.warns(DataWarning, match="^class_weight names 2, and no image here is of such a class: "):
+        found = quick(epochs=1, class_weight={0: 1.0, 1: 3.0, 2: 9.0}).fit(images, labels, verbose=0)
+    np.testing.assert_array_equal(found.predict_proba(images), plain.predict_proba(images))
+
+
 # --- on the screen of a notebook -------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from imgcls import (
     ImageClassifier,
     UnreadableImageError,
     architectures,
+    bundle,
 )
 from imgcls.classifier import _trust
 from imgcls.classifier._trust import HeldOut, Seen, Trust, promised
@@ -89,7 +90,7 @@ def test_sets_promise_for_each_class_where_enough_images_were_held_out():
     for each, by_class in ((200, True), (90, False)):
         known = np.r_[np.arange(200), 200 + np.arange(each)]
         trust = Trust(Evaluation(y_true[known], said[known], classes="ab"))
-        promise = trust.promise("set", coverage=0.9, most_error=0.05, set_method="lac")
+        promise = trust.promise("set", coverage=0.9, most_error=None, set_method="lac")
         found = promise.decide(said, None)["sets"]
         expected = prediction_sets(said, said[known], y_true[known], coverage=0.9, by_class=by_class)
         expected[np.arange(400), said.argmax(axis=1)] = True
@@ -226,6 +227,26 @@ def weights(parts, tmp_path_factory):
     return path
 
 
+def test_the_card_of_a_solved_head_says_that_other_heads_were_measured(parts, weights, tmp_path):
+    """Its images were all learnt from, by the head that is used; and it has made no epoch."""
+    training, validation, _ = parts
+    solved = ImageClassifier("small_cnn", weights=weights, image_size=16).fit(training[:300], verbose=0)
+    path = solved.save(tmp_path / "solved.imgcls")
+    copied = pickle.loads(pickle.dumps(solved))
+    described = bundle.load(path).description["card"]
+    for card in (solved.card(), copied.card(), ImageClassifier.load(path).card(), described):
+        assert "Measured on 300 training images, each judged by a head that has not seen it, and not by the one" in card
+        for words in ("held out in training", "Not checked: whether", "leaks: ", "- epochs: "):
+            assert words not in card
+    solved.fit(training[:300], validation_data=validation, verbose=0)
+    card = solved.card()
+    assert "Measured on 451 images held out in training, which have also chosen the temperature" in card
+    assert "Not checked: whether any of these images was learnt from." in card
+    assert "- epochs: " not in card
+    stepped = ImageClassifier("small_cnn", image_size=8, epochs=2).fit(training, verbose=0)
+    assert "- epochs: 2\n" in stepped.evaluate(validation, verbose=0).to_card(quick=True)
+
+
 def test_images_that_weigh_nothing_are_not_held_out(parts, weights):
     """They count for nothing: no promise rests on them. What is said of their labels is known all the same."""
     training, own = parts[0][:300], np.ones(300)
@@ -329,7 +350,7 @@ def test_a_model_that_ends_otherwise_stays_as_it_is(parts):
     with pytest.raises(ConfigurationError) as caught:
         classifier.predict(validation[:2], abstain="unknown")
     assert str(caught.value) == (
-        "abstain='unknown' compares features with those of images held out, and this model has no last Dense layer that takes features, or was fitted without validation_data."
+        "abstain='unknown' compares features with those of images held out, and this model does not end with Dense and one softmax or sigmoid, or was fitted without validation_data."
     )
 
 
@@ -344,6 +365,27 @@ def test_a_model_of_your_own_that_is_validated_has_both(parts):
     classifier = ImageClassifier(mine, image_size=8, epochs=1).fit(training, validation_data=validation, verbose=0)
     np.testing.assert_allclose(classifier.held_out_.probabilities, classifier.predict_proba(validation), atol=1e-5)
     assert classifier.predict(test, abstain="unknown").unknown.mean() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("endings", "divided"),
+    [(["softmax"], True), (["softmax", "softmax"], False), (["relu", "softmax"], False)],
+    ids=["softmax", "softmax twice", "relu"],
+)
+def test_what_is_held_out_is_of_the_model_that_answers_however_it_ends(parts, endings, divided):
+    """By kernel and bias alone, the second and the third would be taken for the first, which answers otherwise."""
+    import keras
+
+    def mine(input_shape, num_classes):
+        stages = [layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(num_classes)]
+        return keras.Sequential([keras.Input(input_shape), *stages, *map(layers.Activation, endings)])
+
+    training, validation, _ = parts
+    classifier = ImageClassifier(mine, image_size=8, epochs=2).fit(training, validation_data=validation, verbose=0)
+    found = classifier.evaluate(validation)
+    np.testing.assert_allclose(classifier.held_out_.probabilities, found.probabilities, atol=1e-5)
+    assert ("validation images" in classifier.choices_["temperature"].reason) == divided
+    assert divided or classifier.temperature_ == 1
 
 
 def test_validation_images_that_the_model_gives_no_number_for_are_left_out_and_named(parts):
@@ -483,9 +525,11 @@ def test_what_is_of_an_answer_that_is_not_asked_for_is_refused(parts, fitted, tm
             "- most_error=0.01 is of abstain='unsure', which is not asked for. Leave it out, or add abstain='unsure'.\n"
             "- set_method='raps' is of abstain='set', which is not asked for. Leave it out, or add abstain='set'."
         )
+        with pytest.raises(ConfigurationError, match=r"set_method='raps' is of abstain='set', which is not asked for"):
+            ask(images, abstain=["unknown", "unsure"], most_error=0.01, set_method="raps")
     assert not table.exists()
-    given = {"coverage": 0.9, "most_error": 0.05, "set_method": "lac"}  # what they are where they are not given
-    for name in ("set", "unsure"):
+    defaults = {"set": {"coverage": 0.9, "set_method": "lac"}, "unsure": {"most_error": 0.05}}
+    for name, given in defaults.items():
         assert fitted.predict(images, abstain=name, **given).answers == fitted.predict(images, abstain=name).answers
 
 
@@ -511,8 +555,9 @@ def test_a_stream_abstains_as_many_at_once_do(parts, fitted):
     _, _, test = parts
     images = test[:70]
     for asked in ("set", "unknown", ["set", "unsure", "unknown"]):
-        many = fitted.predict(images, abstain=asked, coverage=0.99)
-        one_by_one = list(fitted.predict((images.read(index) for index in range(70)), abstain=asked, coverage=0.99))
+        options = {"abstain": asked} | ({"coverage": 0.99} if "set" in asked else {})
+        many = fitted.predict(images, **options)
+        one_by_one = list(fitted.predict((images.read(index) for index in range(70)), **options))
         assert [one.answer for one in one_by_one] == many.answers
         np.testing.assert_allclose([one.probability for one in one_by_one], many.probabilities.max(axis=1), atol=1e-5)
 
@@ -544,9 +589,8 @@ def test_a_promise_is_one_however_it_is_spelled(parts, fitted, tmp_path):
     images = parts[2][:20]
     alike = [
         [{"abstain": "set"}, {"abstain": ["set"]}, {"abstain": ("set", "set"), "coverage": np.float64(0.9)}],
-        [{"abstain": "set"}, {"abstain": "set", "most_error": 0.2}],
-        [{"abstain": "unsure"}, {"abstain": ["unsure"], "coverage": 0.5, "set_method": "raps"}],
-        [{"abstain": ["set", "unknown"]}, {"abstain": ("unknown", "set"), "most_error": np.float32(0.3)}],
+        [{"abstain": "unsure"}, {"abstain": ["unsure"], "most_error": np.float64(0.05)}],
+        [{"abstain": ["set", "unknown"]}, {"abstain": ("unknown", "set"), "set_method": "lac"}],
         [{}, {"abstain": []}, {"abstain": (), "coverage": None}],
     ]
     for number, spelled in enumerate(alike):

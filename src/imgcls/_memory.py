@@ -34,7 +34,8 @@ def total(root: Path = Path("/")) -> int | None:
 
     Examples:
         >>> from imgcls import _memory
-        >>> _memory.total() >= _memory.available()
+        >>> total = _memory.total()
+        >>> total is None or total >= _memory.available()
         True
     """
     return _of_machine(root, "MemTotal") or _by_sysconf()
@@ -45,17 +46,27 @@ def limit(root: Path = Path("/")) -> int | None:
     return min((group.limit for group in _groups(root)), default=None)
 
 
-def available(root: Path = Path("/")) -> int:
-    """Return the bytes of memory that can be taken without swapping.
+def free(root: Path = Path("/")) -> int | None:
+    """Return the bytes that can be taken without swapping; None where the system does not say, as outside of Linux.
 
-    What Linux calls available, or less where a container has a limit; half of the memory on other systems; 4 GiB where
-    the system does not say.
+    It is what Linux calls available, or less where a container has a limit.
     """
-    free = _of_machine(root, "MemAvailable")
-    if free is None:
-        whole = _by_sysconf()
-        return _UNKNOWN if whole is None else whole // 2
-    return max(0, min([free, *(group.limit - group.used for group in _groups(root))]))
+    most = _of_machine(root, "MemAvailable")
+    if most is None:
+        return None
+    return max(0, min([most, *(group.limit - group.used for group in _groups(root))]))
+
+
+def available(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that may be counted on.
+
+    Those that are `free`, where that is known; else half of the memory, or 4 GiB where the system says nothing at all.
+    """
+    known = free(root)
+    if known is not None:
+        return known
+    whole = _by_sysconf()
+    return _UNKNOWN if whole is None else whole // 2
 
 
 def _of_machine(root: Path, name: str) -> int | None:

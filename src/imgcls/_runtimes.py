@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
-from tempfile import TemporaryDirectory
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,10 +85,11 @@ def onnx_session(model: bytes) -> Any:
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others decode images meanwhile
     # ONNX Runtime looks for them in one folder alone: unasked, that is the model's own, and of bytes the working
-    # directory. A model of strangers gave the bytes of files there as its answers.
-    with TemporaryDirectory(prefix="imgcls-") as empty:
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", empty)
-        return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    # directory. A model of strangers gave the bytes of files there as its answers. Below a file there is nothing, and
+    # unlike an empty folder that need not be made: a container may let nothing be written.
+    nowhere = str(Path(__file__) / "nowhere")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", nowhere)
+    return library.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def run_onnx(session: Any) -> Run:

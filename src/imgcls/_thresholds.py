@@ -11,6 +11,7 @@ from imgcls import _checks
 from imgcls.errors import ConfigurationError
 
 _HALF = 0.5  # from where on one of several labels is said
+_MOST_DECIMALS = 16  # which doubles have
 
 
 @final
@@ -133,6 +134,25 @@ def in_digits(threshold: float, digits: int = 3) -> str:
         return f"{threshold:.{digits}g}"
     decimals = digits - 1 - math.floor(math.log10(1 - threshold))
     return f"{threshold:.{decimals}f}".rstrip("0")
+
+
+def decimals_of(number: float, least: int, whole: float = 1.0) -> int:
+    """Return how many decimals tell a number from 0 and from the whole, where it is neither: at least so many.
+
+    Args:
+        number: From 0 to `whole`.
+        least: How many are enough for others.
+        whole: 1 for a share, 100 for percent.
+
+    Examples:
+        >>> from imgcls._thresholds import decimals_of
+        >>> [f"{one:.{decimals_of(one, 2)}f}" for one in (0, 0.0004, 0.8, 0.9976, 1)]
+        ['0.00', '0.0004', '0.80', '0.998', '1.00']
+    """
+    number = float(number)
+    if not 0 < number < whole:
+        return least
+    return next((many for many in range(least, _MOST_DECIMALS) if 0 < round(number, many) < whole), least)
 
 
 def _checked(given: Any, classes: Sequence[Any], *, multi_label: bool) -> dict[Any, float]:

@@ -54,6 +54,24 @@ def test_scaling_inside_the_model_is_that_of_keras(name, module):
     np.testing.assert_allclose(front(PHOTO), expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.fixture
+def channels_first():
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("architecture", ["small_resnet", lambda shape, classes: architectures.small_cnn(shape)])
+def test_channels_first_are_refused(channels_first, architecture):
+    """As an old ~/.keras/keras.json may say: layers would take the height of an image for its channels."""
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.build(architecture, input_shape=(32, 32, 3), num_classes=3)
+    assert str(refusal.value) == (
+        "Keras is set to image_data_format 'channels_first', and images are (N, H, W, C) here. Accepted: 'channels_last'. "
+        "Call keras.config.set_image_data_format('channels_last'), and take the setting out of ~/.keras/keras.json if it comes from there."
+    )
+
+
 def test_same_seed_same_weights_and_pythons_random_is_left_alone():
     random.seed(5)
     expected = random.random()

@@ -197,9 +197,55 @@ def test_a_temperature_divides_the_scores(architecture, options):
     np.testing.assert_allclose(model(IMAGES), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"test_time_augmentation": "flip"}])
-def test_a_model_that_ends_otherwise_has_no_head_and_stays_as_it_is(options):
-    model = architectures.build(convolutional_to_the_end, input_shape=(32, 32, 3), num_classes=4, **options)
+def twice_softmax(input_shape, num_classes):
+    """Build what beginners build: softmax in the last layer, and once more after it."""
+    last = layers.Dense(num_classes, activation="softmax")
+    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), last, layers.Softmax()])
+
+
+def relu_before_softmax(input_shape, num_classes):
+    ending = [layers.Dense(num_classes), layers.Activation("relu"), layers.Activation("softmax")]
+    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), *ending])
+
+
+def softmax_within_and_after(input_shape, num_classes):
+    inner = keras.Sequential([keras.Input((12,)), layers.Dense(num_classes), layers.Softmax()])
+    stages = [layers.GlobalAveragePooling2D(), layers.Dense(12), inner, layers.Activation("softmax")]
+    return keras.Sequential([keras.Input(input_shape), *stages])
+
+
+class Cosine(layers.Dense):
+    """What of features and kernels is alike in direction, as for faces: no product of both."""
+
+    def call(self, inputs, training=None):
+        towards = keras.ops.normalize(inputs, axis=-1) @ keras.ops.normalize(self.kernel, axis=0)
+        return self.activation(8 * towards)
+
+
+def by_direction(input_shape, num_classes):
+    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), Cosine(num_classes, activation="softmax")])
+
+
+def low_rank(input_shape, num_classes):
+    last = layers.Dense(num_classes, activation="softmax", lora_rank=2)
+    return keras.Sequential([keras.Input(input_shape), layers.Flatten(), last])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        (convolutional_to_the_end, {}),
+        (convolutional_to_the_end, {"test_time_augmentation": "flip"}),
+        (twice_softmax, {}),
+        (relu_before_softmax, {}),
+        (softmax_within_and_after, {}),
+        (by_direction, {}),
+        (low_rank, {}),
+    ],
+    ids=["convolution", "both ways", "softmax twice", "relu", "softmax twice, inside", "a Dense of one's own", "LoRA"],
+)
+def test_a_model_that_ends_otherwise_has_no_head_and_stays_as_it_is(architecture, options):
+    model = architectures.build(architecture, input_shape=(32, 32, 3), num_classes=4, **options)
     before = np.asarray(model(IMAGES))
     assert architectures.head_of(model) is None
     assert not architectures.temper(model, 2.0)

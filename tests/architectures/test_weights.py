@@ -1,7 +1,10 @@
 """Weights come from files of every kind, checked layer by layer; what is hostile or does not fit is refused."""
 
+import os
+import runpy
 import shutil
 import socket
+import sys
 import zipfile
 from functools import cache
 
@@ -13,6 +16,7 @@ import safetensors.numpy
 from keras import layers
 
 from imgcls import ConfigurationError, DataError, architectures
+from imgcls.architectures import _weights
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("float32")
 NAME, SMALL = "mobilenet_025", "small_cnn"
@@ -424,6 +428,54 @@ def test_of_several_sizes_at_hand_the_nearest_is_found(offline):
     for side, size in ((32, 96), (150, 96), (170, 224), (500, 224)):
         assert architectures.weights_at_hand("mobilenet_v2", side).name == row.weights_file.format(size=size)
     assert architectures.weights_at_hand("mobilenet", 96) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="other variables say where its home folder is")
+@pytest.mark.parametrize(
+    ("home", "given"),
+    [
+        ("home", None),
+        ("none", None),
+        (None, None),
+        ("home", "~/mine"),
+        ("home", "~/none"),
+        ("none", "{folder}/home/mine"),
+        ("home", "{folder}/none"),
+    ],
+)
+def test_weights_are_sought_where_keras_keeps_them(home, given, tmp_path, monkeypatch):
+    """Keras takes another folder where it cannot write; it has no public word for that, and is watched here."""
+    for name in (".keras", "mine"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+    for variable in ("HOME", "KERAS_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    if home is None:  # as in a container whose user is a number alone
+        monkeypatch.setattr("pwd.getpwuid", lambda _: {}["nobody"])
+    else:
+        monkeypatch.setenv("HOME", str(tmp_path / home))
+    if given is not None:
+        monkeypatch.setenv("KERAS_HOME", given.format(folder=tmp_path))
+    made = []
+
+    def noted(path, **_):
+        made.append(path)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "makedirs", noted)
+    told = runpy.run_path(sys.modules["keras.src.backend.config"].__file__)["_KERAS_DIR"]  # as when it is imported
+    monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", told)
+    with pytest.raises(PermissionError):
+        keras.utils.get_file("a.h5", "https://none.invalid/a.h5", cache_subdir="models")
+    assert str(_weights._place("a.h5")) == f"{made[-1]}/a.h5"
+
+
+def test_weights_in_a_folder_that_cannot_be_written_to_are_found(offline, monkeypatch):
+    """As in one that an administrator fills for all, and that Keras itself would pass over."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    path = offline / "models" / architectures.describe(NAME).weights_file.format(size=128)
+    path.parent.mkdir()
+    path.touch()
+    assert architectures.weights_at_hand(NAME, 128) == path
 
 
 def test_the_run_that_downloads_weights_starts_from_the_head_of_later_runs(offline, monkeypatch):

@@ -13,6 +13,7 @@ import pytest
 from refusals import cause, refusal
 
 from imgcls import bundle
+from imgcls._version import __version__
 from imgcls.errors import BundleError, ConfigurationError, TamperedBundleError
 
 DAMAGED = "'a.imgcls' is not as it was saved: it is truncated, damaged or altered. Get the file again."
@@ -150,11 +151,18 @@ def test_no_byte_of_a_record_can_be_another(tiny, record):
 
 @pytest.mark.parametrize("number", [2, 0, "1", None, True, 1.0])
 def test_another_format_is_refused_in_words(tiny, number):
+    """By the version that wrote it, whatever else is new in the file."""
     members = forging.members_of(tiny) | {"manifest.json": json.dumps({"format": number}).encode()}
-    assert refusal(forging.sealed(forging.zipped(members.items()))) == (
-        f"'a.imgcls' has bundle format {str(number)!r} and this imgcls reads format 1. "
-        "Install the imgcls that wrote it, or a newer one."
-    )
+    for later in (members, members | {"more.json": b"{}"}, dict(list(members.items())[:2])):
+        assert refusal(forging.sealed(forging.zipped(later.items()))) == (
+            f"'a.imgcls' has bundle format {str(number)!r} and this imgcls reads format 1. It says that imgcls 0.1.0 "
+            f"wrote it, and this is {__version__}: install that one, or a newer one."
+        )
+    for text in (b"{", b"{}", b'{"imgcls": 5}', json.dumps({"imgcls": __version__}).encode()):
+        assert refusal(forging.sealed(forging.zipped((members | {"classifier.json": text}).items()))) == (
+            f"'a.imgcls' has bundle format {str(number)!r} and this imgcls reads format 1. "
+            "Install the imgcls that wrote it, or a newer one."
+        )
 
 
 @pytest.mark.parametrize("change", [{"sha256": None}, {"sha256": {}}, {"more": 1}])

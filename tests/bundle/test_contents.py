@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 
@@ -92,6 +93,22 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tiny, here, monkeypatch,
         )
     assert (here / "a.imgcls").read_bytes() == tiny
     assert [path.name for path in here.iterdir()] == ["a.imgcls"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
+@pytest.mark.parametrize(
+    ("before", "umask", "after"), [(None, 0o077, 0o600), (None, 0o002, 0o664), (0o600, 0o022, 0o600), (0o640, 0, 0o640)]
+)
+def test_who_may_read_a_bundle_is_as_before_or_as_the_umask_says(tiny, here, before, umask, after):
+    path = here / "a.imgcls"
+    path.unlink() if before is None else path.chmod(before)
+    usual = os.umask(umask)
+    try:
+        bundle.save(path, forging.description(license="MIT"), forging.weights(), forging.GOLDEN)
+    finally:
+        os.umask(usual)
+    assert bundle.load(path).description["license"] == "MIT"
+    assert stat.S_IMODE(path.stat().st_mode) == after
 
 
 def test_two_that_write_the_same_file_at_once_spoil_neither(here, monkeypatch):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -265,6 +266,16 @@ def test_classes_that_are_not_as_many_as_probabilities_are_refused(kept, tmp_pat
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(ExportError, match=r"it gives \(3,\) for an image, and has 2 classes"):
         ExportedModel.open(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_is_opened_where_nothing_can_be_written(kept, tmp_path, monkeypatch, name):
+    """As in a container that is read-only, where Python finds no folder for temporary files."""
+    path = copied(kept, tmp_path, name)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(FileNotFoundError):
+        tempfile.mkdtemp()
+    assert ExportedModel.open(path).verify()
 
 
 def outside(value, location):

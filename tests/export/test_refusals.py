@@ -349,10 +349,11 @@ def test_a_folder_that_holds_a_file_of_yours_is_left_alone(made, tmp_path):
     )
     assert everything(tmp_path) == before
     mine.unlink()
-    (tmp_path / "model" / ".DS_Store").write_text("of a Mac that has shown the folder")
+    for left in (".DS_Store", "._saved_model.pb", "variables/._variables.index"):  # by a Mac: shown, copied, unpacked
+        (tmp_path / "model" / left).write_text("of its Finder")
     assert ExportedModel.open(tmp_path / "model", trust=True).verify()
     made.to(tmp_path / "model")
-    assert ".DS_Store" not in {path.name for path in (tmp_path / "model").iterdir()}
+    assert set(everything(tmp_path)) == set(before) - {mine.relative_to(tmp_path).as_posix()}
 
 
 def test_a_place_is_somewhere(made, tmp_path):
@@ -500,6 +501,15 @@ def test_answers_are_compared_and_ties_may_change_places():
     assert (found.images, found.accuracy_before, found.accuracy_after) == (3, 0.5, 1.0)
     assert found.largest_difference == pytest.approx(0.0005, rel=1e-3)
     assert compared(expected, given).accuracy_before is None
+
+
+def test_where_the_original_gives_no_number_nothing_is_compared():
+    expected, given = [[0.6, 0.4], [np.nan, np.nan], [0.2, 0.8]], [[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]]
+    found = compared(expected, given, labels=[0, 1])  # of the last two
+    assert found == _measure.Comparison(2, 1.0, 0.0, 1.0, 1.0)
+    assert compared(expected[:2], given[:2], labels=[0]) == _measure.Comparison(1, 1.0, 0.0, None, None)
+    lost = compared(given, expected)  # a number that the export does not give is a fault
+    assert (lost.images, lost.agreement, lost.largest_difference) == (3, pytest.approx(2 / 3), 1.0)
 
 
 def test_several_labels_agree_if_all_do():

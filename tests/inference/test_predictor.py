@@ -2,6 +2,7 @@
 
 import csv
 import io
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +165,23 @@ def test_an_open_file_is_no_stream_of_images(tmp_path):
         pytest.raises(ConfigurationError, match=r"predict\(file\.read\(\)\)"),
     ):
         predictor().predict(file)
+
+
+def test_what_is_said_of_images_can_be_pickled(tmp_path):
+    """For another process, or for a cache on disk."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(png(PHOTO))
+    for given in (path, PHOTO, Image.fromarray(PHOTO)):
+        one = predictor().predict(given)
+        assert pickle.loads(pickle.dumps(one)) == one
+    for given in ([path, path], np.stack([PHOTO] * 3), Dataset.from_files([path])):
+        many = predictor().predict(given)
+        for part in (many, many[:1]):
+            assert list(pickle.loads(pickle.dumps(part))) == list(part)
+        assert pickle.loads(pickle.dumps(many[0])) == many[0]
+    said = list(predictor().predict(iter([PHOTO, b"no image"])))
+    assert pickle.loads(pickle.dumps(said[0])) == said[0]
+    assert str(pickle.loads(pickle.dumps(said[1]))) == str(said[1])
 
 
 def test_the_number_of_images_chooses_what_runs():

@@ -86,6 +86,14 @@ def test_evaluate_leaves_bad_files_out_counts_and_names_them(mixed, good, fitted
     assert "left out" not in str(whole)
 
 
+def test_a_bad_file_that_is_listed_twice_is_two_images(mixed, fitted):
+    bad, good = str(mixed / BAD[0]), str(next(mixed.glob("1/[0-9]*.png")))
+    with pytest.warns(DataWarning, match=r"^2 of 3 images cannot be read"):
+        evaluation = fitted.evaluate([bad, good, bad], ["0", "1", "0"])
+    assert (evaluation.left_out, list(evaluation.quarantined)) == (2, [bad])
+    assert "\n2 of 3 images cannot be read and are left out\n" in str(evaluation)
+
+
 @pytest.mark.parametrize("measure", [lambda one, data: one.evaluate(data, on_error="raise"), ImageClassifier.score])
 def test_one_number_or_on_request_evaluation_refuses_and_names_all(mixed, fitted, measure):
     with pytest.raises(UnreadableImageError) as refusal:

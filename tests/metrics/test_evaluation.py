@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 import tracemalloc
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -137,6 +138,23 @@ def test_a_class_without_an_image_that_is_never_predicted_counts_as_0_in_means_o
     every = {"average": "macro", "zero_division": 0}
     assert metrics.f1_score(y_true, evaluation.y_pred, labels=range(3), **every) == pytest.approx(2 / 3)
     assert metrics.f1_score(y_true, evaluation.y_pred, **every) == evaluation.balanced_accuracy == 1
+
+
+def test_a_class_that_no_image_shows_or_all_do_is_left_out_of_the_mean_areas():
+    """scikit-learn counts an average precision of 0, or of 1, and gives NaN for ROC AUC: as `Evaluation` tells."""
+    random = np.random.default_rng(0)
+    y_true, probabilities = random.integers(0, 2, (50, 4)), random.random((50, 4))
+    y_true[:, 2], y_true[:, 3] = 0, 1
+    evaluation = Evaluation(y_true, probabilities, classes=CLASSES)
+    told = y_true[:, :2], probabilities[:, :2]
+    for name, score in (("average_precision", metrics.average_precision_score), ("roc_auc", metrics.roc_auc_score)):
+        assert evaluation[name] == pytest.approx(score(*told, average="macro"), rel=1e-12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scikit-learn: no positive class
+        each = metrics.average_precision_score(y_true, probabilities, average=None)
+        no_mean = metrics.roc_auc_score(y_true, probabilities, average="macro")
+    assert each[2:].tolist() == [0, 1]
+    assert np.isnan(no_mean)
 
 
 def test_several_label_figures_are_scikit_learns():
@@ -295,6 +313,20 @@ def test_what_was_left_out_is_counted_and_named():
     assert str(evaluation).splitlines() == expected
 
 
+def test_a_file_that_is_listed_twice_is_two_images_wherever_they_are_counted():
+    y_true, probabilities = single(1)
+    given = {"classes": CLASSES, "quarantined": {"a.png": "it is empty"}, "left_out": 2}
+    evaluation = Evaluation(y_true, probabilities, **given)
+    assert "\n2 of 62 images cannot be read and are left out\n" in str(evaluation)
+    assert json.loads(evaluation.to_json())["quarantined"] == 2
+    card, page = evaluation.to_card(quick=True), evaluation.to_html(quick=True)
+    for told in (card, page):
+        assert "2 images cannot be read and are left out." in told
+    assert "- left out because they cannot be read: 2\n" in card
+    assert "The figures leave out 2 images that cannot be read." in card
+    assert "<h3>Left out: 2 that cannot be read</h3>" in page
+
+
 @pytest.mark.parametrize(
     ("y_true", "probabilities", "ids", "words"),
     [
@@ -368,7 +400,8 @@ def test_text_and_pictures():
         "accuracy                    0.667  [0.208, 0.939]\n"  # Wilson's interval of 2 in 3, by hand
         "balanced accuracy           0.750  ["
     )
-    assert str(evaluation).endswith("\n\nmost confused: dog → cat (1)")
+    assert str(evaluation).endswith("\n\nmost confused: dog -> cat (1)")
+    assert str(evaluation).encode("cp1252")  # of a file or a pipe on Windows, which `print` may be sent to
     assert evaluation.report() in str(evaluation)
     assert [ax.get_title() for ax in evaluation.show()] == ["cat", "dog", "✗ dog → cat"]
     assert plt.gcf().get_suptitle() == "predicted label; wrong ones in red: ✗ true → predicted"

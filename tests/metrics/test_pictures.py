@@ -54,3 +54,10 @@ def test_labels_that_nothing_speaks_of_are_left_out_of_the_bars():
     silent = Evaluation(np.zeros((2, 2), int), np.full((2, 2), 0.1), classes=["a", "b"]).plot("classes")
     assert not silent.patches
     silent.figure.canvas.draw()
+
+
+@pytest.mark.parametrize(("y_true", "axis"), [([[1, 0], [0, 0]], "share that is there"), ([0, 1], "accuracy")])
+def test_reliability_is_of_labels_where_an_image_may_have_several(y_true, axis):
+    ax = Evaluation(np.array(y_true), np.array([[0.9, 0.1], [0.2, 0.8]]), classes=["cat", "dog"]).plot("reliability")
+    assert ax.get_ylabel().startswith(axis)
+    assert ax.get_legend().get_texts()[0].get_text().endswith(f" = {axis}")

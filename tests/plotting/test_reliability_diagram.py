@@ -34,6 +34,12 @@ def test_bins_are_points_whose_area_is_their_count(ax):
     ax.figure.canvas.draw()
 
 
+def test_of_several_labels_the_picture_speaks_of_labels_that_are_there(ax):
+    reliability_diagram([0.25, 0.9], [0.5, 0.85], [100, 300], several=True, ax=ax)
+    assert legend_of(ax) == ["probability = share that is there", "ECE 0.100"]  # as above
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("probability (mean of the bin)", "share that is there")
+
+
 def test_before_is_another_line_with_other_markers(ax):
     reliability_diagram([0.6, 0.8], [0.6, 0.8], [5, 5], before=([0.5, 0.7, 0.99], [0.5, 0.6, 0.8], [1, 2, 7]), ax=ax)
     _, before, after = ax.lines

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from imgcls import ConfigurationError, UnreadableImageError
 from imgcls.datasets import Shortcut
@@ -223,6 +224,21 @@ def test_means_over_classes_come_first_where_classes_differ_in_size():
     assert "classes differ 4.0 to 1 in size" in page
 
 
+def test_the_summary_does_not_write_nearly_all_as_all():
+    """4 of 10,000 images are wrong, of both classes, and no sentence says that all are right."""
+    y_true = np.repeat([0, 1], [8_000, 2_000])
+    probabilities = np.where(y_true[:, None] == [0, 1], 0.9, 0.1)
+    probabilities[[0, 1, 2, 8_000]] = probabilities[[0, 1, 2, 8_000], ::-1]
+    page = Page(Evaluation(y_true, probabilities, classes=["many", "few"]).to_html(quick=True)).text
+    low, high = binomtest(9_996, 10_000).proportion_ci(method="wilson")
+    assert f"Right on 99.96 % of 10,000 images [{100 * low:.2f}, {100 * high:.2f}]." in page
+    assert "Mean recall over classes 0.9996 [" in page  # (7,997 / 8,000 + 1,999 / 2,000) / 2
+    low, high = binomtest(1_999, 2_000).proportion_ci(method="wilson")
+    assert f"Weakest class: few (recall 0.9995 [{low:.4f}, {high:.4f}] of 2,000 images)." in page
+    perfect = Evaluation(y_true[-4_000:], np.eye(2)[y_true[-4_000:]], classes=["many", "few"])
+    assert "Right on 100.0 % of 4,000 images [99.9, 100.0]." in Page(perfect.to_html(quick=True)).text
+
+
 def test_hardest_images_have_heat_in_one_call():
     asked = []
 
@@ -406,10 +422,14 @@ def test_the_reading_of_reliability_is_of_labels_where_there_are_several():
         assert there in page.text
         assert modest not in page.text
         assert page.all("svg", **{"aria-label": "Share that is there over probability said"})
+        assert "10.0 % said, 30.0 % there" in page.words
     plain = Page(evaluation().to_html(quick=True))
     assert modest in plain.text
     assert there not in plain.text
     assert plain.all("svg", **{"aria-label": "Share right over probability said"})
+    dots = [words for words in plain.words if " % said, " in words]
+    assert dots
+    assert all(words.endswith(" % right") for words in dots)
 
 
 def test_a_threshold_near_1_is_not_rounded_to_it():

@@ -13,6 +13,7 @@ from PIL import Image
 
 from imgcls import Dataset
 from imgcls.datasets._check import check
+from imgcls.errors import DataError
 from imgcls.report import data_page, write
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -116,4 +117,23 @@ def test_a_report_is_written_where_the_file_system_has_no_modes(tmp_path, monkey
     monkeypatch.setattr(Path, "chmod", refused)
     write(path, "new")
     assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_system_refuses_of_a_report_is_told_of_the_file_that_was_asked_for(tmp_path, monkeypatch):
+    """As on Windows, where a file that Excel has open cannot be replaced."""
+
+    def refused(self, target):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self), None, str(target))
+
+    path = tmp_path / "report.csv"
+    path.write_text("old")
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(DataError) as refusal:
+        write(path, "new")
+    assert str(refusal.value) == (
+        f"{str(path)!r} cannot be written: Permission denied. Close the program that has it open, such as "
+        "a spreadsheet, or free the place, or write somewhere else."
+    )
+    assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

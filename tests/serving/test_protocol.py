@@ -1,7 +1,10 @@
 """A real server and raw bytes: slow, endless, malformed, half-open, pipelined, too many. It outlives all of them."""
 
+import asyncio
+import re
 import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -9,7 +12,7 @@ from contextlib import ExitStack, suppress
 import numpy as np
 import pytest
 from lights import png
-from process import lights, request
+from process import Connection, lights, request
 
 JPEG = {"content_type": "image/jpeg"}
 
@@ -150,6 +153,42 @@ def test_too_many_connections_are_refused(patient):
     until = time.perf_counter() + 20
     while patient.ask("GET", "/health").status == 503:  # until it has noticed that they left
         assert time.perf_counter() < until
+
+
+def test_what_is_refused_in_place_of_the_application_is_counted():
+    """Too many connections, a head that does not end, one that is too large, and what is no HTTP."""
+    with lights(timeout=1.0) as server:
+        for sent in (b"GARBAGE\r\n\r\n", b"\0" * 100, b"GET / HTTP/1.1\r\nhost: "):
+            with server.connect() as connection:
+                connection.send(sent)
+                assert connection.answer().status in {400, 408}
+        with server.connect() as connection:
+            connection.send(b"GET / HTTP/1.1\r\n")
+            for _ in range(66):
+                connection.send(b"x: " + b"y" * 1000 + b"\r\n")
+                time.sleep(0.002)
+            assert connection.answer().status == 431
+        assert told_by(server) == {400: 2, 408: 1, 431: 1}
+    with lights(timeout=60.0) as server:
+        with ExitStack() as stack:
+            for _ in range(512):
+                stack.enter_context(server.connect())
+            for _ in range(3):
+                with server.connect() as connection:
+                    assert connection.answer().status == 503
+        until = time.perf_counter() + 20
+        refused = 3
+        while server.ask("GET", "/metrics").status == 503:  # until it has noticed that they left
+            refused += 1
+            assert time.perf_counter() < until
+        assert told_by(server) == {503: refused}
+
+
+def told_by(server):
+    """Return how often each status was answered at no path of the application, by /metrics."""
+    text = server.ask("GET", "/metrics").body.decode()
+    rows = re.findall(r'^imgcls_requests_total\{path="other",status="(\d+)"\} (\d+)$', text, re.MULTILINE)
+    return {int(status): int(count) for status, count in rows}
 
 
 # --- oversized and malformed ---------------------------------------------------------------------------------------
@@ -315,6 +354,57 @@ def test_a_place_that_is_taken_is_said_in_words():
             listening(host, 0)
     with pytest.raises(ConfigurationError, match=r"^port=70000 is not accepted\. Accepted: a whole number from 0"):
         listening("127.0.0.1", 70_000)
+
+
+def test_beside_an_event_loop_nothing_is_served_or_said(capsys):
+    """In a notebook one runs."""
+    from imgcls import ConfigurationError
+    from imgcls.serving import serve
+
+    async def cell():
+        with pytest.raises(ConfigurationError) as refused:
+            serve("a model", port=-1)
+        return str(refused.value)
+
+    assert asyncio.run(cell()) == (
+        "serve needs an event loop of its own, and one runs here already, as in a notebook. Start it in a thread: "
+        "threading.Thread(target=serve, args=[model], daemon=True).start(); or run `imgcls serve` in a terminal."
+    )
+    assert capsys.readouterr().err == ""
+
+
+def test_what_is_advised_in_a_notebook_answers(capfd):
+    from lights import predictor
+
+    from imgcls.serving import serve
+
+    async def cell():
+        threading.Thread(target=serve, args=[predictor()], kwargs={"port": 0}, daemon=True).start()
+        said = ""
+        for _ in range(400):
+            await asyncio.sleep(0.05)
+            said += capfd.readouterr().err
+            if (found := re.search(r"http://127\.0\.0\.1:(\d+)/", said)) is not None:
+                with Connection("127.0.0.1", int(found[1]), 20) as connection:
+                    connection.send(request("POST", "/predict", png(255), **JPEG))
+                    return connection.answer().told["label"]
+        return said
+
+    assert asyncio.run(cell()) == "day"
+
+
+def test_without_a_stderr_it_is_served_in_silence(monkeypatch):
+    """As Python without a window, pythonw, runs a program."""
+    import uvicorn
+    from lights import predictor
+
+    from imgcls.serving import serve
+
+    served = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, places: served.extend(places))
+    monkeypatch.setattr(sys, "stderr", None)
+    serve(predictor(), port=0)
+    assert len(served) == 1
 
 
 def test_its_end_waits_for_what_was_accepted_and_without_a_limit_for_ever(monkeypatch):

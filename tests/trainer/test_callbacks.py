@@ -124,13 +124,32 @@ def test_early_stopping_of_ones_own_is_not_overruled_by_a_patience_that_nobody_a
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=6)
     classifier.fit(train, validation_data=held_out, callbacks=[wanted, stopping], verbose=0)
     assert classifier.history_.epochs == 4
-    assert classifier.history_.best_epoch is None
+    assert classifier.history_.best_epoch == 2
     assert classifier.choices_["patience"] == (
         None,
         "your own EarlyStopping decides when to stop, and which weights are kept",
     )
     for now, then in zip(classifier.model_.get_weights()[:-2], wanted.weights[:-2], strict=True):
         np.testing.assert_array_equal(now, then)  # the last two were divided by the temperature
+
+
+@pytest.mark.parametrize(("restores", "patience", "epochs"), [(True, 2, 4), (True, 9, 5), (False, 2, 4)])
+def test_the_epoch_whose_weights_are_restored_is_the_best_one(digits, restores, patience, epochs):
+    """By hand: also where training ends before patience does, as in Keras."""
+
+    class Written(keras.callbacks.Callback):
+        weights = ()
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["val_accuracy"] = [0.5, 0.9, 0.4, 0.3, 0.2][epoch]
+            self.weights = (*self.weights, self.model.get_weights())
+
+    written = Written()
+    stopping = keras.callbacks.EarlyStopping("val_accuracy", patience=patience, restore_best_weights=restores)
+    model, history = run(digits, [written, stopping], epochs=5)
+    assert (history.epochs, history.best_epoch) == (epochs, 2 if restores else None)
+    for now, then in zip(model.get_weights(), written.weights[1 if restores else -1], strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 # --- whether a figure should rise or fall ---------------------------------------------------------------------------

@@ -4,12 +4,13 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from imgcls import CheckpointError, TrainingWarning
-from imgcls.trainer import _checkpoint
+from imgcls.trainer import _checkpoint, _keeper
 from imgcls.trainer._checkpoint import Checkpoints, Disk, State
 from imgcls.trainer._keeper import VARIABLE, Keeper, NotANumberError
 
@@ -21,8 +22,20 @@ def state(number, score=None):
     return State({"epoch": number, "history": {"loss": [0.1 * number]}}, arrays, score)
 
 
+OPEN = []
+
+
+@pytest.fixture(autouse=True)
+def let_go():
+    """Close what a test has opened and left: its lock is a file."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 def opened(folder, run=RUN, disk=None, said=None):
-    return Checkpoints(folder, run, say=(said if said is not None else []).append, disk=disk)
+    OPEN.append(Checkpoints(folder, run, say=(said if said is not None else []).append, disk=disk))
+    return OPEN[-1]
 
 
 def numbers(folder):
@@ -195,6 +208,27 @@ def test_a_weight_that_is_no_number_is_seen_in_any_precision(dtype):
     assert noted(2).facts == {}
     with pytest.raises(NotANumberError):
         noted(np.nan)
+
+
+def test_what_was_infinite_when_training_began_may_stay_so_and_nothing_else():
+    """Such as a mask of -inf; at its other places, and in other weights, a number is asked for."""
+    names = [f"{VARIABLE}{index:05d}" for index in range(2)]
+
+    def states(*pairs):
+        return [State({}, dict(zip(names, map(np.array, pair), strict=True))) for pair in pairs]
+
+    begun, good, *bad = states(
+        ([0.0, -np.inf], [1.0, 1.0]),
+        ([5.0, -np.inf], [2.0, 1.0]),
+        ([np.nan, -np.inf], [2.0, 1.0]),
+        ([5.0, -np.inf], [2.0, np.inf]),
+    )
+    keeper = Keeper(None, begun)
+    assert keeper.note(lambda: good) is good
+    for one in bad:
+        with pytest.raises(NotANumberError):
+            keeper.note(lambda one=one: one)
+    assert keeper.good is good
 
 
 # --- what cannot be read, and is not damaged ----------------------------------------------------------------------
@@ -384,7 +418,9 @@ class Failing(Disk):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
 @pytest.mark.parametrize("place", range(8))
-def test_a_failure_at_any_operation_keeps_the_last_good_checkpoint_and_says_why(tmp_path, place, number):
+def test_a_failure_at_any_operation_keeps_the_last_good_checkpoint_and_says_why_and_the_next_one_is_written(
+    tmp_path, place, number
+):
     folder = tmp_path / "runs"
     _, before = recorded(folder)
     disk = Failing(place=99, number=number)
@@ -394,10 +430,59 @@ def test_a_failure_at_any_operation_keeps_the_last_good_checkpoint_and_says_why(
     renamed, removing = place > 5, place == 7
     assert (checkpoints.trouble is None) == removing  # what cannot be removed is no trouble
     assert removing or "injected" in checkpoints.trouble
+    assert not (before / "partial-checkpoint").exists()
+    shutil.copytree(before, tmp_path / "ended here")
+    assert newest(tmp_path / "ended here") == (3 if renamed else 2)
     checkpoints.save(state(4, 0.2))
     checkpoints.close()
-    assert newest(before) == (4 if removing else 3 if renamed else 2)
-    assert not (before / "partial-checkpoint").exists()
+    assert checkpoints.trouble is None
+    assert newest(before) == 4
+    assert numbers(before) == ([3, 4] if renamed else [2, 3])
+
+
+@pytest.mark.parametrize("refusals", [2, 3])
+@pytest.mark.parametrize("name", ["rename", "remove"])
+def test_what_another_program_looks_at_for_a_moment_is_tried_again(tmp_path, monkeypatch, name, refusals):
+    """As a virus scanner on Windows does with what was just written."""
+    where = {"rename": (Path, "rename"), "remove": (shutil, "rmtree")}[name]
+    whole, left = getattr(*where), [refusals]
+
+    def refused(path, *target):
+        if left[0]:
+            left[0] -= 1
+            raise PermissionError(errno.EACCES, "injected", str(path))
+        whole(path, *target)
+
+    checkpoints = opened(tmp_path)
+    for count in (1, 2):
+        checkpoints.save(state(count))
+    with monkeypatch.context() as patched:
+        patched.setattr(_checkpoint, "_WAITS", (0.0, 0.0))
+        patched.setattr(*where, refused)
+        checkpoints.save(state(3))
+    assert left == [0]
+    assert (checkpoints.trouble is None) == (name == "remove" or refusals == 2)
+    assert numbers(tmp_path) == {("remove", 3): [1, 2, 3], ("rename", 3): [1, 2]}.get((name, refusals), [2, 3])
+    checkpoints.close()
+    assert newest(tmp_path) == (2 if (name, refusals) == ("rename", 3) else 3)
+
+
+def test_a_state_is_noted_as_often_as_costs_two_percent_also_where_that_takes_less_than_windows_tells(monkeypatch):
+    """10 ms once in half a second. `time.monotonic` moves in steps of 15.6 ms there."""
+    clock = [100.0]
+    clocks = {"perf_counter": lambda: clock[0], "monotonic": lambda: clock[0] // 0.015625 * 0.015625}
+    monkeypatch.setattr(_keeper, "time", SimpleNamespace(**clocks))
+
+    def capture():
+        clock[0] += 0.01
+        return state(2)
+
+    keeper = Keeper(None, state(1))
+    assert keeper.note_is_cheap
+    keeper.note(capture)
+    for passed, cheap in ((0.0, False), (0.49, False), (0.02, True)):
+        clock[0] += passed
+        assert keeper.note_is_cheap == cheap
 
 
 # --- whose folder it is ------------------------------------------------------------------------------------------

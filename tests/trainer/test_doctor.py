@@ -125,6 +125,22 @@ def test_what_is_no_fault_is_not_said(change):
     assert complaints(Vitals(**{**SOUND, **change})) == {}
 
 
+@pytest.mark.parametrize(
+    ("commonest", "least"),  # by hand: 1.5 times as often right, or wrong two thirds as often, what comes first
+    [(0.1, 0.15), (0.25, 0.375), (0.5, 2 / 3), (2 / 3, 7 / 9), (0.9, 14 / 15), (0.95, 29 / 30)],
+)
+def test_a_loss_above_guessing_is_no_fault_while_it_falls_and_a_constant_answer_is_beaten(commonest, least):
+    """Also where one class has two thirds of the images and more, so that nobody can be right 1.5 times as often."""
+
+    def said(losses, accuracy):
+        return set(complaints(Vitals(**{**SOUND, "losses": losses, "commonest": commonest, "accuracy": accuracy})))
+
+    for falling in ([90.0], [90.0, 5.0]):
+        assert said(falling, least + 0.001) == set()
+        assert said(falling, least - 0.001) == {"rate"}
+    assert said([3.0, 5.0], least + 0.001) == {"rate"}  # it rises
+
+
 def test_guessing_costs_the_entropy_of_the_classes():
     from scipy.stats import entropy
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from imgcls import CheckpointError, _backend
+from imgcls.trainer import _checkpoint
 from imgcls.trainer._decisions import Decisions
 
 
@@ -146,3 +147,26 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match=r"cannot be written to: .* Give another folder\.$"):
         Decisions(tmp_path / "file" / "runs").once("depth", {}, lambda: 1)
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_file_that_cannot_take_its_name_is_not_left_behind(tmp_path, monkeypatch, refusals):
+    """Nor is it given up at once on Windows, where other programs look at what was just written."""
+    error, replace, left = PermissionError(errno.EACCES, "injected"), Path.replace, [refusals]
+
+    def refused(path, target):
+        if left[0]:
+            left[0] -= 1
+            raise error
+        return replace(path, target)
+
+    monkeypatch.setattr(_checkpoint, "_WAITS", (0.0,))
+    monkeypatch.setattr(Path, "replace", refused)
+    if refusals == 1:
+        assert Decisions(tmp_path).once("depth", {}, lambda: 1) == 1
+        assert Decisions(tmp_path).once("depth", {}, fail) == 1
+        return
+    with pytest.raises(CheckpointError) as refusal:
+        Decisions(tmp_path).once("depth", {}, lambda: 1)
+    assert str(refusal.value) == f"checkpoint={str(tmp_path)!r} cannot be written to: {error}. Give another folder."
+    assert list(tmp_path.iterdir()) == []

@@ -2,13 +2,16 @@
 
 import math
 import signal
+import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
 from imgcls import Dataset, History, ImageClassifier, _backend, architectures, trainer
-from imgcls.trainer import _keeper
+from imgcls.trainer import _keeper, _loop
+from imgcls.trainer._doctor import Doctor
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +250,25 @@ def test_callbacks_get_the_figures_of_the_last_epoch_at_the_end_as_in_keras(digi
     again = AtTheEnd()
     trainer.train(new_model(), digits, callbacks=[Writer(), again], checkpoint=tmp_path, **options)
     assert again.logs == ours.logs
+
+
+# --- the doctor -----------------------------------------------------------------------------------------------------
+
+
+def test_the_doctor_is_told_of_waits_that_a_coarse_clock_does_not_see(digits, monkeypatch):
+    """`time.monotonic` moves every 15.6 ms on Windows: here it stands still meanwhile."""
+    seen, look, now = [], Doctor.look, time.monotonic()
+
+    def noted(self, history, *, waited, seconds, last):
+        seen.append((waited, seconds))
+        return look(self, history, waited=waited, seconds=seconds, last=last)
+
+    monkeypatch.setattr(Doctor, "look", noted)
+    monkeypatch.setattr(_loop, "time", SimpleNamespace(perf_counter=time.perf_counter, monotonic=lambda: now))
+    begin = time.perf_counter()
+    trainer.train(new_model(), digits, epochs=1, verbose=0)
+    [(waited, seconds)] = seen
+    assert 0 < waited < seconds < time.perf_counter() - begin
 
 
 # --- several workers ------------------------------------------------------------------------------------------------

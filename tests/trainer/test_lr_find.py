@@ -37,8 +37,27 @@ def test_the_model_is_left_as_it_was(digits):
     np.testing.assert_allclose(np.diff(np.log(curve.rates)), np.log(1e7) / 29)
 
 
-def test_losses_are_those_of_plain_gradient_descent_at_these_rates(digits):
-    """Softmax regression on one batch an epoch, computed anew with NumPy."""
+class Unknown(keras.optimizers.schedules.LearningRateSchedule):
+    """Is not registered with Keras, and cannot tell its settings."""
+
+    def __call__(self, step):
+        return 0.3
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: "rmsprop",
+        lambda: keras.optimizers.RMSprop(0.3),
+        lambda: keras.optimizers.RMSprop(Unknown()),
+        lambda: keras.optimizers.RMSprop(lambda: 0.3),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(0.3), initial_scale=8.0),
+    ],
+    ids=["name", "number", "schedule", "function", "scaled"],
+)
+def test_losses_are_those_of_plain_gradient_descent_at_these_rates(digits, optimizer):
+    """Softmax regression on one batch an epoch, computed anew with NumPy; whatever leads the rate of an optimizer."""
+    given = optimizer()
     model = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -48,7 +67,7 @@ def test_losses_are_those_of_plain_gradient_descent_at_these_rates(digits):
         ]
     )
     curve = trainer.lr_find(
-        model, digits, optimizer="rmsprop", batch_size=300, lowest=1e-4, highest=1e-2, steps=12, verbose=0
+        model, digits, optimizer=given, batch_size=300, lowest=1e-4, highest=1e-2, steps=12, verbose=0
     )
     pixels = np.stack([digits.read(index) for index in range(300)]).reshape(300, -1) / 255
     truth, kernel, velocity, losses = np.eye(10)[digits.labels], np.zeros((64, 10)), np.zeros((64, 10)), []
@@ -60,6 +79,9 @@ def test_losses_are_those_of_plain_gradient_descent_at_these_rates(digits):
         velocity = 0.9 * velocity + 0.1 * gradient**2  # RMSprop, Keras' rho and epsilon
         kernel -= rate * gradient / np.sqrt(velocity + 1e-7)
     np.testing.assert_allclose(curve.losses, losses, rtol=1e-4)
+    if not isinstance(given, str):
+        assert float(given.learning_rate) == pytest.approx(0.3)
+        assert not given.built
 
 
 def test_decay_clipping_and_class_weights_are_those_of_training(digits):
@@ -101,19 +123,31 @@ def test_the_classifier_tests_its_own_recipe(digits):
     np.testing.assert_array_equal(curve.losses, again.losses)
 
 
-def test_a_pretrained_backbone_is_tested_as_it_is_fine_tuned(digits, tmp_path):
+@pytest.mark.parametrize("own", [False, True])
+def test_a_pretrained_backbone_is_tested_as_it_is_fine_tuned(digits, tmp_path, own):
     """Against `fit` itself, whose Keras schedule takes the same rates, one batch an epoch."""
     others = Dataset.builtin("digits")[300:]
     pretrained = ImageClassifier("small_cnn", image_size=8, epochs=2, augmentation=None).fit(others, verbose=0)
     pretrained.model_.get_layer("backbone").save_weights(tmp_path / "backbone.weights.h5")
     recipe = {"weights": tmp_path / "backbone.weights.h5", "fine_tune": True, "dropout": 0.0, "augmentation": None}
     classifier = ImageClassifier("small_cnn", image_size=8, batch_size=300, engine="tensorflow", **recipe)
-    curve = classifier.lr_find(digits, steps=14, verbose=0)
     rates = keras.optimizers.schedules.ExponentialDecay(1e-6, decay_steps=1, decay_rate=float(1e7 ** (1 / 13)))
-    fitted = classifier.set_params(learning_rate=rates, epochs=8).fit(digits, verbose=0)
+    leading = {"optimizer": keras.optimizers.AdamW(rates)} if own else {"learning_rate": rates}
+    curve = classifier.set_params(**leading if own else {}).lr_find(digits, steps=14, verbose=0)
+    fitted = classifier.set_params(**leading, epochs=8).fit(digits, verbose=0)
     assert fitted.choices_["head"].value == "solved"
     np.testing.assert_allclose(curve.losses[:8], fitted.history_["loss"], rtol=1e-4)
     assert curve.losses[7] < curve.losses[0] < 1 < np.log(10)  # of a head from random numbers
+
+
+def test_an_optimizer_that_is_not_taken_is_refused_before_images_are_embedded(digits, tmp_path, monkeypatch):
+    pretrained = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+    pretrained.get_layer("backbone").save_weights(tmp_path / "backbone.weights.h5")
+    monkeypatch.setattr(trainer, "transfer", None)
+    many = keras.optimizers.MultiOptimizer(lambda variable: keras.optimizers.SGD())
+    recipe = {"weights": tmp_path / "backbone.weights.h5", "fine_tune": True, "optimizer": many}
+    with pytest.raises(ConfigurationError, match=r"^optimizer=MultiOptimizer has a learning rate for each part, "):
+        ImageClassifier("small_cnn", image_size=8, **recipe).lr_find(digits, verbose=0)
 
 
 def test_a_first_layer_that_does_not_learn_is_one_that_is_frozen(digits):
@@ -223,6 +257,14 @@ def test_images_without_labels_are_refused_in_words():
     [
         ({"lowest": 1.0, "highest": 0.1}, "lowest=1.0 is not below highest=0.1. Give a range that rises."),
         ({"lowest": 0}, "lowest=0 is not accepted. Accepted: a number above 0."),
+        (
+            {"optimizer": "adaam"},
+            "optimizer='adaam' is not known. Did you mean 'adam'? Accepted: adam, adamw, sgd, rmsprop, muon.",
+        ),
+        (
+            {"optimizer": keras.optimizers.SGD(), "clip_norm": 1.0},
+            "clip_norm=1.0 goes with a named optimizer; SGD has its own. Leave it out.",
+        ),
         ({"highest": np.inf}, "highest=inf is not accepted. Accepted: a finite number above 0."),
         (
             {"augmentation": "lite"},

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from imgcls import ConfigurationError, Dataset, ImageClassifier, trainer
+from imgcls import ConfigurationError, Dataset, ImageClassifier, architectures, trainer
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,92 @@ def test_layers_that_the_user_has_fixed_stay_as_they_are(digits):
     for index, changed in ((0, False), (2, True)):
         before, after = (one.layers[index].get_weights()[0] for one in (model, learnt))
         assert bool((before != after).any()) is changed
+
+
+class Block(keras.layers.Layer):
+    """A convolution and a normalisation, of which its config says nothing."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.convolution = keras.layers.Conv2D(1, 3, padding="same")
+        self.normalization = keras.layers.BatchNormalization()
+
+    def call(self, images, training=None):
+        return self.normalization(self.convolution(images), training=training)
+
+
+def moved(model, digits):
+    """Train what `build` makes of a model; say of each of its weights whether it is another one then."""
+    classifier = architectures.build(model, input_shape=(8, 8, 1), num_classes=10)
+    copy = classifier.get_layer("backbone")
+    before = copy.get_weights()
+    trainer.train(classifier, digits, epochs=1, verbose=0)
+    return [bool((one != other).any()) for one, other in zip(before, copy.get_weights(), strict=True)]
+
+
+@pytest.mark.parametrize("fixed", ["layers", "a layer within", "a weight within", "all but a layer within"])
+def test_layers_that_a_layer_is_made_of_are_fixed_where_the_user_has_fixed_them(digits, fixed):
+    """What learns is what Keras lists in the model that was given."""
+    inputs, block, attention = keras.Input((8, 8, 1)), Block(), keras.layers.MultiHeadAttention(1, 4)
+    rows = keras.layers.Reshape((8, 8))(block(inputs))
+    outputs = keras.layers.Dense(10, activation="softmax")(keras.layers.Flatten()(attention(rows, rows)))
+    model = keras.Model(inputs, outputs)
+    if fixed in {"layers", "all but a layer within"}:
+        block.trainable = attention.trainable = False
+    if fixed == "a layer within":
+        block.convolution.trainable = False
+    if fixed == "a weight within":
+        block.convolution.kernel.trainable = False
+    if fixed == "all but a layer within":
+        block.convolution.trainable = True
+    learns = {id(weight) for weight in model.trainable_weights}
+    if block.normalization.trainable:
+        learns |= {id(weight) for weight in block.normalization.weights}  # its statistics move
+    kernels = [len(weight.shape) > 1 for weight in model.weights]  # some biases change nothing, and have no gradient
+    assert 0 < sum(id(weight) in learns for weight in model.weights) < len(model.weights)
+    for weight, kernel, changed in zip(model.weights, kernels, moved(model, digits), strict=True):
+        assert not (changed and id(weight) not in learns), weight.path
+        assert changed or not (kernel and id(weight) in learns), weight.path
+
+
+def test_layers_within_are_fixed_in_a_model_that_is_not_built_too(digits):
+    block, flat = Block(), keras.layers.Flatten()
+    block.trainable = False
+    model = keras.Sequential([block, flat, keras.layers.Dense(10, activation="softmax")])
+    assert moved(model, digits) == [False] * 6 + [True] * 2
+
+
+class Stack(keras.layers.Layer):
+    """As many layers as are asked for, which its config does not say."""
+
+    def __init__(self, count=1, **options):
+        super().__init__(**options)
+        self.parts = [keras.layers.Dropout(0.1) for _ in range(count)]
+
+    def get_config(self):
+        return super().get_config()
+
+    def call(self, images):
+        return images
+
+
+def test_a_model_that_comes_back_with_other_layers_is_refused_where_some_are_fixed():
+    layers = [keras.Input((8, 8, 1)), Stack(2), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    model = keras.Sequential(layers)
+    architectures.build(model, input_shape=(8, 8, 1), num_classes=10)
+    model.layers[0].trainable = False
+    with pytest.raises(ConfigurationError) as refusal:
+        architectures.build(model, input_shape=(8, 8, 1), num_classes=10)
+    assert str(refusal.value) == (
+        "the model cannot be copied: some of its layers are fixed, and its get_config does not bring back all layers "
+        "that it is made of. Give a function that builds it instead."
+    )
+
+
+def test_reasons_know_a_model_of_the_users_own(digits):
+    choices = trainer.plan(ImageClassifier(whole, image_size=8).get_params(), digits, None).choices
+    assert choices["weights"] == (None, "your own model brings its own")
+    assert choices["fine_tune"] == (True, "your own model learns wherever its layers are trainable")
 
 
 @pytest.mark.parametrize("options", [{"pooling": "max"}, {"pooling": "flatten"}])

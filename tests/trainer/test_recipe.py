@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_sample_weight
 
-from imgcls import ConfigurationError, Dataset, History, ImageClassifier, _progress, trainer
+from imgcls import ConfigurationError, Dataset, DataWarning, History, ImageClassifier, _progress, trainer
 
 
 def test_balanced_class_weights_are_those_of_scikit_learn():
@@ -19,6 +19,37 @@ def test_balanced_class_weights_are_those_of_scikit_learn():
 def test_class_weights_by_name():
     weights = trainer.class_weights({"dog": 5}, np.array([0, 1, 1]), ("cat", "dog"))
     assert weights.tolist() == [1.0, 5.0, 5.0]
+
+
+def test_a_weight_of_a_class_that_no_image_is_of_is_passed_over_as_in_scikit_learn():
+    labels, given = np.array(["cat", "dog", "dog"]), {"cat": 2.0, "dog": 5.0, "dogs": 50.0}
+    expected = compute_sample_weight(given, labels)
+    with pytest.warns(DataWarning) as caught:
+        weights = trainer.class_weights(given, np.array([0, 1, 1]), ("cat", "dog"))
+    np.testing.assert_array_equal(weights, expected)
+    assert [str(one.message) for one in caught] == [
+        "class_weight names 'dogs', and no image here is of such a class: that is passed over. The classes are 'cat', 'dog'."
+    ]
+    for rare, classes in (({"mouse": 50.0}, ("cat", "dog")), ({10: 50.0}, (0, 1))):
+        with pytest.warns(DataWarning, match=f"^class_weight names {next(iter(rare))!r}, and no image here "):
+            assert trainer.class_weights(rare, np.array([0, 1, 1]), classes).tolist() == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "classes", "meant"),
+    [
+        ({"dgo": 5.0}, ("cat", "dog"), "dog"),
+        ({"cat": 2.0, "Dog": 5.0}, ("cat", "dog"), "dog"),
+        ({"1": 5.0}, (0, 1), "1"),
+    ],
+)
+def test_a_name_that_is_like_that_of_a_class_without_a_weight_is_refused_as_misspelt(given, classes, meant):
+    with pytest.raises(ConfigurationError) as refusal:
+        trainer.class_weights(given, np.array([0, 1, 1]), classes)
+    assert str(refusal.value) == (
+        f"class_weight={given!r} names an unknown class or a weight that is no number of at least 0. Did you mean "
+        f"{meant!r}? Accepted: {{class: weight}} with classes among {', '.join(map(repr, classes))}."
+    )
 
 
 @pytest.mark.parametrize("weight", [-1, float("nan"), float("inf"), "2", None, True])

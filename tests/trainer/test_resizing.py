@@ -119,7 +119,7 @@ def test_a_classifier_learns_so(digits):
 @pytest.mark.parametrize(("resizing", "work"), [(False, 1), (True, 0.4 / 4 + 0.3 * 9 / 16 + 0.3)])
 def test_a_forecast_counts_smaller_images_as_less_work(digits, monkeypatch, resizing, work):
     """By a clock that moves by a second when it is read: the first of two epochs takes one, and so does the second."""
-    monkeypatch.setattr(_forecast, "time", SimpleNamespace(monotonic=count().__next__))
+    monkeypatch.setattr(_forecast, "time", SimpleNamespace(perf_counter=count().__next__))
     classifier = ImageClassifier("small_cnn", image_size=32, epochs=400, progressive_resizing=resizing)
     assert classifier.forecast(digits[:90], verbose=0).seconds == pytest.approx(1 + 400 * work)
 

@@ -602,26 +602,76 @@ def test_ctrl_c_as_often_as_one_likes_while_the_state_is_noted_loses_nothing(dig
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_full_disk_is_said_and_training_goes_on(digits, uninterrupted, tmp_path, monkeypatch):
-    write, count = trainer._checkpoint.Disk.write, []
+def full_after(monkeypatch, steps):
+    """Let the disk be full after some steps; return the callback that counts them."""
+    write, count = trainer._checkpoint.Disk.write, [0]
 
-    def full_later(self, path, data):
-        count.append(1)
-        if len(count) > 10:
+    def full(self, path, data):
+        if count[0] in steps:
             raise OSError(28, "No space left on device")
         write(self, path, data)
 
-    monkeypatch.setattr(trainer._checkpoint.Disk, "write", full_later)
-    with pytest.warns(TrainingWarning) as caught:
-        finished = run(digits, checkpoint=tmp_path / "run")
-    assert len(caught) == 1
-    assert str(caught[0].message) == (
-        f"no more checkpoints are written to {tmp_path / 'run'}: [Errno 28] No space left on device. Training goes on, "
-        "and the last good checkpoint is kept. Free the disk, then stop and start again."
+    def counted(batch, logs):
+        count[0] += 1
+
+    monkeypatch.setattr(trainer._checkpoint.Disk, "write", full)
+    return keras.callbacks.LambdaCallback(on_train_batch_end=counted)
+
+
+def full_disk(folder):
+    return (
+        f"no checkpoint can be written to {folder} now: [Errno 28] No space left on device. Training goes on, and tries "
+        "again whenever one is due, at a stop and at the end; the last good checkpoint is kept. Free or mend the disk "
+        "meanwhile: a run that is stopped before then goes on from that checkpoint"
     )
+
+
+def test_a_full_disk_is_said_once_and_training_goes_on(digits, uninterrupted, tmp_path, monkeypatch):
+    count = full_after(monkeypatch, range(4, 99))
+    with pytest.warns(TrainingWarning) as caught:
+        finished = run(digits, callbacks=[count], checkpoint=tmp_path / "run")
+    assert [str(one.message) for one in caught] == [f"{full_disk(tmp_path / 'run')}."]
     assert_equal(finished, uninterrupted["plain"])
     monkeypatch.undo()
     assert_equal(run(digits, model=new_model(seed=4), checkpoint=tmp_path / "run"), uninterrupted["plain"])
+
+
+def test_once_the_disk_has_room_again_checkpoints_are_written_again(
+    digits, uninterrupted, tmp_path, monkeypatch, capsys
+):
+    count = full_after(monkeypatch, range(4, 8))
+    with pytest.warns(TrainingWarning) as caught:
+        assert_equal(run(digits, callbacks=[count], checkpoint=tmp_path / "run", verbose=2), uninterrupted["plain"])
+    assert len(caught) == 1
+    said = capsys.readouterr().err.splitlines()
+    again = f"checkpoints are written to {tmp_path / 'run'} again"
+    assert said.count(full_disk(tmp_path / "run")) == said.count(again) == 1
+    assert said.index(full_disk(tmp_path / "run")) < said.index(again)
+    run(digits, checkpoint=tmp_path / "run", verbose=2)
+    assert "holds this run to its end: nothing is left to train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("until", "words", "place"),
+    [
+        (7, "", "epoch 2/3, step 2/5"),
+        (99, ". Its last steps may be in no checkpoint", "epoch 1/3, step 3/5"),
+    ],
+    ids=["room again", "still full"],
+)
+def test_a_stop_tries_once_more_and_says_what_it_could_not_write(
+    digits, uninterrupted, tmp_path, monkeypatch, capsys, until, words, place
+):
+    count = full_after(monkeypatch, range(4, until))
+    with pytest.warns(TrainingWarning):
+        run(digits, callbacks=[count, Stopper(7)], checkpoint=tmp_path / "run", verbose=2)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"interrupted at epoch 2/3, step 2/5; the model keeps what it has learnt{words}. To go on, train again with "
+        f"checkpoint={str(tmp_path / 'run')!r}"
+    )
+    monkeypatch.undo()
+    assert_equal(run(digits, model=new_model(seed=4), checkpoint=tmp_path / "run", verbose=2), uninterrupted["plain"])
+    assert f"resumed {tmp_path / 'run'}: {place}" in capsys.readouterr().err
 
 
 class HalvesAtTheBeginning(keras.callbacks.Callback):
@@ -793,6 +843,26 @@ def test_nan_from_the_start_is_an_error(digits):
         "the loss became NaN or infinite at epoch 1/3, step 1/5, and 3 lower rates did not help. Give a lower "
         "learning_rate; look at the images, labels and weights, if that does not help."
     )
+
+
+class Floor(keras.layers.Layer):
+    """Lets no score be lower than a weight that is infinite by design, and learns nothing."""
+
+    def build(self, shape):
+        self.least = self.add_weight(shape=shape[1:], initializer=keras.initializers.Constant(-np.inf), trainable=False)
+
+    def call(self, scores):
+        return keras.ops.maximum(scores, self.least)
+
+
+def test_a_weight_that_is_infinite_by_design_is_no_loss_that_became_so(digits, tmp_path):
+    ends = [keras.layers.Dense(10), Floor(), keras.layers.Softmax()]
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 16), keras.layers.Flatten(), *ends])
+    _, history = run(digits, model=model, callbacks=[Stopper(7)], checkpoint=tmp_path)
+    assert (history.interrupted, history.epochs) == (True, 1)
+    _, history = run(digits, model=model, checkpoint=tmp_path)
+    assert history.epochs == 3
+    assert history["loss"][-1] < history["loss"][0]
 
 
 def test_a_schedule_of_your_own_is_not_lowered(digits):

@@ -557,6 +557,34 @@ def test_a_layer_that_cannot_mix_is_refused_before_training(squares):
 
 
 @pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: keras.layers.RandomCrop(6, 6), r"it returns images of \(6, 6, 1\)"),
+        (
+            lambda: keras.Sequential([keras.layers.RandomFlip(), keras.layers.Flatten()]),
+            r"it returns images of \(64,\)",
+        ),
+        (lambda: Shifted(lambda count: 1 / 0), "(?s:.*)division by zero(?s:.*)"),
+    ],
+    ids=["another size", "no image", "a mistake"],
+)
+def test_an_augmentation_that_the_model_cannot_take_is_refused_before_images_are_read(squares, monkeypatch, make, why):
+    monkeypatch.setattr(trainer._train, "Batches", lambda *_, **__: pytest.fail("images were read"))
+    accepted = (
+        r"a name, None, or a layer from images \(N, H, W, C\), float32 and 0-255, to images of the same shape\. One that "
+        r"changes the size goes into a keras\.Sequential with keras\.layers\.Resizing\(8, 8\) behind it\.$"
+    )
+    words = rf"^augmentation=\w+ cannot be used for images of \(8, 8, 1\): {why}\. Accepted: {accepted}"
+    with pytest.raises(ConfigurationError, match=words):
+        trainer.train(small_model(), squares, augmentation=make(), epochs=1, verbose=0)
+
+
+def test_an_augmentation_that_changes_the_size_goes_with_one_that_puts_it_back(squares):
+    layer = keras.Sequential([keras.layers.RandomCrop(6, 6, seed=1), keras.layers.Resizing(8, 8)])
+    assert trainer.train(small_model(), squares, augmentation=layer, epochs=2, verbose=0).epochs == 2
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (
@@ -605,10 +633,10 @@ def test_a_layer_that_cannot_mix_is_refused_before_training(squares):
             "class_weight='balance' is not accepted. Accepted: None, 'balanced' or {class: weight}.",
         ),
         (
-            {"class_weight": {"cat": 2.0}},
+            {"class_weight": {"darc": 2.0}},
             (
-                "class_weight={'cat': 2.0} names an unknown class or a weight that is no number of at least 0. "
-                "Accepted: {class: weight} with classes among 'dark', 'bright'."
+                "class_weight={'darc': 2.0} names an unknown class or a weight that is no number of at least 0. Did you "
+                "mean 'dark'? Accepted: {class: weight} with classes among 'dark', 'bright'."
             ),
         ),
         (

@@ -1,6 +1,7 @@
 """Transfer: features once, a head that is solved, fine-tuning where it helps, a tournament of backbones."""
 
 import itertools
+import re
 import signal
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from imgcls import (
 )
 from imgcls._backend import _engines
 from imgcls.metrics import tempered
-from imgcls.trainer import _keep, _plan, _tournament, _transfer
+from imgcls.trainer import _keep, _plan, _speed, _tournament, _transfer
 from imgcls.trainer._speed import Speed
 
 SOLVED = ("solved", "the features are fixed: computed once, the best head for them is found in seconds")
@@ -86,6 +87,18 @@ def test_its_figures_are_those_of_the_model(fitted, digits):
         accuracy_score(codes[:300], held_out.probabilities.argmax(axis=1))
     )
     assert history["held_out_accuracy"][0] < history["accuracy"][0]
+
+
+def test_its_figures_are_of_labels_as_they_are_however_smoothing_is_asked_for(digits, weights):
+    """A head is solved without: so its val_loss is that of the same loss with label_smoothing as an argument."""
+    model = trainer.plan(classifier(weights).get_params(), digits[:300], digits[300:]).build()
+    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    given = {"validation_data": digits[300:], "fine_tune": False, "verbose": 0}
+    found = trainer.transfer(model, digits[:300], loss=smoothed, **given)
+    codes = np.asarray(digits.labels)
+    for name, labels, outputs in (("held_out_", codes[:300], found.held_out), ("val_", codes[300:], found.validated)):
+        truth = log_loss(labels, outputs, labels=range(10))
+        assert found.history[f"{name}loss"][0] == pytest.approx(truth, abs=1e-4)
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="needs imgcls[fast]")
@@ -413,7 +426,7 @@ def test_without_validation_nobody_could_say_whether_it_helps(digits, weights):
 def a_clock(monkeypatch, *passing):
     """Let so many seconds pass between one look at the clock and the next, over and over."""
     clock = itertools.accumulate(itertools.cycle(passing))
-    monkeypatch.setattr(_transfer.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(_speed, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
 
 
 def test_a_budget_that_is_spent_allows_less_of_the_backbone_or_nothing(digits, weights, monkeypatch):
@@ -528,6 +541,44 @@ def test_what_leads_fine_tuning_is_refused_before_images_are_embedded(
     if options:
         with pytest.raises(ConfigurationError, match=words[:9]):  # by the arguments alone
             trainer.check_arguments(ImageClassifier(**options).get_params(), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"patience": 3}, "patience needs validation_data. Give it, or patience=None."),
+        ({"devices": ["CPU:7"]}, "devices=['CPU:7'] is not accepted. "),
+        ({"epochs": 0}, "epochs=0 is not accepted. "),
+        ({"mixing": keras.layers.Flatten()}, "mixing=Flatten cannot mix: "),
+        ({"augmentation": keras.layers.RandomCrop(12, 12)}, "augmentation=RandomCrop cannot be used for images of "),
+        ({"progressive_resizing": True}, "progressive_resizing starts with smaller images, and the model takes no "),
+    ],
+    ids=["patience", "devices", "epochs", "mixing", "augmentation", "one size"],
+)
+def test_whatever_fine_tuning_refuses_it_refuses_before_images_are_embedded(
+    digits, weights, monkeypatch, settings, words
+):
+    monkeypatch.setattr(_transfer, "embed_until", lambda *_, **__: pytest.fail("images were embedded"))
+    shape = {"input_shape": (16, 16, 1), "num_classes": 10, "pooling": "flatten"}
+    model = architectures.build("small_cnn", **shape, weights=weights, fine_tune=False)
+    for fine_tune in (True, "auto"):
+        with pytest.raises(ConfigurationError, match=f"^{re.escape(words)}"):
+            trainer.transfer(model, digits[:64], fine_tune=fine_tune, verbose=0, **settings)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+        trainer.transfer(model, digits[:64], epoch=3, verbose=0)
+
+
+def test_what_a_solved_head_has_no_steps_for_is_named(digits, weights):
+    def reason(**options):
+        planned = trainer.plan(classifier(weights, **options).get_params(), digits[:64], digits[300:])
+        return planned.choices["head"].reason.removeprefix(SOLVED[1])
+
+    told = "; no steps are taken, so batch_size=8, devices='gpu', patience=5, jit_compile=True count for nothing"
+    given = {"batch_size": 8, "devices": "gpu", "patience": 5, "jit_compile": True}
+    assert reason(**given) == reason(**given, fine_tune=False) == told
+    assert reason(patience=5) == "; no steps are taken, so patience=5 counts for nothing"
+    assert reason(patience=None) == reason() == ""
+    assert reason(**given, fine_tune=True) == reason(**given, budget=9) == ""  # there may be steps
 
 
 def test_what_is_to_be_deterministic_is_so_from_the_first_feature_on(digits, weights, monkeypatch):
@@ -730,6 +781,16 @@ def test_backbones_at_hand_compete(two_at_hand, capsys):
     )
 
 
+def test_weights_of_another_image_size_compete_too(two_at_hand, monkeypatch):
+    row = architectures.describe("mobilenet_v2_035")
+    (two_at_hand / row.weights_file.format(size=224)).rename(two_at_hand / row.weights_file.format(size=160))
+    monkeypatch.setattr("imgcls.architectures._weights._downloaded", None)
+    assert architectures.installed() == ("mobilenet_025", "mobilenet_v2_035")
+    with trainer.ProgressReport(0) as report:
+        entry = _tournament._enter(row, large_photos(12), 3, 0, report, timed=False)
+    assert entry.name == "mobilenet_v2_035"
+
+
 def test_a_backbone_that_knows_groups_and_no_classes_wins_nothing(two_at_hand, monkeypatch):
     """Its features tell only the group of an image: of a group that is held out whole, nobody knows the class."""
     groups, labels = np.arange(41) // 4, np.arange(41) // 4 % 2
@@ -778,7 +839,7 @@ def test_features_that_are_known_do_not_make_the_next_network_quick(two_at_hand,
 
     monkeypatch.setattr(_tournament, "embed", embed)
     monkeypatch.setattr(_tournament, "speed", speed)
-    monkeypatch.setattr(_tournament.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(_tournament, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
     small, large = (architectures.describe(name).multiply_adds for name in architectures.installed())
     spent = {0: 2 + 0.1 * 40, 39: 2 + 0.1 + 2 + 0.1 * 64, 40: 2 + 0.1 * 64}[known]
     needed = (2 + 0.1 * 40) * large / small  # as much as if no feature had been known
@@ -893,3 +954,26 @@ def test_without_weights_at_hand_there_is_no_tournament(tmp_path, monkeypatch):
         "small_resnet",
         "images above 64 pixels need depth, and there are no pretrained weights at hand: name a network that has some, such as mobilenet_v2, and they are fetched",
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"weights": None}, "weights=None asks for random ones"),
+        (
+            {"weights": "mine.h5"},
+            "weights='mine.h5' does not say of which network it is: name that, if it is another",
+        ),
+        (
+            {"color": "grayscale"},
+            "pretrained networks do not compete where color='grayscale': name one, such as mobilenet_v2",
+        ),
+    ],
+)
+def test_a_folder_that_is_not_looked_into_is_no_reason(monkeypatch, given, why):
+    monkeypatch.setattr(architectures, "installed", None)
+    data = large_photos(4)
+    chosen = trainer.plan(ImageClassifier(**given).get_params(), data, None).choices["architecture"]
+    assert chosen == ("small_resnet", f"images above 64 pixels need depth, and {why}")
+    chosen = trainer.plan(ImageClassifier(image_size=64, **given).get_params(), data, None).choices["architecture"]
+    assert chosen == ("speed_cnn", "images of at most 64 pixels need no deep network")

@@ -70,9 +70,26 @@ __all__ = [
     "prefers_bfloat16",
     "quiet",
     "refresh_normalizations",
+    "refuse_channels_first",
     "score_function",
     "streamed",
     "takes",
     "traced",
     "weights_digest",
 ]
+
+
+def refuse_channels_first() -> None:
+    """Refuse to build a model while new layers of Keras take `(N, C, H, W)`: over `(N, H, W, C)` they learn nonsense.
+
+    Raises:
+        ConfigurationError: The setting is "channels_first".
+    """
+    found = keras.config.image_data_format()
+    if found != "channels_last":
+        message = (
+            f"Keras is set to image_data_format {found!r}, and images are (N, H, W, C) here. Accepted: "
+            "'channels_last'. Call keras.config.set_image_data_format('channels_last'), and take the setting out of "
+            "~/.keras/keras.json if it comes from there."
+        )
+        raise ConfigurationError(message)

@@ -9,6 +9,7 @@ def copied(model: Any) -> Any:
     """Return a model with layers like those of another, and new weights; what that was compiled with is left out.
 
     Keras' `clone_model` makes the optimizer, loss and metrics again too, which it cannot where one is the user's own.
+    What is fixed is fixed in the copy too, also in layers that a layer is made of, of which its config says nothing.
 
     Raises:
         TypeError, ValueError, NotImplementedError: Keras cannot make a layer again from its `get_config`.
@@ -26,7 +27,37 @@ def copied(model: Any) -> Any:
     for part in parts:
         part.compiled = False  # then Keras has no compile config of it
     try:
-        return keras.models.clone_model(model)
+        copy = keras.models.clone_model(model)
     finally:
         for part, before in zip(parts, compiled, strict=True):
             part.compiled = before
+    _fix_alike(copy, model)
+    return copy
+
+
+def _fix_alike(copy: Any, model: Any) -> None:
+    """Let layers and weights of a copy learn where those of the model do, and nowhere else.
+
+    Raises:
+        ValueError: The copy is made of other layers, so that nobody could say which of them are fixed.
+    """
+    ours, theirs = copy._flatten_layers(), model._flatten_layers()  # noqa: SLF001 - Keras has no public walk
+    if len(ours) != len(theirs):
+        if _fixes_nothing(theirs):
+            return
+        message = "some of its layers are fixed, and its get_config does not bring back all layers that it is made of"
+        raise ValueError(message)
+    for own, layer in zip(ours, theirs, strict=True):
+        own._trainable = layer.trainable  # noqa: SLF001 - set in public, it would be passed on to the layers within
+        for weight, other in zip(_learnable(own), _learnable(layer), strict=False):  # a layer may be built later
+            weight.trainable = other.trainable
+
+
+def _fixes_nothing(layers: list[Any]) -> bool:
+    return all(one.trainable for layer in layers for one in (layer, *_learnable(layer)))
+
+
+def _learnable(layer: Any) -> list[Any]:
+    """Return the weights of a layer, without those of layers within, that may be fixed or not."""
+    weights: list[Any] = layer._trainable_variables  # noqa: SLF001 - the public lists have those of layers within
+    return weights

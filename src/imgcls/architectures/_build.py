@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from imgcls import _checks, transforms
+from imgcls import _backend, _checks, transforms
 from imgcls.architectures import _cnn, _speed
 from imgcls.architectures._channels import front
 from imgcls.architectures._graph import named_afresh, reproducible
@@ -85,7 +85,8 @@ def build(
 
     Raises:
         ConfigurationError: Arguments are not accepted, the name is not known, the image is too small, weights do not go
-            with the architecture, or a model of your own has another shape or leaves nothing to pool, drop or fix.
+            with the architecture, a model of your own has another shape or leaves nothing to pool, drop or fix, or
+            Keras is set to channels first.
         DataError: A weights file cannot be had or read, or does not fit.
 
     Examples:
@@ -108,6 +109,7 @@ def build(
             _checks.unknown_name("precision", precision, PRECISIONS),
         ]
     )
+    _backend.refuse_channels_first()
     num_classes, dropout, seed = (_checks.plain(number) for number in (num_classes, dropout, seed))
     if not isinstance(architecture, str) and weights is not None:
         message = (

@@ -10,8 +10,15 @@ SMALL_SIDE = 64  # pixels
 _LEAST_SIZE, _LARGEST_SIZE = 16, 128  # pixels; a CNN trained from scratch on a laptop gains little beyond
 
 
-def choose_architecture(side: int) -> tuple[str, str]:
-    """Choose an architecture for images that it will see with `side` pixels on their shorter side.
+def choose_architecture(side: int, *, why: str = "there are no pretrained weights at hand") -> tuple[str, str]:
+    """Choose an architecture where no pretrained one is taken.
+
+    Args:
+        side: How many pixels of the shorter side of images it will see.
+        why: The reason for that, where images are large enough for one, in words.
+
+    Returns:
+        A name and the reason.
 
     Examples:
         >>> from imgcls import architectures
@@ -22,7 +29,7 @@ def choose_architecture(side: int) -> tuple[str, str]:
         return "small_cnn", f"images of {side} pixels have no room for a deeper one"
     if side <= SMALL_SIDE:
         return "speed_cnn", f"images of at most {SMALL_SIDE} pixels need no deep network"
-    return "small_resnet", f"images above {SMALL_SIDE} pixels need depth, and there are no pretrained weights at hand"
+    return "small_resnet", f"images above {SMALL_SIDE} pixels need depth, and {why}"
 
 
 def choose_image_size(row: Architecture | None, side: int) -> tuple[int, str]:
@@ -40,26 +47,41 @@ def choose_image_size(row: Architecture | None, side: int) -> tuple[int, str]:
 
 
 def choose_weights(row: Architecture | None) -> tuple[str | None, str]:
-    """Choose the weights to start from.
+    """Choose the weights to start from, for an architecture (None: the user's own).
 
     Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_weights(architectures.describe("small_cnn"))
         (None, 'there are no pretrained ones for this architecture')
+        >>> architectures.choose_weights(None)
+        (None, 'your own model brings its own')
     """
-    if row is not None and row.pretrained:
+    if row is None:
+        return None, "your own model brings its own"
+    if row.pretrained:
         return "imagenet", "few images go further with features learnt from many"
     return None, "there are no pretrained ones for this architecture"
 
 
-def choose_fine_tune(weights: Any) -> tuple[bool, str]:
+def choose_fine_tune(weights: Any, *, own: bool = False) -> tuple[bool, str]:
     """Choose whether the backbone is trained too.
+
+    Args:
+        weights: What it starts from; None for random numbers, or for those that a model of the user's own brings.
+        own: Whether it is one.
+
+    Returns:
+        Whether, and the reason.
 
     Examples:
         >>> from imgcls import architectures
         >>> architectures.choose_fine_tune(None)
         (True, 'random weights must be trained')
+        >>> architectures.choose_fine_tune(None, own=True)
+        (True, 'your own model learns wherever its layers are trainable')
     """
+    if own:
+        return True, "your own model learns wherever its layers are trainable"
     if weights is None:
         return True, "random weights must be trained"
     return False, "the weights are pretrained: only the new head is trained"

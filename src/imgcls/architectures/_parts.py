@@ -190,7 +190,7 @@ class Head(NamedTuple):
 def head_of(model: Any) -> Head | None:
     """Return by what a classifier decides on what `cut` returns.
 
-    None where a model of your own ends otherwise than with `Dense` and softmax or sigmoid.
+    None where a model of your own ends otherwise than with Keras' `Dense` and one softmax or sigmoid.
 
     Args:
         model: What `build` returned.
@@ -231,19 +231,33 @@ def probabilities(outputs: NDArray[np.float32], num_classes: int) -> NDArray[np.
     return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] < num_classes else outputs
 
 
-def _head(model: Any, ending: Any = None) -> tuple[Any, str] | None:
-    """Return the last layer and "softmax" or "sigmoid", if it is `Dense` and that alone follows it; else None."""
-    node = made_by(model.outputs[0])
-    while isinstance(node.operation, layers.Activation | layers.Softmax):
-        ending = ending or getattr(node.operation, "activation", keras.activations.softmax)
+def _head(model: Any, after: Sequence[Any] = ()) -> tuple[Any, str] | None:
+    """Return the last layer and "softmax" or "sigmoid", if it is Keras' `Dense` and that alone follows it, once.
+
+    None else: by kernel and bias nobody could tell then what the model answers.
+
+    Args:
+        model: A classifier, or the model within it that is its last layer.
+        after: The activations that follow it there.
+    """
+    node, activations = made_by(model.outputs[0]), list(after)
+    while _computes_as(node.operation, layers.Activation, layers.Softmax):
+        activations.append(getattr(node.operation, "activation", keras.activations.softmax))
         node = made_by(node.input_tensors[0])
     layer = node.operation
     if is_graph(layer):
-        return _head(layer, ending)
-    if not isinstance(layer, layers.Dense) or len(node.input_tensors[0].shape) != 2:
+        return _head(layer, activations)
+    if not _computes_as(layer, layers.Dense) or len(node.input_tensors[0].shape) != 2:
         return None
-    endings = {one for one in (layer.activation, ending) if one not in {None, keras.activations.linear}}
-    return next(((layer, name) for name, ending in _ENDINGS.items() if endings == {ending}), None)
+    if len(layer.weights) != 1 + layer.use_bias:  # such as LoRA's, which are more than kernel and bias
+        return None
+    activations = [one for one in (layer.activation, *activations) if one not in {None, keras.activations.linear}]
+    return next(((layer, name) for name, ending in _ENDINGS.items() if activations == [ending]), None)
+
+
+def _computes_as(layer: Any, *kinds: Any) -> bool:
+    """Say whether a layer computes what one of Keras' layers does: a subclass with a `call` of its own may not."""
+    return any(isinstance(layer, kind) and type(layer).call is kind.call for kind in kinds)
 
 
 def _one_way(model: Any) -> Any:

@@ -5,6 +5,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import keras
@@ -74,25 +75,23 @@ def load_pretrained(backbone: Any, row: Architecture, weights: str | Path) -> No
         raise ConfigurationError(message)
     else:
         side = row.weights_side(min(backbone.input_shape[1:3]))
-        path = _keras_home() / "models" / row.weights_file.format(size=side)
+        path = _place(row.weights_file.format(size=side))
         arrays = _from_file(backbone, row, path) if path.is_file() else _downloaded(row, path, side)
     _assign(backbone, row, arrays)
 
 
 def installed() -> tuple[str, ...]:
-    """Return the architectures whose ImageNet weights lie in Keras' folder, so that nothing need be downloaded.
+    """Return the architectures whose ImageNet weights lie in Keras' folder, of some image size.
 
-    The folder is `models` in `KERAS_HOME`, or else in `~/.keras`.
+    They compete where no architecture is named, and nothing is downloaded then: see `weights_at_hand`. The folder is
+    `models` in `KERAS_HOME`, or else in `~/.keras`; and where Keras cannot write to that, also in `/tmp/.keras`.
 
     Examples:
         >>> from imgcls import architectures
         >>> set(architectures.installed()) <= set(architectures.names())
         True
     """
-    rows = [row for row in map(describe, names()) if row.weights_file is not None]
-    folder = _keras_home() / "models"
-    files = [(row, str(row.weights_file).format(size=row.weights_side(row.image_size or 0))) for row in rows]
-    return tuple(row.name for row, file in files if (folder / file).is_file())
+    return tuple(name for name in names() if weights_at_hand(name, describe(name).image_size or 0))
 
 
 def weights_at_hand(name: str, side: int) -> Path | None:
@@ -113,14 +112,23 @@ def weights_at_hand(name: str, side: int) -> Path | None:
     row = describe(name)
     if row.weights_file is None:
         return None
-    folder = _keras_home() / "models"
-    files = {size: folder / row.weights_file.format(size=size) for size in row.weights_sizes or (side,)}
+    files = {size: _place(row.weights_file.format(size=size)) for size in row.weights_sizes or (side,)}
     there = [size for size, file in files.items() if file.is_file()]
     return files[min(there, key=lambda size: abs(size - side))] if there else None
 
 
-def _keras_home() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+def _place(file: str) -> Path:
+    """Return where Keras keeps a file of weights, or would put it.
+
+    Keras has no public word for its folder: these are the rules of its configuration and of `keras.utils.get_file`.
+    What lies in the folder that is named is taken even where nobody can write there, as in one that many users share.
+    """
+    given, home = os.environ.get("KERAS_HOME"), os.path.expanduser("~")  # noqa: PTH111 - Path raises without a home
+    folders = [Path(os.path.expanduser(given or "~/.keras"))]  # noqa: PTH111 - the same
+    if not os.access(folders[0], os.W_OK) or not (given or os.access(home, os.W_OK)):
+        folders.append(Path("/tmp" if os.path.isdir("/tmp") else gettempdir()) / ".keras")  # noqa: PTH112, S108 - Keras'
+    found = [folder / "models" / file for folder in folders]
+    return next((path for path in found if path.is_file()), found[-1])
 
 
 def _downloaded(row: Architecture, path: Path, side: int) -> list[NDArray[Any]]:

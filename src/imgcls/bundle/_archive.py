@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +48,8 @@ class _Entry(NamedTuple):
 def write(path: Path, members: Mapping[str, Pieces]) -> None:
     """Write members into one sealed file: to a temporary file beside `path`, flushed to disk, then renamed.
 
+    Who may read it is as before, where a file is replaced, and else as the umask says.
+
     Raises:
         BundleError: It cannot be written, or would be too large.
     """
@@ -60,6 +63,8 @@ def write(path: Path, members: Mapping[str, Pieces]) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # of this writer alone
     try:
         with temporary.open("xb") as file:
+            with suppress(OSError):  # there was none, or the file system has no modes
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             seal = hashlib.sha256()
             for piece in _all_pieces(headers, members.values(), tail):
                 seal.update(piece)

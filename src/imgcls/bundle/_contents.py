@@ -154,6 +154,7 @@ def load(path: str | Path) -> Contents:
     description: dict[str, Any] = {}
     try:
         members = _archive.members(data)
+        _check_format(members, path)
         _check_manifest(members, path)
         description = _json.read(members[_DESCRIPTION])
         _check_description(description)
@@ -266,6 +267,21 @@ def _contradiction(description: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _check_format(members: Mapping[str, memoryview], path: Path) -> None:
+    """Refuse another format by the version that wrote it: all else may be otherwise in it."""
+    if _MANIFEST not in members:
+        return
+    found = _json.read(members[_MANIFEST]).get("format")
+    if found != FORMAT or type(found) is not int:
+        try:
+            description = _json.read(members[_DESCRIPTION])
+        except _FAULTS:  # a later format may have none
+            description = {}
+        advice = _advice(description, otherwise="Install the imgcls that wrote it, or a newer one.")
+        message = f"{str(path)!r} has bundle format {str(found)[:20]!r} and this imgcls reads format {FORMAT}. {advice}"
+        raise BundleError(message)
+
+
 def _check_manifest(members: Mapping[str, memoryview], path: Path) -> None:
     names = [_MANIFEST, _DESCRIPTION, *(name for name in _BESIDE.values() if name in members), _WEIGHTS]
     if list(members) != names:
@@ -273,12 +289,6 @@ def _check_manifest(members: Mapping[str, memoryview], path: Path) -> None:
         message = f"its members are {', '.join(members)[:200] or 'none'}; accepted: {accepted}, in this order"
         raise ValueError(message)
     manifest = _json.read(members[_MANIFEST])
-    if manifest.get("format") != FORMAT or type(manifest["format"]) is not int:
-        message = (
-            f"{str(path)!r} has bundle format {str(manifest.get('format'))[:20]!r} and this imgcls reads format "
-            f"{FORMAT}. Install the imgcls that wrote it, or a newer one."
-        )
-        raise BundleError(message)
     hashes = {name: _archive.sha256([members[name]]) for name in names[1:]}
     if manifest != {"format": FORMAT, "sha256": hashes}:
         message = f"the parts of {str(path)!r} are not those that its manifest lists. Get the file again."
@@ -316,9 +326,9 @@ def _unpacked(name: str, data: memoryview) -> Any:
     return text
 
 
-def _advice(description: Mapping[str, Any]) -> str:
+def _advice(description: Mapping[str, Any], *, otherwise: str = "Get the file from where it was saved.") -> str:
     """Return what to do with a file that is not accepted."""
     version = description.get("imgcls")
     if isinstance(version, str) and version != __version__ and _VERSION.fullmatch(version):
         return f"It says that imgcls {version} wrote it, and this is {__version__}: install that one, or a newer one."
-    return "Get the file from where it was saved."
+    return otherwise

@@ -12,11 +12,12 @@ from sklearn import exceptions
 
 from imgcls import _checks, architectures, trainer
 from imgcls._thresholds import Thresholds
+from imgcls._warnings import warn
 from imgcls.classifier._bundle import Kept
 from imgcls.classifier._trust import Trust, promised
 from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
-from imgcls.errors import DataError, ImgclsError
+from imgcls.errors import DataError, DataWarning, ImgclsError, UnreadableImageError
 from imgcls.inference import Predictor
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
@@ -243,6 +244,7 @@ class Answering:
         Raises:
             NotFittedError: There is no model yet.
             ConfigurationError: Your own model has no last `Dense` layer whose input could be taken.
+            UnreadableImageError: An image cannot be read, or the model gives no number for it; the message names it.
 
         Examples:
             >>> from imgcls import Dataset, ImageClassifier
@@ -252,7 +254,9 @@ class Answering:
             (5, 64)
         """
         self._check_fitted()
-        features: NDArray[np.float32] = self._embedded(self.predictor.many(images)).features
+        dataset = self.predictor.many(images)
+        features: NDArray[np.float32] = self._embedded(dataset).features
+        _check_features(features, dataset.ids)
         return features
 
     def similar(self, image: Any, k: int = 5, *, among: Any = None) -> Similar:
@@ -261,7 +265,8 @@ class Answering:
         Args:
             image: One image, as for `predict`.
             k: How many, at most.
-            among: What to search in: a Dataset, a folder, a list; None for the images that were learnt from.
+            among: What to search in: a Dataset, a folder, a list; None for the images that were learnt from. A
+                `DataWarning` names those for which the model gives NaN or infinity: they are like no image.
 
         Returns:
             `Similar`: `ids`, `labels`, `similarities` from 1 downwards, `show()`, `to_frame()`.
@@ -269,6 +274,7 @@ class Answering:
         Raises:
             NotFittedError: There is no model yet.
             DataError: The classifier was loaded, and a bundle holds no images: `among` says where they are.
+            UnreadableImageError: The image cannot be read, or the model gives no number for it.
 
         Examples:
             >>> from imgcls import Dataset, ImageClassifier
@@ -285,9 +291,11 @@ class Answering:
             message = "a loaded classifier holds no images. Say where to search: similar(image, among=...)."
             raise DataError(message)
         wanted = self._ways.features(self.predictor.read(image)[None])
+        _check_features(wanted, alone(image).ids)
         weights = self._ways.weights()
         if self._searched is None or self._searched[0] is not searched or self._searched[2] != weights:
-            self._searched = (searched, self._embedded(searched, on_error="skip"), weights)
+            found = _of_numbers(self._embedded(searched, on_error="skip"), searched)
+            self._searched = (searched, found, weights)
         found = self._searched[1]
         return Similar.nearest(wanted[0], found.features, searched[found.positions], k)
 
@@ -383,3 +391,33 @@ class Answering:
 def alone(image: Any) -> Dataset:
     """Return a dataset of one image, named by its path where it has one."""
     return Dataset([image], ids=[str(image) if isinstance(image, str | Path) else "image"])
+
+
+def _check_features(features: NDArray[np.float32], ids: Sequence[str]) -> None:
+    """Refuse features `(N, D)` that are NaN or infinite: they are like those of no image.
+
+    Raises:
+        UnreadableImageError: There are some; the message names the first image.
+    """
+    there = np.asarray(np.isfinite(features).all(axis=1))
+    if there.all():
+        return
+    name = ids[int(there.argmin())]
+    message = (
+        f"image {name!r}: its features are NaN or infinite, and like those of no image. Look at the image, and at what "
+        "the model does with it, such as a division by the deviation of pixels that are all alike."
+    )
+    error = UnreadableImageError(message)
+    error.id = name
+    raise error
+
+
+def _of_numbers(found: trainer.Embedded, dataset: Dataset) -> trainer.Embedded:
+    """Leave out images whose features are NaN or infinite; a warning names them."""
+    there = np.asarray(np.isfinite(found.features).all(axis=1))
+    if there.all():
+        return found
+    names = [dataset.ids[place] for place in found.positions[~there].tolist()]
+    of = f"{len(there):,} images to search in"
+    warn(_checks.without_numbers(names, of, "They are like no image, and left out"), DataWarning)
+    return found._replace(features=found.features[there], positions=found.positions[there])

@@ -279,9 +279,11 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
 
         The recipe of this classifier is tested: its architecture, optimizer, weight decay, clipping, batch size,
         augmentation, loss and class weights; on one device, the first GPU or else the CPU, whatever `devices` says.
-        Give the suggestion as `learning_rate`, with `schedule="cosine"`. With `fine_tune=True` the test begins where
-        that training does: the head of the pretrained backbone is solved, and all learns, early layers less. The loss
-        is low there already. Where it falls no further, there is no suggestion, and "auto" is the rate to keep.
+        Give the suggestion as `learning_rate`, with `schedule="cosine"`; of a Keras optimizer a copy is tested, and you
+        make it anew with the suggestion. With `fine_tune=True` the test begins where that training does: the head of
+        the pretrained backbone is solved, and all learns, early layers less. The loss is low there already. Where it
+        falls no further, there is no suggestion, and "auto" is the rate to keep. A head that `fit` would only solve has
+        no rate to find: the curve is then of training it step by step, as `fit` does where `learning_rate` is given.
 
         Args:
             data: What `fit` takes.
@@ -305,6 +307,7 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         given = plan.settings
         model = plan.build()
         if plan.solved:  # and all is trained afterwards, since a rate is given
+            trainer.optimizer(given["optimizer"])  # what is refused is refused before all images are embedded
             solving = {name: given[name] for name in ("loss", "class_weight", "engine", "seed")}
             used = plan.delivered(model)
             trainer.transfer(used, training, trained=model, fine_tune=False, **solving, verbose=verbose)

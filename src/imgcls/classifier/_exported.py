@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import bundle, export
+from imgcls import _checks, bundle, export
+from imgcls._warnings import warn
 from imgcls.datasets import Dataset
-from imgcls.errors import ConfigurationError
+from imgcls.errors import ConfigurationError, DataWarning
 from imgcls.export._formats import by_name
-from imgcls.inference import Predictor
+from imgcls.inference import Predictor, in_passes
 
 _MOST = 1_000  # images that both are compared on
 _REPRESENTATIVE = 200  # images by which int8 sets its ranges
@@ -74,22 +75,45 @@ def exported(
         )
         raise ConfigurationError(message)
     if quantize == "int8" and source is not None:
-        representative = _some(predictor, source, min(_REPRESENTATIVE, room), seed)[0]
+        some = min(_REPRESENTATIVE, room)
+        representative = _some(predictor, source, some, seed, left_out="The ranges of int8 leave them out")[0]
+    compared = None
+    if measured is not None:
+        compared = _some(predictor, measured, min(_MOST, room), seed, left_out="The comparison leaves them out")
     return export.export(
         model,
         path,
         kind,
         facts=facts,
         golden=(golden, predictor.run(golden)),
-        measured=None if measured is None else _some(predictor, measured, min(_MOST, room), seed),
+        measured=compared,
         representative=representative,
         quantize=quantize,
         **wanted,
     )
 
 
-def _some(predictor: Predictor, dataset: Dataset, count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Return images of all classes as the model takes them, and their labels, but for those that cannot be read."""
+def _some(
+    predictor: Predictor, dataset: Dataset, count: int, seed: int, *, left_out: str
+) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Return images of all classes as the model takes them, and their labels, but for those that cannot be read.
+
+    Nor are those returned for which the model gives no number; a warning names them. Where it gives none for any, the
+    model is wrong and no image, and all stay.
+
+    Args:
+        predictor: What answers for the classifier.
+        dataset: The images.
+        count: How many are wanted, at most.
+        seed: Of which are taken.
+        left_out: What leaves those without a number out, for the warning.
+    """
     chosen = dataset[export.stratified(np.asarray(dataset.labels), count, seed=seed)]
-    images, positions = zip(*predictor.batches(chosen, on_error="skip").in_order(), strict=True)
-    return np.concatenate(images), np.asarray(chosen.labels)[np.concatenate(positions)]
+    parts, places = zip(*predictor.batches(chosen, on_error="skip").in_order(), strict=True)
+    images, positions = np.concatenate(parts), np.concatenate(places)
+    there = np.asarray(np.isfinite(in_passes(predictor.run, images)).all(axis=1))
+    if there.any() and not there.all():
+        names = [chosen.ids[place] for place in positions[~there].tolist()]
+        warn(_checks.without_numbers(names, f"{len(there):,} images", left_out), DataWarning)
+        images, positions = images[there], positions[there]
+    return images, np.asarray(chosen.labels)[positions]

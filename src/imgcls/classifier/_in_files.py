@@ -98,12 +98,15 @@ class InFiles(Learnt):
                 architecture is one of `imgcls.architectures.names()`.
 
         Raises:
-            BundleError: It is not a bundle, of another version, does not agree with itself, or needs `architecture` or
-                `trust`.
+            ConfigurationError: Keras is set to channels first.
+            BundleError: It is not a bundle, of another version, does not agree with itself, needs `architecture` or
+                `trust`, or the `architecture` that is given does not fit it.
             TamperedBundleError: It is truncated, damaged or altered.
         """
+        _backend.refuse_channels_first()
         contents = bundle.load(path)
         description = contents.description
+        model: Any = None
         try:
             model = built(contents, path=str(path), architecture=architecture, trust=trust)
             given = arguments(description)
@@ -130,11 +133,8 @@ class InFiles(Learnt):
             if warmed:
                 classifier._ways.run(np.zeros((1, *model.input_shape[1:]), np.uint8))
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
-            message = (
-                f"{str(path)!r} does not describe a classifier that this imgcls can build: {str(error).rstrip('.')}. "
-                "Get the file from where it was saved, or use the imgcls that wrote it."
-            )
-            raise BundleError(message) from error
+            misfit = architecture is not None and model is None
+            raise BundleError(_cannot(path, str(error).rstrip("."), misfit=misfit)) from error
         return classifier
 
     def _use_what_is_here(self, path: str | Path) -> None:
@@ -198,8 +198,9 @@ class InFiles(Learnt):
             path: Where to. The ending says the format: `.onnx`, `.tflite`, `.xml` (OpenVINO), `.keras`; a name without
                 one is a folder, a SavedModel.
             format: "saved_model", "onnx", "litert", "openvino" or "keras", where the ending shall not decide.
-            data: Labelled images to compare on, as for `evaluate`: at most 1,000, and only such as can be read. None
-                for the validation images of `fit`, where there were any.
+            data: Labelled images to compare on, as for `evaluate`: at most 1,000, and only such as can be read and for
+                which the classifier gives numbers; a `DataWarning` names those without. None for the validation images
+                of `fit`, where there were any.
             y: N labels, where `data` carries none.
             quantize: Of LiteRT: None for float32; "float16" halves the file; "int8" makes it a quarter, by images of
                 all classes: those that were learnt from, or else `data`.
@@ -243,3 +244,16 @@ class InFiles(Learnt):
             any_size=any_size,
             force=force,
         )
+
+
+def _cannot(path: str | Path, why: str, *, misfit: bool) -> str:
+    """Word why no classifier could be built: by the `architecture` that was given for it, or by the file itself."""
+    if misfit:
+        return (
+            f"the architecture that is given does not fit {str(path)!r}: {why}. Give the one that the classifier was "
+            "made with, as it was then."
+        )
+    return (
+        f"{str(path)!r} does not describe a classifier that this imgcls can build: {why}. "
+        "Get the file from where it was saved, or use the imgcls that wrote it."
+    )

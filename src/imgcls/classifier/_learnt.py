@@ -53,13 +53,13 @@ class Learnt(Answering):
         with ProgressReport(verbose, after=PATIENCE) as report:
             report.begin("evaluating", len(dataset))
             probabilities, _ = outputs(self._ways.run_for(len(dataset)), batches, report.done)
-        if batches.quarantined:
+        left_out = len(dataset) - len(batches.readable)
+        if left_out:
             if on_error == "raise":
                 raise batches.refusal()
             message = (
-                f"{len(dataset) - len(batches.readable):,} of {len(dataset):,} images cannot be read and are left out "
-                "of the figures; the evaluation's `quarantined` names them. Repair or remove them; on_error='raise' "
-                "refuses them."
+                f"{left_out:,} of {len(dataset):,} images cannot be read and are left out of the figures; the "
+                "evaluation's `quarantined` names them. Repair or remove them; on_error='raise' refuses them."
             )
             warn(message, DataWarning)
             dataset = dataset[batches.readable]
@@ -71,6 +71,7 @@ class Learnt(Answering):
             ids=dataset.ids,
             read=dataset.read,
             quarantined=batches.quarantined,
+            left_out=left_out,
             explain=partial(measured._heat, dataset, self._explained(probabilities)),  # noqa: SLF001 - a copy of this object
             leaked=copies(self._learnt_from, self._kept, dataset),
             shortcuts=partial(shortcuts, dataset),
@@ -234,17 +235,36 @@ class Learnt(Answering):
         vars(now)["_made"] = self._made  # compiled ways, which are not copied
         return now
 
+    @property
+    def _solved(self) -> bool:
+        """Whether the head was solved, and nothing trained in steps: `trainer.transfer` has such a column then."""
+        return "held_out_loss" in self.history_
+
+    @property
+    def _cross_fitted(self) -> bool:
+        """Whether `held_out_` is of training images, each from a head that has not seen it."""
+        return self._solved and "val_loss" not in self.history_  # nothing was validated on: see `held_out`
+
     def _told(self, held_out: Evaluation) -> Evaluation:
         """Return `held_out_` as the card and the bundle tell it: what is said now, and of which classifier."""
-        measured = (
-            f"Measured on {len(held_out.ids):,} images held out in training, which have also chosen the "
-            "temperature and what was kept: images that nobody has looked at may do worse."
-        )
+        found, about = f"{len(held_out.ids):,}", self._about()
+        if self._cross_fitted:
+            about["cross-fitted"] = True
+            measured = (
+                f"Measured on {found} training images, each judged by a head that has not seen it, and not by the one "
+                "of this model, which has learnt from them all. They have also chosen the temperature: images that "
+                "nobody has looked at may do worse."
+            )
+        else:
+            measured = (
+                f"Measured on {found} images held out in training, which have also chosen the temperature and what was "
+                "kept: images that nobody has looked at may do worse."
+            )
         return Evaluation(
             held_out.y_true,
             held_out.probabilities,
             classes=held_out.classes,
-            about={"measured on": measured, **self._about()},
+            about={"measured on": measured, **about},
             thresholds=self.thresholds_,
         )
 
@@ -318,7 +338,7 @@ class Learnt(Answering):
             "architecture": self._architecture_name() or "your own",
             "parameters": int(self.model_.count_params()),
             "input (height, width, channels)": list(self._blueprint_["input_shape"]),
-            "epochs": len(self.history_.get("loss", ())),
+            **({} if self._solved else {"epochs": len(self.history_.get("loss", ()))}),
             "seconds of training": round(self.history_.seconds, 1),
             **({"thresholds": self.thresholds_} if self.thresholds_ else {}),
             "choices": {name: (choice.value, choice.reason) for name, choice in self.choices_.items()},

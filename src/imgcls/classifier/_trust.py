@@ -130,28 +130,25 @@ class Promise:
 
 
 def promised(abstain: Any, *, coverage: Any, most_error: Any, set_method: Any) -> list[Any]:
-    """Return what answers are held to, in one spelling: what is not asked for has its default, whatever was given.
+    """Return what answers are held to, in one spelling: what is not given has its default.
 
     Examples:
         >>> import numpy as np
         >>> from imgcls.classifier._trust import promised
-        >>> promised(["unknown", "set"], coverage=np.float64(0.8), most_error=0.2, set_method=None)
+        >>> promised(["unknown", "set"], coverage=np.float64(0.8), most_error=None, set_method=None)
         [['set', 'unknown'], 0.8, 0.05, 'lac']
     """
     given = [abstain] if isinstance(abstain, str) else abstain or []
     asked = [one for one in ABSTAIN if one in given]
     if not asked:
         return []
-    coverage, most_error, set_method = _terms(asked, coverage, most_error, set_method)
+    coverage, most_error, set_method = _terms(coverage, most_error, set_method)
     return [asked[0] if len(asked) == 1 else asked, float(coverage), float(most_error), str(set_method)]
 
 
-def _terms(asked: Sequence[str], *given: Any) -> list[Any]:
-    """Return `_TERMS` as they were given, or their defaults where they were not, or are a part of nothing asked for."""
-    return [
-        value if value is not None and of in asked else usual
-        for value, (of, usual) in zip(given, _TERMS.values(), strict=True)
-    ]
+def _terms(*given: Any) -> list[Any]:
+    """Return `_TERMS` as they were given, or their defaults where they were not."""
+    return [usual if value is None else value for value, (_, usual) in zip(given, _TERMS.values(), strict=True)]
 
 
 def _not_a_term(name: str, value: Any) -> str | None:
@@ -159,9 +156,11 @@ def _not_a_term(name: str, value: Any) -> str | None:
     return _checks.unknown_name(name, value, METHODS) if name == "set_method" else _checks.not_between(name, value)
 
 
-def _idle(name: str, value: Any) -> str:
-    """Say that one of `_TERMS` is given, and that nothing is asked for."""
+def _idle(name: str, value: Any, asked: Sequence[str]) -> str | None:
+    """Say that one of `_TERMS` is given, and what it is a part of is not asked for."""
     of = f"abstain={_TERMS[name][0]!r}"
+    if _TERMS[name][0] in asked:
+        return None
     return f"{name}={value!r} is of {of}, which is not asked for. Leave it out, or add {of}."
 
 
@@ -240,7 +239,7 @@ class Trust:
                 "set_thresholds(None), or ask for 'unknown' alone."
             )
             raise ConfigurationError(message)
-        coverage, most_error, set_method = _terms(asked, coverage, most_error, set_method)
+        coverage, most_error, set_method = _terms(coverage, most_error, set_method)
         sets, threshold, held_out = None, 0.0, self.held_out
         if held_out is not None and "set" in asked:
             sets = _set_rule(held_out, coverage, set_method)
@@ -270,16 +269,10 @@ class Trust:
         """
         several = isinstance(abstain, Sequence) and not isinstance(abstain, str)
         asked = () if abstain is None else tuple(abstain) if several else (abstain,)
-        _checks.refuse(
-            [
-                *(_checks.unknown_name("abstain", one, ABSTAIN) for one in asked),
-                *(
-                    _not_a_term(name, value) if asked else _idle(name, value)
-                    for name, value in zip(_TERMS, given, strict=True)
-                    if value is not None
-                ),
-            ]
-        )
+        unknown = [_checks.unknown_name("abstain", one, ABSTAIN) for one in asked]
+        terms = {name: value for name, value in zip(_TERMS, given, strict=True) if value is not None}
+        _checks.refuse([*unknown, *(_not_a_term(name, value) for name, value in terms.items())])
+        _checks.refuse([_idle(name, value, asked) for name, value in terms.items()])
         if asked and self.held_out is None:
             message = (
                 f"abstain={abstain!r} rests on images held out, and this classifier has fewer than {_LEAST}. "
@@ -288,8 +281,8 @@ class Trust:
             raise DataError(message)
         if "unknown" in asked and self.familiarity is None:
             message = (
-                "abstain='unknown' compares features with those of images held out, and this model has no last Dense "
-                "layer that takes features, or was fitted without validation_data."
+                "abstain='unknown' compares features with those of images held out, and this model does not end with "
+                "Dense and one softmax or sigmoid, or was fitted without validation_data."
             )
             raise ConfigurationError(message)
         if "unknown" in asked and self.familiarity is not None and len(self.familiarity.distances) < _FEWEST:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def check(
+    context: typer.Context,
     data: Data,
     *,
     against: Annotated[
@@ -48,8 +49,9 @@ def check(
         check_path(output)
     columns: dict[str, Any] = {"image": image, "root": root}
     beside = against is not None and is_table(against)
-    dataset = read_dataset(data, label=label, **({} if beside and not is_table(data) else columns))
-    other = None if against is None else read_dataset(against, labelled=False, **(columns if beside else {}))
+    dataset = read_dataset(data, context=context, label=label, **({} if beside and not is_table(data) else columns))
+    of_other = columns if beside else {}
+    other = None if against is None else read_dataset(against, context=context, labelled=False, **of_other)
     report = dataset.check(verbose=level_of(verbose), against=other)
     print_document(report.to_json()) if json_ else print_text(str(report))
     if output is not None:
@@ -61,6 +63,7 @@ def check(
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The bundle to write.")] = Path("model.imgcls"),
     *,
@@ -103,7 +106,7 @@ def train(
     )
     report.check_path(output, (".imgcls",), example="model.imgcls")
     stopped = output.with_suffix(f".interrupted{output.suffix}") if output.exists() else output
-    dataset = read_dataset(data, image=image, label=label, root=root)
+    dataset = read_dataset(data, context=context, image=image, label=label, root=root)
     check_classes(dataset.classes)  # now, and not when hours of training cannot be saved
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier
@@ -185,6 +188,7 @@ def _unused(path: Path) -> Path:
 
 @app.command()
 def plan(
+    context: typer.Context,
     data: Data,
     *,
     architecture: Annotated[str, typer.Option(help="A name, such as small_cnn or mobilenet_v2.")] = "auto",
@@ -207,7 +211,7 @@ def plan(
     """
     side, level = whole("image_size", image_size), level_of(verbose)
     refuse([not_positive("seconds", seconds)])
-    dataset = read_dataset(data, image=image, label=label, root=root)
+    dataset = read_dataset(data, context=context, image=image, label=label, root=root)
     with tensorflow_started():
         from imgcls.classifier import ImageClassifier, divide
         from imgcls.trainer import check_arguments

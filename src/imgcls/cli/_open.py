@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
+from imgcls.cli._app import was_typed
 from imgcls.errors import BundleError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,19 +25,22 @@ _ORDER = "The model comes first."
 def tensorflow_started() -> Iterator[None]:
     """Start TensorFlow without its start-up noise, which C++ code writes to the process's stderr.
 
-    What was held back is shown if starting fails. IMGCLS_TENSORFLOW_LOG=1 shows everything.
+    What was held back is shown if starting fails. IMGCLS_TENSORFLOW_LOG=1 shows everything, and so does a machine on
+    which no file can be written to hold it.
     """
     if os.environ.get("IMGCLS_TENSORFLOW_LOG") == "1" or "tensorflow" in sys.modules:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import matplotlib as mpl
-
-    mpl.use("Agg")  # files are written, no window is opened
+    os.environ["MPLBACKEND"] = "Agg"  # files are written, no window is opened
     if sys.stderr.isatty():
         typer.secho(STARTING, dim=True, err=True)
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise:
+    noise = _scratch()
+    if noise is None:
+        yield
+        return
+    with noise:
         stderr = os.dup(2)
         os.dup2(noise.fileno(), 2)
         try:
@@ -48,6 +52,14 @@ def tensorflow_started() -> Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def _scratch() -> IO[bytes] | None:
+    """Open a file that goes when it is closed; None where none can be written, such as in a read-only container."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return None
 
 
 def check_model(path: Path) -> "Contents":
@@ -107,22 +119,31 @@ def is_table(path: Path | str) -> bool:
     return Path(path).suffix.lower() == ".csv"
 
 
-def read_if_given(path: Path | None, **columns: Any) -> "Dataset | None":
+def read_if_given(path: Path | None, *, context: typer.Context, **columns: Any) -> "Dataset | None":
     """Make a Dataset as `read_dataset` does, of a flag or an argument that may be left out."""
-    given = {name: value for name, value in columns.items() if value is not None}
-    if path is None and given:
-        raise _for_tables(given, "none is given")
-    return None if path is None else read_dataset(path, **columns)
+    if path is None:
+        _refuse_typed(context, columns, "none is given")
+        return None
+    return read_dataset(path, context=context, **columns)
 
 
-def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> "Dataset":
-    """Make a Dataset of a path. `columns` are the flags that say how a .csv file is read, None where not given."""
+def read_dataset(path: Path | str, *, context: typer.Context, labelled: bool = True, **columns: Any) -> "Dataset":
+    """Make a Dataset of a path.
+
+    Args:
+        path: A folder, or a .csv file.
+        context: That of the verb, which knows what was typed.
+        labelled: Whether labels are needed.
+        columns: The flags that say how a .csv file is read, None where not given. Of another path they are refused
+            where they were typed, and a default of `imgcls.toml` lies idle.
+    """
     from imgcls.datasets import Dataset, as_dataset
     from imgcls.datasets._convert import unlabelled
 
     given = {name: value for name, value in columns.items() if value is not None}
-    if given and not is_table(path):
-        raise _for_tables(given, f"{str(path)!r} is none")
+    if not is_table(path):
+        _refuse_typed(context, given, f"{str(path)!r} is none")
+        given = {}
     if given:
         dataset = Dataset.from_csv(path, **given) if labelled else unlabelled(path, **given)
     else:
@@ -134,8 +155,8 @@ def read_dataset(path: Path | str, *, labelled: bool = True, **columns: Any) -> 
     return dataset
 
 
-def _for_tables(given: dict[str, Any], but: str) -> ConfigurationError:
-    flags = ", ".join(f"--{name}" for name in given)
-    return ConfigurationError(
-        f"{flags}: these say how a .csv file is read, and {but}. Leave them out, or give a .csv file."
-    )
+def _refuse_typed(context: typer.Context, columns: dict[str, Any], but: str) -> None:
+    flags = ", ".join(f"--{name}" for name, value in columns.items() if value is not None and was_typed(context, name))
+    if flags:
+        message = f"{flags}: these say how a .csv file is read, and {but}. Leave them out, or give a .csv file."
+        raise ConfigurationError(message)

@@ -70,11 +70,14 @@ def predict(
             _another_form(form, output, json_=json_) if form_typed else None,
         ]
     )
-    options: dict[str, Any] = {"abstain": asked, **given} if asked else {}
+    options: dict[str, Any] = {name: value for name, value in given.items() if _OF[name] in asked}
+    if asked:
+        options["abstain"] = asked
     check_openable(model)
     tables = any(map(is_table, images))
+    columns: dict[str, Any] = {"image": image, "root": root}
     datasets = [
-        read_dataset(path, labelled=False, **({"image": image, "root": root} if is_table(path) or not tables else {}))
+        read_dataset(path, context=context, labelled=False, **(columns if is_table(path) or not tables else {}))
         for path in images
     ]
     answering = _opened(model, options, trust=trust)

@@ -13,6 +13,7 @@ from imgcls.cli._print import print_json, print_text
 
 @app.command()
 def export(
+    context: typer.Context,
     model: Model,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to: .onnx, .tflite, .xml, .keras, or the name of a folder.")
@@ -51,7 +52,7 @@ def export(
     Example: imgcls export photos.imgcls -o photos.tflite --quantize int8 --data photos/
     """
     check_model(model)
-    dataset = read_if_given(data, image=image, label=label, root=root)
+    dataset = read_if_given(data, context=context, image=image, label=label, root=root)
     classifier = opened(model, trust=trust)
     certificate = classifier.export(output, form, data=dataset, quantize=quantize, any_size=any_size, force=force)
     typer.echo(certificate.to_json()) if json_ else print_text(str(certificate))

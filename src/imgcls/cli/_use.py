@@ -23,6 +23,7 @@ _NAMED = 5  # images left out that are named one by one; `check` names all
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     model: Model,
     data: Data,
     output: Annotated[
@@ -48,7 +49,7 @@ def evaluate(
         from imgcls.metrics._page import check_report_path
 
         check_report_path(output)
-    dataset = read_dataset(data, image=image, label=label, root=root)
+    dataset = read_dataset(data, context=context, image=image, label=label, root=root)
     evaluation = opened(model, trust=trust).evaluate(dataset, on_error=on_error)
     _name_left_out(evaluation)
     leaks = evaluation.leaks()
@@ -96,6 +97,7 @@ def explain(
 
 @app.command()
 def card(
+    context: typer.Context,
     model: Model,
     data: Annotated[
         Path | None, typer.Argument(help="Labelled images to measure on; else those that were held out in training.")
@@ -115,7 +117,7 @@ def card(
     check_model(model)
     if output is not None:
         report.check_path(output, (".md",), example="card.md")
-    dataset = read_if_given(data, image=image, label=label, root=root)
+    dataset = read_if_given(data, context=context, image=image, label=label, root=root)
     classifier = opened(model, trust=trust)
     text = classifier.card() if dataset is None else _card_of(classifier, dataset)
     if output is not None:
@@ -162,7 +164,7 @@ def _card_of(classifier: "ImageClassifier", dataset: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)  # which tells where Python has the names
         evaluation = classifier.evaluate(dataset)
-    if left_out := len(evaluation.quarantined):
+    if left_out := evaluation.left_out:
         of = f"{left_out:,} of {left_out + len(evaluation.ids):,} images"
         complain(f"{of} cannot be read and are left out of the figures. Repair or remove them.", color="yellow")
     _name_left_out(evaluation)

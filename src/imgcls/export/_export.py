@@ -78,7 +78,8 @@ def export(
             theirs. The images are kept in the certificate, with what it gives for them in full float32, so that
             `ExportedModel.verify` can run them again.
         measured: Further images to compare on, an array `uint8 (N, H, W, C)` or an iterable of such; and their labels,
-            codes `(N,)` or an indicator `(N, K)`, or None. They are not kept.
+            codes `(N,)` or an indicator `(N, K)`, or None. They are not kept. Those for which the model gives NaN or
+            infinity are left out.
         representative: Images `uint8 (n, H, W, C)` by which "int8" sets its ranges, some hundred, of all classes; see
             `stratified`.
         quantize: None for float32; "float16" halves the file; "int8" makes it a quarter, and quicker on many phones.

@@ -14,6 +14,7 @@ from imgcls.export._source import Source, Wanted
 
 QUANTIZATIONS = (None, "float16", "int8")
 _OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what Finder and Explorer leave in folders that they show
+_OF_MACS = "._"  # what macOS keeps beside a file on drives of others and in archives begins with it
 
 
 class Format(NamedTuple):
@@ -50,8 +51,8 @@ class Format(NamedTuple):
     def files(self, path: Path) -> list[Path]:
         """Return the files that an export at `path` is made of, but for its certificate."""
         if not self.ending:
-            inside = (one for one in path.rglob("*") if one.is_file() and one.name not in _OF_SYSTEMS)
-            return [one for one in inside if one != path / "certificate.json"]
+            inside = [one for one in path.rglob("*") if one.is_file() and one != path / "certificate.json"]
+            return [one for one in inside if one.name not in _OF_SYSTEMS and not one.name.startswith(_OF_MACS)]
         return [path, path.with_suffix(".bin")] if self.name == "openvino" else [path]
 
     def check_installed(self, modules: tuple[str, ...]) -> None:

@@ -49,6 +49,8 @@ def compare(
 ) -> Comparison:
     """Compare probabilities `(n, K)` of an original with those of its export.
 
+    Images for which the original gives NaN or infinity are left out: there is nothing that an export could keep to.
+
     Args:
         expected: The original's.
         given: The export's; NaN differs from everything.
@@ -57,12 +59,16 @@ def compare(
         tie: Classes whose margins the original holds no further apart, or labels no further from their thresholds, may
             change places. Without thresholds, margins are probabilities.
     """
+    there = np.asarray(np.isfinite(expected).all(axis=1))
+    if labels is not None:
+        labels = labels[there[len(there) - len(labels) :]]
+    expected, given = expected[there], given[there]
     said = thresholds.said(given)
     same = _same_answers(expected, said, thresholds, tie) & ~np.isnan(given).any(axis=1)
     apart = np.abs(given.astype(np.float64) - expected)
     largest = 1.0 if np.isnan(apart).any() else float(apart.max())
     accuracies: list[float | None] = [None, None]
-    if labels is not None:
+    if labels is not None and len(labels):
         accuracies = [_accuracy(one[-len(labels) :], labels) for one in (thresholds.said(expected), said)]
     return Comparison(len(expected), float(same.mean()), largest, *accuracies)
 

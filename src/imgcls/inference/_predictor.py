@@ -136,7 +136,7 @@ class Predictor:
             row with the reason, and so are left out of a later run: take it out of the table once the image is mended.
 
         Raises:
-            DataError: The file holds something else, or cannot be written.
+            DataError: The file holds something else, is being written already, or cannot be written.
         """
         dataset = None if is_stream(images) else self.many(images, bgr=bgr)
         named = _numbered(_checked(images, bgr=bgr)) if dataset is None else _named(dataset)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imgcls import _checks
 from imgcls._intervals import wilson
-from imgcls._thresholds import in_digits
+from imgcls._thresholds import decimals_of, in_digits
 from imgcls.errors import ConfigurationError, DataError
 from imgcls.metrics._ranking import Curve
 
@@ -105,8 +105,9 @@ class Selection(NamedTuple):
     def __str__(self) -> str:
         if not self.coverage:
             return "no confidence is high enough to promise so few errors: accept more, or hold out more images"
+        share = 100 * self.coverage
         return (
-            f"answers {100 * self.coverage:.0f} % of images, {100 * self.error:.2g} % of them wrong here, "
+            f"answers {share:.{decimals_of(share, 0, 100)}f} % of images, {100 * self.error:.2g} % of them wrong here, "
             f"and with 95 % confidence at most {100 * self.bound:.2g} % later"
         )
 

@@ -41,11 +41,13 @@ class Evaluation(Measured):
     The figures are `accuracy`, `balanced_accuracy`, `macro_precision`, `macro_recall`, `macro_f1`, `top_5_accuracy`
     where there are more than five classes, `roc_auc` and `average_precision` (one class against the rest, the mean over
     classes), `log_loss`, `brier`, `calibration_error` and `adaptive_calibration_error`. They equal scikit-learn's,
-    where it has them, but for two things. Of equal probabilities, the first class is the likelier in `top_5_accuracy`
-    and `top_k`, as it is the one that is predicted, and for scikit-learn the last. And every one of `classes` counts in
+    where it has them, but for three things. Of equal probabilities, the first class is the likelier in `top_5_accuracy`
+    and `top_k`, as it is the one that is predicted, and for scikit-learn the last. Every one of `classes` counts in
     `macro_precision`, `macro_recall` and `macro_f1`: one that has no image and is never predicted counts as 0, and
-    scikit-learn leaves it out unless `labels=range(K)` names it. Each figure has a 95 % interval in `intervals`. Where
-    the largest class has more than three times the images of the smallest, the means over classes come first.
+    scikit-learn leaves it out unless `labels=range(K)` names it. And `roc_auc` and `average_precision` leave out a
+    class that no image shows, or that all show, since there is nothing to tell apart: scikit-learn counts an average
+    precision of 0, or of 1, and gives NaN for ROC AUC. Each figure has a 95 % interval in `intervals`. Where the
+    largest class has more than three times the images of the smallest, the means over classes come first.
 
     With several labels an image, `accuracy` is the share of images with every label right, and a label counts as
     predicted from a probability of 0.5, or from its threshold. `reliability` and the calibration errors are of every
@@ -62,6 +64,7 @@ class Evaluation(Measured):
         read: A function from a position to the image there, `uint8 (H, W, C)`; needed to show images.
         quarantined: The ids of images that were left out because they could not be read, each with the reason. The
             figures do not speak of them.
+        left_out: How many images these are, where some are listed twice; None for one of each id.
         explain: A function from positions to heat maps `float32 (H, W)` of these images, for the page.
         leaked: A function that returns the positions of images that the model has learnt from.
         shortcuts: A function that tells what beside the content gives classes away, as `Dataset.check` does.
@@ -378,7 +381,7 @@ class Evaluation(Measured):
         return json.dumps(
             {
                 "images": len(self.y_true),
-                "quarantined": len(self.quarantined),
+                "quarantined": self.left_out,
                 **{name: plain(value) for name, value in self.items()},
                 "intervals": {
                     name: [plain(one.lower), plain(one.upper), one.method] for name, one in self.intervals.items()
@@ -446,6 +449,7 @@ class Evaluation(Measured):
 
         Raises:
             ConfigurationError: The ending is another one, or the folder does not exist.
+            DataError: The file cannot be written.
         """
         path = Path(path)
         _page.check_report_path(path)
@@ -551,14 +555,14 @@ class Evaluation(Measured):
         return axes
 
     def __str__(self) -> str:
-        found, left_out = len(self.y_true), len(self.quarantined)
+        found, left_out = len(self.y_true), self.left_out
         lacking = f"{left_out:,} of {found + left_out:,} images cannot be read and are left out\n" * bool(left_out)
         width = max(map(len, self))
         lines = [
             f"{name.replace('_', ' '):<{width}}  {value:.3f}  [{interval.lower:.3f}, {interval.upper:.3f}]"
             for name, (value, interval) in self._measured.items()
         ]
-        confused = ", ".join(f"{true} → {predicted} ({count:,})" for true, predicted, count in self.most_confused(3))
+        confused = ", ".join(f"{true} -> {predicted} ({count:,})" for true, predicted, count in self.most_confused(3))
         ending = f"\nmost confused: {confused}" * bool(confused)
         figures = "\n".join(lines)
         return (

@@ -32,6 +32,7 @@ class Measured(Mapping[str, float]):
         ids: Sequence[str] | None = None,
         read: Callable[[int], NDArray[np.uint8]] | None = None,
         quarantined: Mapping[str, str] | None = None,
+        left_out: int | None = None,
         explain: Callable[[Sequence[int]], Sequence[NDArray[np.float32]]] | None = None,
         leaked: Callable[[], NDArray[np.int64]] | None = None,
         shortcuts: Callable[[], Sequence[Any]] | None = None,
@@ -46,6 +47,7 @@ class Measured(Mapping[str, float]):
         self.classes = tuple(classes)
         self.ids = tuple(ids) if ids is not None else tuple(map(str, range(len(self.y_true))))
         self.quarantined = dict(quarantined or {})
+        self.left_out = len(self.quarantined) if left_out is None else left_out
         self.about = dict(about or {})
         self._read, self._explain = read, explain
         self._leaked, self._shortcuts, self._robust = leaked, shortcuts, robust

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting, report
-from imgcls._thresholds import foremost, in_digits
+from imgcls._thresholds import decimals_of, foremost, in_digits
 from imgcls.errors import ImgclsError
 from imgcls.metrics import _thumbnails
 from imgcls.metrics._figures import Cells
@@ -34,7 +34,7 @@ _COMPACT = 40  # classes; more are a grid without numbers
 _MOST_ORDERED = 400  # classes; to order more takes longer than the page is worth
 _MOST_CELLS = 10_000  # cells of the matrix that are drawn
 _POINTS = 300  # of a curve
-_TOLD_ELSEWHERE = frozenset({"choices", "history", "environment", "measured on", "thresholds"})
+_TOLD_ELSEWHERE = frozenset({"choices", "history", "environment", "measured on", "cross-fitted", "thresholds"})
 
 
 def facts(
@@ -58,7 +58,9 @@ def facts(
     abstains = not several and not decided
     if decided:
         search.left_out.append("abstaining: it speaks of the likeliest class, and here a threshold decides")
-    leaks = search("leaks", evaluation.leaks, "the images that were learnt from are not at hand")
+    cross_fitted = "cross-fitted" in evaluation.about  # on images that were learnt from, but not by what judges them
+    absent = "the images that were learnt from are not at hand"
+    leaks = None if cross_fitted else search("leaks", evaluation.leaks, absent)
     rows = _per_class(evaluation)
     found = {
         "images": len(evaluation.y_true),
@@ -82,6 +84,7 @@ def facts(
         "risk_coverage": _risk_coverage(evaluation) if abstains else None,
         "slices": search("slices", evaluation.slices, "there are no images to read") or [],
         "leaks": leaks,
+        "cross_fitted": cross_fitted,
         "shortcuts": search("shortcuts", evaluation.shortcuts, "there are no images to search") or [],
         "robustness": search("robustness", evaluation.robustness, "the model is not at hand") or [],
         "history": evaluation.about.get("history") or {},
@@ -93,6 +96,7 @@ def facts(
         },
         "environment": evaluation.about.get("environment") or {},
         "quarantined": evaluation.quarantined,
+        "unreadable": evaluation.left_out,
         "pictures": read is not None,
         "left_out": search.left_out,
     }
@@ -307,31 +311,33 @@ def _count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+def _with_ends(figure: float, interval: Sequence[Any], least: int, whole: float = 1.0) -> tuple[str, str]:
+    """Return a figure and its interval in words: in decimals enough that nearly all is not written as all."""
+    decimals = decimals_of(whole * figure, least, whole)
+    value, lower, upper = (f"{whole * one:.{decimals}f}" for one in (figure, interval[0], interval[1]))
+    return value, f"[{lower}, {upper}]"
 
 
 def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
     """Return the page in a few sentences, the most important one first."""
-    lower, upper, _ = evaluation.intervals["accuracy"]
-    ends = f"[{100 * lower:.1f}, {100 * upper:.1f}]"
+    share, ends = _with_ends(evaluation.accuracy, evaluation.intervals["accuracy"], 1, 100)
     what = "Every label right" if evaluation.multi_label else "Right"
-    right = f"{what} on {_percent(evaluation.accuracy)} of {_count(len(evaluation.y_true), 'image')} {ends}."
+    right = f"{what} on {share} % of {_count(len(evaluation.y_true), 'image')} {ends}."
     sentences = [right]
     if next(iter(evaluation)) != "accuracy":
-        lower, upper, _ = evaluation.intervals["balanced_accuracy"]
+        mean, ends = _with_ends(evaluation.balanced_accuracy, evaluation.intervals["balanced_accuracy"], 3)
         sentences = [
-            f"Mean recall over classes {evaluation.balanced_accuracy:.3f} [{lower:.3f}, {upper:.3f}].",
+            f"Mean recall over classes {mean} {ends}.",
             f"It stands first because classes differ {evaluation.imbalance:.1f} to 1 in size. {right}",
         ]
     sentences += [evaluation.about["measured on"]] if "measured on" in evaluation.about else []
     seen = [row for row in found["per_class"] if row["support"]]
     weakest = min(seen, key=lambda row: (row["figures"]["recall"][0], -row["support"]), default=None)
     if weakest is not None and weakest["figures"]["recall"][0] < 1:
-        recall, low, high = weakest["figures"]["recall"]
+        recall, *interval = weakest["figures"]["recall"]
+        share, ends = _with_ends(recall, interval, 2)
         sentences.append(
-            f"Weakest class: {weakest['name']} (recall {recall:.2f} [{low:.2f}, {high:.2f}] "
-            f"of {_count(weakest['support'], 'image')})."
+            f"Weakest class: {weakest['name']} (recall {share} {ends} of {_count(weakest['support'], 'image')})."
         )
     for true, predicted, count in evaluation.most_confused(1):
         sentences.append(f"Commonest mistake: {true} taken for {predicted} ({count:,}).")
@@ -346,11 +352,11 @@ def _summary(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
     if found["leaks"] is not None and found["leaks"].ids:
         verb = "was" if len(found["leaks"].ids) == 1 else "were"
         sentences.append(f"{_count(len(found['leaks'].ids), 'image')} {verb} learnt from before.")
-    if found["leaks"] is None:
+    if found["leaks"] is None and not found["cross_fitted"]:
         sentences.append("Not checked: whether any of these images was learnt from.")
-    if evaluation.quarantined:
-        verb = "is" if len(evaluation.quarantined) == 1 else "are"
-        sentences.append(f"{_count(len(evaluation.quarantined), 'image')} cannot be read and {verb} left out.")
+    if evaluation.left_out:
+        verb = "is" if evaluation.left_out == 1 else "are"
+        sentences.append(f"{_count(evaluation.left_out, 'image')} cannot be read and {verb} left out.")
     return sentences
 
 
@@ -372,7 +378,7 @@ def _limits(evaluation: "Evaluation", found: Mapping[str, Any]) -> list[str]:
     said += [f"Classes differ by something other than content: {one}." for one in found["shortcuts"] if one.found]
     if found["leaks"] is not None and found["leaks"].ids:
         said.append(f"{found['leaks']}.")
-    if evaluation.quarantined:
-        said.append(f"The figures leave out {_count(len(evaluation.quarantined), 'image')} that cannot be read.")
+    if evaluation.left_out:
+        said.append(f"The figures leave out {_count(evaluation.left_out, 'image')} that cannot be read.")
     said += [f"Not looked at: {one}." for one in found["left_out"]]
     return said

@@ -25,7 +25,7 @@ def draw(evaluation: "Evaluation", kind: str, ax: "Axes | None") -> "Axes":
             nothing to tell apart.
     """
     if kind == "reliability":
-        return plotting.reliability_diagram(*evaluation.reliability(), ax=ax)
+        return plotting.reliability_diagram(*evaluation.reliability(), several=evaluation.multi_label, ax=ax)
     if kind == "risk_coverage":
         curve = evaluation.risk_coverage()
         return plotting.risk_coverage(curve.coverage, curve.risk, lower=curve.lower, upper=curve.upper, ax=ax)

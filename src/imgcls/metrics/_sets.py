@@ -91,6 +91,7 @@ class SetRule(NamedTuple):
     ) -> Self:
         """Find the limits that keep a promise; arguments are those of `prediction_sets`."""
         _checks.refuse([_checks.unknown_name("method", method, METHODS), _checks.not_between("coverage", coverage)])
+        y_held_out = np.asarray(y_held_out)  # a list is equal to no code
         known = _strangeness(held_out, method)[np.arange(len(held_out)), y_held_out]
         if not by_class:
             return cls(np.full(held_out.shape[1], _quantile(known, coverage)), method)

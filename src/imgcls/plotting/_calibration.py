@@ -22,6 +22,7 @@ def reliability_diagram(
     count: Any,
     *,
     before: tuple[Any, Any, Any] | None = None,
+    several: bool = False,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Draw how often predictions of like confidence were right: on the diagonal, confidence means what it says.
@@ -34,6 +35,8 @@ def reliability_diagram(
         accuracy: `float (M,)`: the share of each bin that is right.
         count: `int (M,)`: images in each bin; empty bins are not drawn.
         before: The same three arrays, of any M, for the model before its temperature was set; or None.
+        several: Whether the bins are of labels, where images may have several: `confidence` is then their mean
+            probability, `accuracy` the share of them that is there, and the picture says so.
         ax: Where to draw; None for a new figure.
 
     Returns:
@@ -50,14 +53,16 @@ def reliability_diagram(
     """
     _checks.refuse(_wrong_bins("", (confidence, accuracy, count)) + (_wrong_bins("before: ", before) if before else []))
     ax = ax or new_axes((5.4, 5.4))
-    ax.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1, label="confidence = accuracy")
+    said, true = ("probability", "share that is there") if several else ("confidence", "accuracy")
+    ax.plot([0, 1], [0, 1], color="black", linestyle=":", linewidth=1, label=f"{said} = {true}")
     if before is not None:
         _draw_bins(
             ax, *before, label="before temperature, ", color=SECOND, marker="s", linestyle="--", facecolor="none"
         )
     after = "after temperature, " if before is not None else ""
     _draw_bins(ax, confidence, accuracy, count, label=after, color=FIRST, marker="o", linestyle="-", facecolor=FIRST)
-    ax.set(xlabel="confidence (mean of the bin)", ylabel="accuracy (share of the bin)", title="Reliability")
+    share = true if several else f"{true} (share of the bin)"
+    ax.set(xlabel=f"{said} (mean of the bin)", ylabel=share, title="Reliability")
     ax.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
     ax.set_aspect("equal")
     ax.grid(alpha=0.3)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, final
 
+from imgcls._lock import held
 from imgcls.errors import ConfigurationError, DataError, UnreadableImageError
 from imgcls.predictions._rows import Answer, Rows, check_columns, joined
 
@@ -28,7 +29,7 @@ class Answers:
     Where the file holds answers already, they stay, and `ids` names their images: a run that was stopped goes on. The
     last row, if only half of it was written, is taken away. Parquet cannot be added to: rows gather in a file of JSON
     Lines beside it, and `close` makes it of them. Where both are there, and the lines do not begin with the rows of the
-    Parquet file, they are refused.
+    Parquet file, they are refused. While a file is open here, it is refused to whoever else would write it.
 
     Args:
         path: The file.
@@ -45,7 +46,7 @@ class Answers:
     Raises:
         ConfigurationError: The ending is not known, what writes Parquet is not installed, or a class has the name of
             another column of a .csv or .parquet file.
-        DataError: The file holds something else, or cannot be written.
+        DataError: The file holds something else, is being written already, or cannot be written.
 
     Examples:
         >>> from imgcls import Prediction
@@ -66,7 +67,13 @@ class Answers:
         self._is_parquet = self.path.suffix.lower() == ".parquet"
         self._journal = self.path.with_name(f".{self.path.name}.jsonl") if self._is_parquet else self.path
         self._source = self._journal  # where the rows stand that are there already: a refusal names it
-        self._file: IO[bytes] = self._opened()
+        # What is locked is the file of CSV or of lines itself. That of Parquet is replaced, and its lines are removed.
+        self._lock = self.path.with_name(f".{self.path.name}.lock") if self._is_parquet else self.path
+        self._held = self._taken()
+        with ExitStack() as undo:
+            undo.callback(self._let_go)
+            self._file = self._opened()
+            undo.pop_all()
 
     def add(self, answers: Iterable[Answer]) -> None:
         """Write rows, and hand them to the operating system."""
@@ -90,12 +97,15 @@ class Answers:
             {'a.jpg'}
             >>> again.close()
         """
+        if self._held.closed:  # it may be another's by now
+            return
         try:
             self._file.close()
         except OSError as error:
             raise unwritable(self.path, error) from error
         if self._is_parquet and self._journal.exists():
             self._make_parquet()
+        self._let_go()
 
     def __enter__(self) -> Self:
         return self
@@ -103,12 +113,33 @@ class Answers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.close()
-        else:  # what is written stays, to go on from
+        try:
+            if error is None:
+                self.close()
+        finally:  # what is written stays, to go on from
             _close(self._file)
+            self._let_go()
 
     # --- the file ------------------------------------------------------------------------------------------------
+
+    def _taken(self) -> IO[bytes]:
+        """Lock the file against others that would write it."""
+        try:
+            return held(self._lock)
+        except BlockingIOError as error:
+            message = (
+                f"{str(self.path)!r} is being written already, by another process or by answers that were not closed. "
+                "Wait until it is done, or name another file."
+            )
+            raise DataError(message) from error
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def _let_go(self) -> None:
+        if self._is_parquet and not self._held.closed:
+            with suppress(OSError):  # Windows removes no open file: there it stays, empty
+                self._lock.unlink()
+        _close(self._held)
 
     def _opened(self) -> IO[bytes]:
         """Open the file behind its last whole row."""
@@ -121,7 +152,8 @@ class Answers:
                 else:
                     self._check_continued()
                     self._source = self._journal
-            file = self._journal.open("r+b" if self._journal.exists() else "w+b")
+            file = self._journal.open("a+b") if self._is_parquet else self._held
+            file.seek(0)
         except OSError as error:
             raise unwritable(self.path, error) from error
         except ValueError as error:  # of pyarrow

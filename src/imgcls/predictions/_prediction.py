@@ -55,10 +55,13 @@ class Prediction:
         """Draw the image with its predicted label and probability, and return the Axes (1,).
 
         Raises:
-            DataError: It has no image: it is of a stream, which keeps none, or was made by hand.
+            DataError: It has no image: it is of a stream, which keeps none, was pickled or copied, or made by hand.
         """
         if self._read is None:
-            message = "this prediction has no image to show. Predict one image or a list: a stream keeps none."
+            message = (
+                "this prediction has no image to show: a stream keeps none, nor does what was pickled or copied. "
+                "Predict one image or a list."
+            )
             raise DataError(message)
         return plotting.image_grid([self._read()], [str(self)])
 
@@ -68,6 +71,10 @@ class Prediction:
         if self.unknown or self.candidates == ():
             return "unknown"
         return self.label if self.candidates is None or self.candidates == (self.label,) else self.candidates
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = (self.label, self.probability, self.probabilities, self.id, self.candidates, self.unknown)
+        return Prediction, plain  # without the image: a whole dataset may hang on it
 
     def __str__(self) -> str:
         if self.unknown or self.candidates == ():

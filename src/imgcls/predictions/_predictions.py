@@ -1,5 +1,6 @@
 """What a classifier says about many images."""
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +26,7 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
 
     Works wherever an array of labels is accepted: in NumPy, pandas and scikit-learn's metrics it is the array
     `labels`. So `==` and `!=` compare label by label, and give an array of bool; beside a column of pandas, a column.
-    Indexed by an integer it gives a `Prediction`.
+    `in`, `count` and `index` look for a label, too. Indexed by an integer it gives a `Prediction`.
 
     Args:
         probabilities: `float32 (N, K)`.
@@ -60,6 +61,8 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
         ['cat', 'dog']
         >>> predictions == ["cat", "cat"]
         array([ True, False])
+        >>> "dog" in predictions, predictions.count("dog"), predictions.index("dog")
+        (True, 1, 1)
     """
 
     __pandas_priority__ = 5_000  # above a frame's 4,000: pandas leaves `column == predictions` to us
@@ -126,6 +129,26 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
     def __iter__(self) -> Iterator[Prediction]:
         return (self._one(position) for position in range(len(self)))
 
+    def __contains__(self, label: object) -> bool:
+        return bool(self._places(label))
+
+    def count(self, label: Any) -> int:
+        """Return how many images have a label; with several labels an image, how many have it among them."""
+        return len(self._places(label))
+
+    def index(self, label: Any, start: int = 0, stop: int | None = None) -> int:
+        """Return the position of the first image that has a label, from `start` on and before `stop`.
+
+        Raises:
+            DataError: None has it; a `ValueError`, as of a list.
+        """
+        asked = range(len(self))[start:stop]
+        place = next((position for position in self._places(label) if position in asked), None)
+        if place is None:
+            message = f"{label!r} is said of none of these {len(asked):,} images. Ask `label in predictions` first."
+            raise DataError(message)
+        return place
+
     @property
     def answers(self) -> list[Any]:
         """What is said of each image: its label, a tuple of the classes that it may be, or "unknown"."""
@@ -171,11 +194,9 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
         """
         path = Path(path)
         check_path(path, Rows(self.classes, self._abstaining))
-        partial = path.with_name(f".partial-{path.name}")
+        partial = path.with_name(f".{secrets.token_hex(4)}.{path.name}")  # of this writer alone
         journal = partial.with_name(f".{partial.name}.jsonl")
         try:
-            for left in (partial, journal):  # by a process that was killed
-                left.unlink(missing_ok=True)
             with Answers(partial, self.classes, abstaining=self._abstaining) as answers:
                 answers.add(self)
             partial.replace(path)
@@ -191,11 +212,12 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
         """Draw the first `n` images with their predicted labels and return the Axes (n,).
 
         Raises:
-            DataError: The predictions were made without `read`, so they have no images.
+            DataError: The predictions were made without `read`, or were pickled or copied, so they have no images.
         """
         if self._read is None:
             message = (
-                "these predictions have no images to show. Make them by classifier.predict(images), or give read=."
+                "these predictions have no images to show: none were given, or they were pickled or copied. "
+                "Make them by classifier.predict(images), or give read=."
             )
             raise DataError(message)
         chosen = range(min(n, len(self)))
@@ -203,17 +225,18 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
             [self._read(position) for position in chosen], [str(self[index]) for index in chosen]
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_read": None}  # images hang on it, and functions that cannot be pickled
+
     def __repr__(self) -> str:
         return f"Predictions({len(self):,} images, {len(self.classes)} classes)"
 
     def _one(self, position: int) -> Prediction:
         row = self.probabilities[position]
         order = np.argsort(-row, kind="stable")
-        said = self._said[position]
-        label = tuple(self.classes[code] for code in np.flatnonzero(said)) if self._multi_label else self.classes[said]
         read = self._read
         return Prediction(
-            label,
+            self._label(position),
             float(row[self._foremost[position]]),
             {self.classes[code]: float(row[code]) for code in order},
             self.ids[position],
@@ -223,6 +246,17 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
             unknown=bool(self.unknown[position]),
             _read=None if read is None else lambda: read(position),
         )
+
+    def _places(self, wanted: Any) -> list[int]:
+        """Return where a label is said, or one of several labels, or where this very prediction stands."""
+        if isinstance(wanted, Prediction):
+            return [position for position, one in enumerate(self) if one == wanted]
+        labels = map(self._label, range(len(self))) if self._multi_label else self.labels.tolist()
+        return [place for place, said in enumerate(labels) if said == wanted or (self._multi_label and wanted in said)]
+
+    def _label(self, position: int) -> Any:
+        said = self._said[position]
+        return tuple(self.classes[code] for code in np.flatnonzero(said)) if self._multi_label else self.classes[said]
 
     def _answered(self) -> dict[str, list[str]]:
         if not self._abstaining:

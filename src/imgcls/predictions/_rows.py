@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
+
 from imgcls.errors import ConfigurationError, UnreadableImageError
 from imgcls.predictions._prediction import Prediction
-
-_DIGITS = 6  # of a probability: a float32 has hardly more
 
 Answer = Prediction | UnreadableImageError
 
@@ -19,7 +19,7 @@ Answer = Prediction | UnreadableImageError
 @final
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a table of answers holds.
+    """What a table of answers holds. Probabilities have as many digits as a float32 needs to be read back as it was.
 
     Attributes:
         classes: K classes: a column of probabilities each.
@@ -71,8 +71,8 @@ class Rows:
         if isinstance(answer, UnreadableImageError):
             return [answer.id, *[""] * (len(self.classes) + 2 + self.abstaining), str(answer), *model]
         said = [joined(answer.answer)] * self.abstaining
-        values = [round(answer.probabilities[name], _DIGITS) for name in self.classes]
-        return [answer.id, joined(answer.label), *said, round(answer.probability, _DIGITS), *values, "", *model]
+        values = [_shortest(answer.probabilities[name]) for name in self.classes]
+        return [answer.id, joined(answer.label), *said, _shortest(answer.probability), *values, "", *model]
 
     def object(self, answer: Answer) -> dict[str, Any]:
         """Return an answer as JSON can hold it."""
@@ -83,8 +83,8 @@ class Rows:
             "id": answer.id,
             "label": _listed(answer.label),
             **({"answer": _listed(answer.answer)} if self.abstaining else {}),
-            "probability": round(answer.probability, _DIGITS),
-            "probabilities": {str(name): round(value, _DIGITS) for name, value in answer.probabilities.items()},
+            "probability": _shortest(answer.probability),
+            "probabilities": {str(name): _shortest(value) for name, value in answer.probabilities.items()},
             **model,
         }
 
@@ -108,6 +108,11 @@ def check_columns(columns: Sequence[str], *, instead: str) -> None:
 def joined(label: Any) -> str:
     """Return a label, or several, as one cell."""
     return "|".join(map(str, label)) if isinstance(label, tuple | list) else str(label)
+
+
+def _shortest(probability: float) -> float:
+    """Return the number of fewest digits that a float32 is read from as it was: no probability becomes another one."""
+    return float(str(np.float32(probability)))
 
 
 def _listed(label: Any) -> Any:

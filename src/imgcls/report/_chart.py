@@ -19,6 +19,7 @@ class Line(NamedTuple):
         points: x and y.
         band: Lower and upper ends for each point, or none.
         sizes: A share of the largest area for a dot on each point, or none.
+        word: What the words of a dot say of the share at y, such as "right".
     """
 
     label: str
@@ -26,6 +27,7 @@ class Line(NamedTuple):
     points: Points
     band: Points = ()
     sizes: Sequence[float] = ()
+    word: str = ""
 
 
 class Drawn(NamedTuple):
@@ -98,7 +100,7 @@ def chart(
         upper = [put((one[0], ends[1])) for one, ends in zip(line.points, line.band, strict=bool(line.band))]
         lower = [put((one[0], ends[0])) for one, ends in zip(line.points, line.band, strict=bool(line.band))]
         dots = [
-            (*place, round(3 + 9 * math.sqrt(share), 1), f"{_share(point[0])} said, {_share(point[1])} right")
+            (*place, round(3 + 9 * math.sqrt(share), 1), f"{_share(point[0])} said, {_share(point[1])} {line.word}")
             for place, point, share in zip(places, line.points, line.sizes, strict=bool(line.sizes))
         ]
         drawn.append(Drawn(line.label, line.style, _text(places), _text(upper + lower[::-1]), dots))

@@ -93,11 +93,13 @@ def _cells(confusion: Mapping[str, Any] | None) -> dict[tuple[int, int], Mapping
 
 
 def _reliability(bins: Any, *, several: bool) -> Chart:
-    share = "share that is there" if several else "share right"  # of labels, or of answers
+    word = "there" if several else "right"  # of labels, or of answers
+    share = f"share that is {word}" if several else f"share {word}"
     confidence, accuracy, counts = bins
     shares = [float(count) / max(float(max(counts)), 1) for count in counts]
     points = list(zip(map(float, confidence), map(float, accuracy), strict=True))
-    lines = [Line("said = true", "guide", [(0, 0), (1, 1)]), Line("measured", "first", points, sizes=shares)]
+    guide = Line("said = true", "guide", [(0, 0), (1, 1)])
+    lines = [guide, Line("measured", "first", points, sizes=shares, word=word)]
     return chart(
         lines,
         title=f"{share.capitalize()} over probability said",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from imgcls._checks import did_you_mean
-from imgcls.errors import ConfigurationError
+from imgcls.errors import ConfigurationError, DataError
 
 
 def check_path(path: Path, endings: Collection[str] = (), *, example: str) -> None:
@@ -45,6 +45,9 @@ def write(path: Path, text: str) -> None:
     """Write a file beside `path` and rename it, so that a reader never meets half a report.
 
     Who may read it is as before, where a file is replaced, and else as the umask says.
+
+    Raises:
+        DataError: The system refuses it, such as on a full disk, or on Windows where another program has the file open.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -53,6 +56,12 @@ def write(path: Path, text: str) -> None:
                 temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(text)
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        message = (
+            f"{str(path)!r} cannot be written: {error.strerror or error}. Close the program that has it open, such as "
+            "a spreadsheet, or free the place, or write somewhere else."
+        )
+        raise DataError(message) from error
+    finally:
+        with suppress(OSError):  # it was renamed, or never made
+            temporary.unlink()

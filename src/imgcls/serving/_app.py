@@ -133,6 +133,10 @@ class App:
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 
+    def count(self, status: HTTPStatus, path: str = "other") -> None:
+        """Count a request that was answered; without a path, in place of this application, before one was known."""
+        self._measures.requests.add(path if path in self._routes else "other", int(status))
+
     async def _live(self, warming: asyncio.Task[None], receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -158,7 +162,7 @@ class App:
         body = b"" if scope["method"] == "HEAD" else answer.body
         headers = {"content-length": str(len(answer.body)), **_ALWAYS, **answer.headers}
         pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        self._measures.requests.add(path if path in self._routes else "other", int(answer.status))
+        self.count(answer.status, path)
         if path == "/predict" and answer.status is HTTPStatus.OK:
             self._measures.seconds.observe(time.perf_counter() - started)
         await send({"type": "http.response.start", "status": int(answer.status), "headers": pairs})

@@ -6,6 +6,8 @@ refusals of an overload cost, the more of the processor is left for what was acc
 
 import asyncio
 import json
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,12 +24,13 @@ class Protocol(HttpToolsProtocol):
 
     Args:
         head_timeout: Seconds within which the head of a request must be complete.
+        count: Told of each status that is answered here, in place of the application.
         uvicorn: What uvicorn gives.
     """
 
-    def __init__(self, *, head_timeout: float, **uvicorn: Any) -> None:
+    def __init__(self, *, head_timeout: float, count: Callable[[HTTPStatus], None], **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self._head_timeout = head_timeout
+        self._head_timeout, self._count = head_timeout, count
         self._timer: asyncio.TimerHandle | None = None
         self._head, self._in_body = 0, False
 
@@ -89,6 +92,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer in place of the application, and hang up."""
+        self._count(refusal.status)
         body = json.dumps(refusal.to_json()).encode()
         headers = {
             "content-type": "application/json",

@@ -1,5 +1,6 @@
 """`serve`: a model on a port of this machine, until it is stopped."""
 
+import asyncio
 import ipaddress
 import math
 import os
@@ -41,7 +42,8 @@ def serve(
         timeout: The same.
 
     Raises:
-        ConfigurationError: Arguments are not accepted, the place is taken, or a library is not installed.
+        ConfigurationError: Arguments are not accepted, the place is taken, a library is not installed, or an event loop
+            runs already, as in a notebook.
         KeyboardInterrupt: You pressed Ctrl-C, and the requests that were accepted have been answered.
 
     Examples:
@@ -55,6 +57,7 @@ def serve(
             ImageClassifier.load or ExportedModel.open. Accepted: an ImageClassifier that has learnt, an
             ExportedModel, or an imgcls.inference.Predictor.
     """
+    _refuse_beside_a_loop()
     with listening(host, port) as place:
         run(
             model,
@@ -65,6 +68,18 @@ def serve(
             max_bytes=max_bytes,
             timeout=timeout,
         )
+
+
+def _refuse_beside_a_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # none runs in this thread
+        return
+    message = (
+        "serve needs an event loop of its own, and one runs here already, as in a notebook. Start it in a thread: "
+        "threading.Thread(target=serve, args=[model], daemon=True).start(); or run `imgcls serve` in a terminal."
+    )
+    raise ConfigurationError(message)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -119,7 +134,7 @@ def run(model: Any, place: socket.socket, *, name: str, timeout: float, **limits
     patience = 2 * timeout + 1  # for what still arrives, and what is computed then
     config = uvicorn.Config(
         app,
-        http=partial(Protocol, head_timeout=timeout),  # type: ignore[arg-type]  # a class, or what makes one
+        http=partial(Protocol, head_timeout=timeout, count=app.count),  # type: ignore[arg-type]  # or what makes one
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -136,6 +151,8 @@ def run(model: Any, place: socket.socket, *, name: str, timeout: float, **limits
 
 
 def _announce(place: socket.socket, name: str) -> None:
+    if sys.stderr is None:  # as where pythonw runs a program without a window
+        return
     host, port = place.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     sys.stderr.write(f"serving {name} on http://{shown}:{port}/ - Ctrl-C stops\n")

@@ -20,11 +20,12 @@ import math
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 
 import numpy as np
 import safetensors.numpy
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 
 from imgcls import _warnings
 from imgcls._flush import flush
+from imgcls._lock import held
 from imgcls.errors import CheckpointError, TrainingWarning
 
 FORMAT = 3
@@ -40,6 +42,7 @@ _NAME = re.compile(r"checkpoint-(\d{6,})")
 _SHOWN = 80  # signs of a setting, where two runs differ
 _LISTED = 12  # differences between two runs
 _PARTIAL = "partial-checkpoint"
+_WAITS: tuple[float, ...] = (0.01, 0.04, 0.15, 0.3, 0.5) if os.name == "nt" else ()  # seconds, from one try to the next
 
 
 class _DamagedError(Exception):
@@ -82,11 +85,11 @@ class Disk:
 
     def rename(self, old: Path, new: Path) -> None:
         """Give a folder its name, in one step."""
-        old.rename(new)
+        patiently(old.rename, new)
 
     def remove(self, folder: Path) -> None:
         """Remove a folder of ours."""
-        shutil.rmtree(folder)
+        patiently(shutil.rmtree, folder)
 
 
 @final
@@ -102,7 +105,7 @@ class Checkpoints:
         start: Which weights the model has now; where a run began with others, that is said, and it goes on.
 
     Attributes:
-        trouble: Why nothing more is written, or None.
+        trouble: Why the last one could not be written, or None.
 
     Raises:
         CheckpointError: The folder is a file, or another process writes to it.
@@ -122,7 +125,7 @@ class Checkpoints:
         self.trouble: str | None = None
         self._run, self._say, self._disk = json.loads(json.dumps(run)), say, disk or Disk()
         self._writes, self._damaged = writes, set[Path]()
-        self._lock: int | None = None
+        self._lock: IO[bytes] | None = None
         if self.folder.exists() and not self.folder.is_dir():
             message = (
                 f"checkpoint={str(folder)!r} is a file. Accepted: a folder, which is made where it does not exist."
@@ -132,7 +135,7 @@ class Checkpoints:
             return
         try:
             self._disk.make(self.folder)
-            self._lock = _locked(self.folder)
+            self._lock = held(self.folder / ".lock")
         except BlockingIOError as error:
             message = f"another process trains into {str(folder)!r}. Wait for it, or give another folder."
             raise CheckpointError(message) from error
@@ -178,14 +181,17 @@ class Checkpoints:
         return None
 
     def save(self, state: State) -> None:
-        """Write a checkpoint, and remove those that are no longer needed; or say in `trouble` why not."""
-        if self.trouble is not None or not self._writes:
+        """Write a checkpoint, and remove those that are no longer needed; or say in `trouble` why not.
+
+        After a failure the last good ones are there, and the next call tries anew.
+        """
+        if not self._writes:
             return
         partial = self.folder / _PARTIAL
         try:
             existing = self._existing()
             final_name = self.folder / f"checkpoint-{1 + max(map(_number, self._named()), default=0):06d}"
-            if partial.exists():  # of a process that was killed
+            if partial.exists():  # of a process that was killed, or of a failure
                 self._disk.remove(partial)
             self._disk.make(partial)
             for name, data in _files(state, self._run, self._start).items():
@@ -198,6 +204,7 @@ class Checkpoints:
             with suppress(OSError):
                 shutil.rmtree(partial)
             return
+        self.trouble = None
         for path in self._unneeded([*existing, final_name]):
             with suppress(OSError):  # what cannot be removed now is tried again after the next one
                 self._disk.remove(path)
@@ -206,7 +213,7 @@ class Checkpoints:
     def close(self) -> None:
         """Let another process train into the folder."""
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.close()
             self._lock = None
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -244,6 +251,25 @@ class Checkpoints:
             "to start anew, give another folder."
         )
         raise CheckpointError(message)
+
+
+def patiently(do: Callable[..., object], *arguments: Path) -> None:
+    """Do something to what was just written.
+
+    On Windows it is refused while another program, such as a virus scanner, looks at it. That takes a moment: it is
+    tried again for a second.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    for seconds in _WAITS:
+        try:
+            do(*arguments)
+        except PermissionError:
+            time.sleep(seconds)
+        else:
+            return
+    do(*arguments)
 
 
 def _number(one: Path | os.DirEntry[str]) -> int:
@@ -317,23 +343,6 @@ def _score(path: Path) -> float:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return math.inf
     return score if isinstance(score, int | float) and score == score else math.inf  # noqa: PLR0124 - NaN differs
-
-
-def _locked(folder: Path) -> int | None:
-    """Lock a folder for this process, until it ends or closes the handle; Windows has no such lock."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        if isinstance(error, BlockingIOError):
-            raise
-        return None  # a file system without locks
-    return handle
 
 
 def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:

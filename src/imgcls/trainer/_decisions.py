@@ -4,12 +4,14 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
 from imgcls import _backend
 from imgcls._flush import flush
 from imgcls.errors import CheckpointError
+from imgcls.trainer._checkpoint import patiently
 
 _FILE = "decided.json"
 
@@ -107,7 +109,9 @@ def _write(path: Path, known: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(known), encoding="utf-8")
         flush(partial)
-        partial.replace(path)
+        patiently(partial.replace, path)
     except OSError as error:
+        with suppress(OSError):  # it may not be there, or not let itself be removed
+            partial.unlink()
         message = f"checkpoint={str(path.parent)!r} cannot be written to: {error}. Give another folder."
         raise CheckpointError(message) from error

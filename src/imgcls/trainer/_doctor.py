@@ -19,7 +19,7 @@ from imgcls.trainer._validation import Validation
 
 _STUCK = 0.98  # of the loss of guessing, and of that of the epoch before: what falls faster is learning
 _RISING = 1.5  # times the loss of guessing
-_BETTER = 1.5  # times the accuracy of a constant answer
+_BETTER = 1.5  # times as often right as a constant answer, or wrong 1 / 1.5 times as often
 _ONE_CLASS = 0.99  # of validation images
 _MODES = 0.2  # of accuracy lost from training mode to use
 _WAITED = 0.3  # of the time
@@ -141,6 +141,8 @@ class Doctor:
         validation, count = self._validation, len(self._training.dataset.classes)
         if not self._one_label or validation is None or validation.outputs is None or validation.outputs.shape[1] == 1:
             return None, None
+        if not np.isfinite(validation.outputs).all():  # NaN is the answer of no class
+            return None, None
         targets = validation.targets[validation.positions]
         truth = targets if targets.ndim == 1 else targets.argmax(axis=1)
         return np.bincount(validation.outputs.argmax(axis=1), minlength=count), np.bincount(truth, minlength=count)
@@ -194,7 +196,9 @@ def _rate_too_high(vitals: Vitals) -> str:
     if not vitals.losses or vitals.losses[-1] <= _RISING * vitals.evenly:
         return ""
     falls = len(vitals.losses) < 2 or vitals.losses[-1] < vitals.losses[-2]
-    if falls and vitals.accuracy > _BETTER * vitals.commonest:
+    often_right = vitals.accuracy > _BETTER * vitals.commonest
+    seldom_wrong = _BETTER * (1 - vitals.accuracy) < 1 - vitals.commonest  # the only way where one class is 2 in 3
+    if falls and (often_right or seldom_wrong):
         return ""
     return (
         f"the loss is {vitals.losses[-1]:.3g}, worse than that of guessing ({vitals.evenly:.3g}): the learning rate "

@@ -187,7 +187,7 @@ def _look_at_features(
     groups = None if chosen.groups is None else chosen.groups[found.positions]
     curve, outputs, solving = dict[int, float](), None, 0.0
     for part in (4, 2, 1) if len(labels) >= _LEAST else (1,):
-        size, begin = len(labels) // part, time.monotonic()
+        size, begin = len(labels) // part, time.perf_counter()
         probe = solve(
             found.features[:size],
             labels[:size],
@@ -195,7 +195,7 @@ def _look_at_features(
             num_classes=len(data.classes),
             groups=None if groups is None else groups[:size],
         )
-        outputs, solving = probe.outputs, time.monotonic() - begin
+        outputs, solving = probe.outputs, time.perf_counter() - begin
         curve[size] = goal.accuracy(goal.targets(labels[:size]), outputs)
     weights = sum(4 * math.prod(weight.shape) for weight in model.weights)
     power = _power(curve)
@@ -239,20 +239,20 @@ def _embed_for(
         images would have had to be.
     """
     read = partial(embed, features, report=report)
-    few, begin = data[order[:_FIRST]], time.monotonic()
+    few, begin = data[order[:_FIRST]], time.perf_counter()
     found = read(few)
     looked, before, new = len(few), 0, float(found.computed)
     timed = found.computed
     if timed < len(found.positions):  # images whose features are known do not tell the speed
-        begin = time.monotonic()
+        begin = time.perf_counter()
         timed = read(few, cache=False).computed
-    pace = (time.monotonic() - begin) / timed
-    left, start = int(seconds / max(pace, 1e-6)) - found.computed, time.monotonic()
-    while looked < len(data) and left > 0 and time.monotonic() - start < seconds:
-        before, looked, begin = looked, min(looked + left, len(data)), time.monotonic()
+    pace = (time.perf_counter() - begin) / timed
+    left, start = int(seconds / max(pace, 1e-6)) - found.computed, time.perf_counter()
+    while looked < len(data) and left > 0 and time.perf_counter() - start < seconds:
+        before, looked, begin = looked, min(looked + left, len(data)), time.perf_counter()
         found = read(data[order[:looked]])
         if found.computed:
-            pace = min(pace, (time.monotonic() - begin) / found.computed)
+            pace = min(pace, (time.perf_counter() - begin) / found.computed)
         left = left - found.computed if left - found.computed >= _FIRST else 0  # fewer are not worth another start
         new += found.computed
     share = min(found.computed / (looked - before), 1.0)  # of the images that were looked at last
@@ -290,8 +290,8 @@ def _seconds_of_steps(
     """
     settings = {name: value for name, value in planned.settings.items() if name not in {"fine_tune", "engine"}}
     some = data[np.sort(order[: _STEPS * settings["batch_size"]])]
-    marks = [time.monotonic()]
-    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: marks.append(time.monotonic()))
+    marks = [time.perf_counter()]
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: marks.append(time.perf_counter()))
     report.say("timing some steps of training")
     plain = {"patience": None, "budget": None, "schedule": "auto", "progressive_resizing": False}
     history = train(model, some, callbacks=[watch], verbose=0, **(settings | plain | {"epochs": 2}))

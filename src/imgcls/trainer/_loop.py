@@ -117,6 +117,7 @@ class Loop:
         self._reserve, self._progress, self._rate = 0.0, 0.0, 0.0
         self._due, self._asked = False, False  # to save; to stop
         self._cheap = True  # to note the state
+        self._trouble: str | None = None  # why the last checkpoint could not be written
         self._waited = 0.0  # seconds for batches, in this epoch
         self._heading = ""  # that was printed last
         self._started = False  # whether a step was done in this process
@@ -163,7 +164,7 @@ class Loop:
             self._keeper.note(self._capture)
             return
         self._report.begin(f"epoch {self._epoch + 1}/{self._epochs}", len(self._training))
-        self._waited, begin = 0.0, time.monotonic()
+        self._waited, begin = 0.0, time.perf_counter()
         with closing(self._batches()) as batches:
             for batch in batches:
                 if self._progress >= 1 or self._model.stop_training:  # by the clock; by steps, no batch is left
@@ -175,11 +176,11 @@ class Loop:
         if not self._pace.leads and self._place < len(self._training):  # nobody knew that this step was the last
             self._rate = self._own_rate()
         self._look()
-        spent = time.monotonic() - begin
+        spent = time.perf_counter() - begin
         with self._average.lent(stays=self._is_over):
-            begin = time.monotonic()
+            begin = time.perf_counter()
             measured = self._measure()
-            self._reserve = time.monotonic() - begin
+            self._reserve = time.perf_counter() - begin
             row = {**self._step.means(reset=True), **measured, "learning_rate": self._rate}
             self._watchers.on_epoch_end(self._epoch, row)
             self._agree_to_stop()
@@ -232,9 +233,9 @@ class Loop:
         part = (self._placement.worker, self._placement.workers)
         batches = self._training.shuffled(**self._order, epoch=self._epoch, start=self._place, part=part)
         while True:
-            begin = time.monotonic()
+            begin = time.perf_counter()
             batch = next(batches, None)
-            self._waited += time.monotonic() - begin
+            self._waited += time.perf_counter() - begin
             if batch is None:
                 return
             yield batch
@@ -347,6 +348,7 @@ class Loop:
                 "images": len(self._training.dataset),
                 "stopped": bool(self._model.stop_training),
                 "averaged": self._average.taken,
+                "left_out": None if self._validation is None else self._validation.left_out,
                 "finished": finished,
             },
             arrays,
@@ -364,6 +366,8 @@ class Loop:
         self._step.micro_batches = max(self._step.micro_batches, facts["micro_batches"])
         self._model.stop_training, self._doctor.said = facts["stopped"], set(facts["complaints"])
         self._average.taken = facts.get("averaged", False)  # before, nobody noted it: to take it again changes nothing
+        if self._validation is not None:
+            self._validation.left_out = facts.get("left_out")  # before, nobody noted it: it is found anew
         self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
 
     def _resumed_at_the_end(self) -> bool:
@@ -394,15 +398,25 @@ class Loop:
         self._keeper = Keeper(self._checkpoints, self._capture())
         self._look_around()
 
-    def _save(self, *, finished: bool = False) -> None:
-        """Keep the state, in memory and in a checkpoint."""
-        trouble = self._keeper.save(partial(self._capture, finished=finished))
+    def _save(self, *, finished: bool = False) -> bool:
+        """Keep the state, in memory and in a checkpoint, and return whether that could be written, where one is kept.
+
+        A trouble is said once, and once more when it is over.
+        """
+        before = self._trouble
+        self._trouble = self._keeper.save(partial(self._capture, finished=finished))
         self._due = self._cheap = False
-        if trouble is not None and self._checkpoints is not None:
-            self._warn(
-                f"no more checkpoints are written to {self._checkpoints.folder}: {trouble}. Training goes on, and the "
-                "last good checkpoint is kept. Free the disk, then stop and start again"
-            )
+        if self._checkpoints is not None and (self._trouble is None) != (before is None):
+            folder = self._checkpoints.folder
+            if self._trouble is None:
+                self._report.say(f"checkpoints are written to {folder} again")
+            else:
+                self._warn(
+                    f"no checkpoint can be written to {folder} now: {self._trouble}. Training goes on, and tries again "
+                    "whenever one is due, at a stop and at the end; the last good checkpoint is kept. Free or mend the "
+                    "disk meanwhile: a run that is stopped before then goes on from that checkpoint"
+                )
+        return self._trouble is None
 
     def _roll_back(self) -> bool:
         """Go back to the last good state, with half the learning rate; or give up, and say so."""
@@ -450,8 +464,7 @@ class Loop:
             self._look()
             if exact:
                 with self._interrupts.giving_way():
-                    self._save()
-                    written = True
+                    written = self._save()
             if not written:
                 self._keeper.note(self._capture)
         except NotANumberError:  # nobody has looked since; the last good checkpoint stays the newest

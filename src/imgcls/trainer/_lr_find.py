@@ -5,6 +5,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+import keras
 import numpy as np
 
 from imgcls import _backend, _checks, transforms
@@ -14,7 +15,7 @@ from imgcls.errors import ConfigurationError
 from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
 from imgcls.trainer._micro_batches import halve
 from imgcls.trainer._objective import objective
-from imgcls.trainer._optimizers import OPTIMIZERS, set_on
+from imgcls.trainer._optimizers import OPTIMIZERS, copied, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._recipe import class_weights
 from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable
@@ -25,7 +26,7 @@ def lr_find(
     model: Any,
     data: Dataset,
     *,
-    optimizer: str = "adamw",
+    optimizer: Any = "adamw",
     first_layer_rate: float = 1.0,
     weight_decay: Any = "auto",
     clip_norm: float | None = None,
@@ -52,7 +53,8 @@ def lr_find(
     Args:
         model: A `keras.Model`, as for `train`.
         data: The training images.
-        optimizer: "adam", "adamw", "sgd", "rmsprop" or "muon".
+        optimizer: "adam", "adamw", "sgd", "rmsprop", "muon", or a Keras optimizer: a copy of it is led through the
+            rates, whatever leads its own.
         first_layer_rate: As for `train`.
         weight_decay: As for `train`.
         clip_norm: As for `train`.
@@ -90,7 +92,9 @@ def lr_find(
     _checks.refuse(
         [
             not_trainable(model),
-            _checks.unknown_name("optimizer", optimizer, OPTIMIZERS),
+            None
+            if isinstance(optimizer, keras.optimizers.Optimizer)
+            else _checks.unknown_name("optimizer", optimizer, OPTIMIZERS),
             _checks.not_share("first_layer_rate", first_layer_rate),
             _checks.not_whole("batch_size", batch_size),
             _checks.not_whole("micro_batches", micro_batches),
@@ -120,8 +124,8 @@ def lr_find(
     )
     check_outputs(model, goal, data)
     try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
-    engine = named_optimizer(optimizer, lowest, weight_decay=weight_decay, clip_norm=clip_norm)
-    engine = set_on(engine, model, named=True, first_layer_rate=first_layer_rate)
+    engine = copied(named_optimizer(optimizer, weight_decay=weight_decay, clip_norm=clip_norm), float(lowest))
+    engine = set_on(engine, model, named=isinstance(optimizer, str), first_layer_rate=first_layer_rate)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     with ProgressReport(verbose) as progress:

@@ -82,7 +82,7 @@ def optimizer(
             )
             raise ConfigurationError(message)
         _checks.refuse(wrong)
-        return _copied(name)
+        return copied(name)
     automatic_rate, automatic_decay = _is_auto(learning_rate), _is_auto(weight_decay)
     _checks.refuse([_checks.unknown_name("optimizer", name, OPTIMIZERS), *wrong])
     row = _TABLE[name]
@@ -132,14 +132,25 @@ def wrong_settings(
     ]
 
 
-def _copied(engine: Any) -> Any:
+def copied(engine: Any, rate: float | None = None) -> Any:
     """Return an optimizer with the same settings and without state; what leads its rate is the same object.
 
     That need not be known to Keras, nor able to tell its settings: it is not copied.
+
+    Args:
+        engine: A Keras optimizer.
+        rate: The learning rate of the copy, a number that can be moved; None for what leads its own.
+
+    Examples:
+        >>> import keras
+        >>> from imgcls.trainer._optimizers import copied
+        >>> engine = copied(keras.optimizers.SGD(0.5, momentum=0.9), 0.25)
+        >>> float(engine.learning_rate), engine.momentum
+        (0.25, 0.9)
     """
     if isinstance(engine, keras.optimizers.LossScaleOptimizer):
         return type(engine)(
-            _copied(engine.inner_optimizer),
+            copied(engine.inner_optimizer, rate),
             initial_scale=engine.initial_scale,
             dynamic_growth_steps=engine.dynamic_growth_steps,
             name=engine.name,
@@ -150,11 +161,11 @@ def _copied(engine: Any) -> Any:
             "has taken from a model, and what is trained may be a copy of it. Give var_names= instead."
         )
         raise ConfigurationError(message)
-    rate = engine._learning_rate  # noqa: SLF001 - a number in a variable, or what leads it, which Keras shows to nobody
-    if is_schedule(rate) or callable(rate):
+    own = engine._learning_rate  # noqa: SLF001 - a number in a variable, or what leads it, which Keras shows to nobody
+    if rate is not None or is_schedule(own) or callable(own):
         told = object.__new__(type(engine))
         vars(told).update(vars(engine), _learning_rate=0.0)
-        copy = type(engine).from_config({**told.get_config(), "learning_rate": rate})
+        copy = type(engine).from_config({**told.get_config(), "learning_rate": own if rate is None else rate})
     else:
         copy = type(engine).from_config(engine.get_config())
     pattern = left_out_of_decay(engine)

@@ -1,6 +1,6 @@
 """The plan: everything that is decided before training, each "auto" with its reason."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,15 @@ from imgcls.trainer._decisions import Decisions
 from imgcls.trainer._identity import fingerprint
 from imgcls.trainer._objective import Objective, objective
 from imgcls.trainer._pace import budget_seconds
-from imgcls.trainer._recipe import Choice, choose_head, choose_precision, choose_schedule, fine_tuning, recipe
+from imgcls.trainer._recipe import (
+    Choice,
+    choose_head,
+    choose_precision,
+    choose_schedule,
+    fine_tuning,
+    recipe,
+    without_steps,
+)
 from imgcls.trainer._tournament import tournament
 
 _PASSED_ON = (
@@ -200,10 +208,14 @@ def plan(
         given = arguments["normalization"]
         message = f"normalization={given!r} does not go with {kind!r}, which brings its own. Leave it out."
         raise ConfigurationError(message)
+    looked_at = partial(_looked_at, training, size=(height, width), channels=channels)
+    sample = np.stack(list(looked_at())) if quick and weights is None else None
     if not brings_scaling:
-        name = pick("normalization", lambda: _choose_normalization(kind))
-        pixels = np.stack(list(_looked_at(training, size=(height, width), channels=channels)))
-        blueprint |= _mean_and_std(name, pixels, grayscale=grayscale)
+        blueprint |= _mean_and_std(
+            pick("normalization", lambda: _choose_normalization(kind)),
+            looked_at() if sample is None else sample,
+            grayscale=grayscale,
+        )
     automatic = recipe(
         images=len(training),
         image_size=(height, width),
@@ -240,7 +252,9 @@ def plan(
         **{name: arguments[name] for name in _PASSED_ON},
     }
     if solved and fine_tune is False:
-        choices = {name: choice for name, choice in choices.items() if name not in settings}  # there are no steps
+        choices = {name: choice for name, choice in choices.items() if name not in settings} | {
+            "head": without_steps(choices["head"], arguments)
+        }
     if solved:
         settings |= {name: value for name, value in gentle.items() if settings.get(name) is None}
         settings |= {"fine_tune": fine_tune, "engine": arguments["engine"]}
@@ -251,7 +265,7 @@ def plan(
         settings,
         choices,
         solved=solved,
-        sample=pixels if quick and weights is None else None,
+        sample=sample,
         training={"test_time_augmentation": None, "precision": precision},
     )
 
@@ -280,9 +294,11 @@ def _choose_architecture(
         side, _ = architectures.choose_image_size(None, side)
     else:
         side = min(size) if isinstance(size, tuple | list) else size
-    at_hand = arguments["weights"] in {"auto", "imagenet"} and arguments["color"] != "grayscale"
-    if side <= architectures.SMALL_SIDE or not at_hand:
+    if side <= architectures.SMALL_SIDE:
         return architectures.choose_architecture(side)
+    why = _no_tournament(arguments)
+    if why is not None:
+        return architectures.choose_architecture(side, why=why)
     given: dict[str, Any] = {
         "channels": channels,
         "budget": budget_seconds(arguments["budget"]),
@@ -299,6 +315,18 @@ def _choose_architecture(
     about = {"images": fingerprint(training), **given}
     name, reason = decisions.once("architecture", about, decide, place=place)
     return name, reason
+
+
+def _no_tournament(arguments: Mapping[str, Any]) -> str | None:
+    """Say why no pretrained networks compete, whatever lies in the folder of Keras; None where they may."""
+    weights = arguments["weights"]
+    if weights is None:
+        return "weights=None asks for random ones"
+    if weights not in {"auto", "imagenet"}:
+        return f"weights={str(weights)!r} does not say of which network it is: name that, if it is another"
+    if arguments["color"] == "grayscale":
+        return "pretrained networks do not compete where color='grayscale': name one, such as mobilenet_v2"
+    return None
 
 
 def _at_hand(weights: Any, row: architectures.Architecture | None, side: int) -> Any:
@@ -346,7 +374,7 @@ def _stages(
     fixed = row is not None and (weights is not None or fine_tune is False)
     if not fixed:
         if fine_tune == "auto":
-            choices["fine_tune"] = Choice(*architectures.choose_fine_tune(weights))
+            choices["fine_tune"] = Choice(*architectures.choose_fine_tune(weights, own=row is None))
         return fine_tune if fine_tune != "auto" else choices["fine_tune"].value, False
     choices["head"] = choose_head(
         arguments,
@@ -381,8 +409,8 @@ def _choose_normalization(kind: Any) -> tuple[str | None, str]:
     return "standard", "mean 0 and deviation 1 over the training images"
 
 
-def _mean_and_std(name: str | None, pixels: NDArray[np.uint8], *, grayscale: bool) -> dict[str, list[float]]:
-    mean, std = ([0.0], [1.0]) if name is None else transforms.normalization(name, pixels, grayscale=grayscale)
+def _mean_and_std(name: str | None, images: Iterable[NDArray[np.uint8]], *, grayscale: bool) -> dict[str, list[float]]:
+    mean, std = ([0.0], [1.0]) if name is None else transforms.normalization(name, images, grayscale=grayscale)
     return {"mean": mean, "std": std}
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import _checks
-from imgcls.errors import ConfigurationError
+from imgcls._warnings import warn
+from imgcls.errors import ConfigurationError, DataWarning
 from imgcls.trainer._optimizers import is_schedule, usual_peak
 
 _BUDGET_EPOCHS = 4
@@ -45,6 +46,11 @@ _OF_STEPS: dict[str, tuple[Any, ...]] = {
     "label_smoothing": (0.0,),
     "progressive_resizing": (False,),
     "micro_batches": (1,),
+}
+_ABOUT_STEPS: dict[str, tuple[Any, ...]] = {  # these ask for none: they say how steps are done
+    **dict.fromkeys(("batch_size", "devices"), ("auto",)),
+    "patience": ("auto", None),
+    "jit_compile": (False,),
 }
 _MUON = Choice("muon", "learns most in the few passes that this architecture is made for")
 _SHIFT = Choice("shift", "whole pixels blur nothing, and few passes leave little time to memorise images")
@@ -158,6 +164,27 @@ def choose_head(
     return Choice("solved", "the features are fixed: computed once, the best head for them is found in seconds")
 
 
+def without_steps(head: Choice, arguments: Mapping[str, Any]) -> Choice:
+    """Return the choice of a head that is only solved, with what was given and counts for nothing then in the reason.
+
+    Args:
+        head: As `choose_head` returns it.
+        arguments: The hyper-parameters of `ImageClassifier`.
+
+    Examples:
+        >>> from imgcls import ImageClassifier
+        >>> from imgcls.trainer._recipe import Choice, without_steps
+        >>> arguments = ImageClassifier("mobilenet_v2", patience=5).get_params()
+        >>> without_steps(Choice("solved", "the features are fixed"), arguments).reason
+        'the features are fixed; no steps are taken, so patience=5 counts for nothing'
+    """
+    given = [f"{name}={arguments[name]!r}" for name, unset in _ABOUT_STEPS.items() if arguments[name] not in unset]
+    if not given:
+        return head
+    verb = "count" if len(given) > 1 else "counts"
+    return head._replace(reason=f"{head.reason}; no steps are taken, so {', '.join(given)} {verb} for nothing")
+
+
 def fine_tuning(optimizer: str) -> dict[str, Any]:
     """Return what fine-tuning asks of `train`, with a `Choice` for the learning rate.
 
@@ -209,7 +236,8 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
 
     Args:
         class_weight: None; "balanced", as in scikit-learn: N / (K * count of the class); or {class: weight}, where a
-            class left out weighs 1.
+            class left out weighs 1. One that no image is of, as in a part of the data, is passed over with a
+            `DataWarning`.
         labels: `int64 (N,)` codes.
         classes: K classes.
 
@@ -217,8 +245,8 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
         `float32 (N,)`.
 
     Raises:
-        ConfigurationError: A class is not known, a weight is negative, infinite or no number, all are 0, or images have
-            several labels.
+        ConfigurationError: A name is like that of a class that has no weight, a weight is negative, infinite or no
+            number, all are 0, or images have several labels.
 
     Examples:
         >>> import numpy as np
@@ -236,12 +264,19 @@ def class_weights(class_weight: Any, labels: NDArray[Any], classes: tuple[Any, .
         weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     elif isinstance(class_weight, Mapping):
         unknown = [name for name in class_weight if name not in classes]
-        if unknown or not all(map(_is_weight, class_weight.values())):
+        hint = next(filter(None, (_misspelt(name, classes, class_weight) for name in unknown)), "")
+        if hint or not all(map(_is_weight, class_weight.values())):
             message = (
                 f"class_weight={dict(class_weight)!r} names an unknown class or a weight that is no number of at "
-                f"least 0. Accepted: {{class: weight}} with classes among {_checks.some(classes, most=10)}."
+                f"least 0.{hint} Accepted: {{class: weight}} with classes among {_checks.some(classes, most=10)}."
             )
             raise ConfigurationError(message)
+        if unknown:
+            message = (
+                f"class_weight names {_checks.some(unknown)}, and no image here is of such a class: that is passed "
+                f"over. The classes are {_checks.some(classes, most=10)}."
+            )
+            warn(message, DataWarning)
         weights = np.array([class_weight.get(name, 1.0) for name in classes])
     else:
         message = f"class_weight={class_weight!r} is not accepted. Accepted: None, 'balanced' or {{class: weight}}."
@@ -266,6 +301,15 @@ def named_weights(class_weight: Any, classes: tuple[Any, ...]) -> str:
     if not isinstance(class_weight, Mapping):
         return str(class_weight)
     return str({name: float(class_weight.get(name, 1.0)) for name in classes})
+
+
+def _misspelt(name: Any, classes: tuple[Any, ...], named: Mapping[Any, Any]) -> str:
+    """Ask whether a name that is none of the classes means one of them which has no weight yet; "" where none is near.
+
+    Numbers are near where they are the same in another type: 3 and "3".
+    """
+    others = [str(one) for one in classes if one not in named]
+    return _checks.did_you_mean(str(name), others) if isinstance(name, str) or str(name) in others else ""
 
 
 def _is_weight(value: Any) -> bool:

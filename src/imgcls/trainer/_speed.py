@@ -26,10 +26,10 @@ def speed(model: Any, batch_size: int) -> Speed:
         True
     """
     images = np.zeros((batch_size, *model.input_shape[1:]), np.uint8)
-    begin = time.monotonic()
+    begin = time.perf_counter()
     run = _backend.compiled(model)
     run(images)
-    middle = time.monotonic()
+    middle = time.perf_counter()
     run(images)
-    once = time.monotonic() - middle
+    once = time.perf_counter() - middle
     return Speed(max(middle - begin - once, 0.0), once / batch_size)

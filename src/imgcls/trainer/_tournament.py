@@ -56,7 +56,7 @@ def tournament(
     Returns:
         The name, and the table in its reason.
     """
-    began, limit = time.monotonic(), _SECONDS if budget is None else _SHARE * budget
+    began, limit = time.perf_counter(), _SECONDS if budget is None else _SHARE * budget
     rows = sorted((architectures.describe(name) for name in names), key=lambda row: row.multiply_adds)
     if len(rows) == 1:
         return Choice(rows[0].name, "the only one whose ImageNet weights are in Keras' folder")
@@ -64,7 +64,7 @@ def tournament(
     entries, left_out = list[Entry](), list[str]()
     pace = 0.0  # seconds for a multiply-add
     for row in rows:
-        left = limit - (time.monotonic() - began)
+        left = limit - (time.perf_counter() - began)
         if entries and pace * row.multiply_adds * len(some) > left:
             left_out.append(row.name)
             continue
@@ -97,14 +97,18 @@ def _enter(
     side = row.image_size or 224
     goal = objective(num_classes=len(data.classes), multi_label=data.multi_label)
     model = architectures.build(
-        row.name, input_shape=(side, side, channels), num_classes=goal.outputs, weights="imagenet", head=goal.head
+        row.name,
+        input_shape=(side, side, channels),
+        num_classes=goal.outputs,
+        weights=architectures.weights_at_hand(row.name, side) or "imagenet",
+        head=goal.head,
     )
-    begin, features = time.monotonic(), architectures.cut(model)
+    begin, features = time.perf_counter(), architectures.cut(model)
     batches = Batches(data, image_size=(side, side), channels=channels, batch_size=32, keep="store", on_error="skip")
     found = embed(features, batches, report=report)
     count, seconds = len(found.positions), 0.0
     if found.computed >= min(_FIRST, count):
-        seconds = (time.monotonic() - begin) / found.computed
+        seconds = (time.perf_counter() - begin) / found.computed
     elif timed:  # what is known does not tell the speed
         network = speed(features, min(_FIRST, count))
         seconds = network.starting / count + network.image

@@ -1,38 +1,35 @@
 """`train`: everything is checked first, then images are read, then the loop runs."""
 
+import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import keras
 import numpy as np
 
-from imgcls import _backend, _checks, transforms
+from imgcls import _backend, _checks
 from imgcls._progress import ProgressReport
 from imgcls._warnings import warn
-from imgcls.datasets import ON_ERROR, Batches, Dataset
+from imgcls.datasets import Batches, Dataset
 from imgcls.errors import TrainingWarning
 from imgcls.trainer._callbacks import PLATEAU, early_stopping, reduce_on_plateau
+from imgcls.trainer._checked import checked_arguments
 from imgcls.trainer._checkpoint import Checkpoints
 from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
 from imgcls.trainer._identity import hash_of, hash_of_weights, identity, settings_of
 from imgcls.trainer._loop import Loop
-from imgcls.trainer._metrics import keras_metrics
 from imgcls.trainer._notes import named
-from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import left_out_of_decay, set_on
-from imgcls.trainer._pace import Pace, budget_seconds
+from imgcls.trainer._pace import Pace
 from imgcls.trainer._recipe import class_weights, named_weights
-from imgcls.trainer._resizing import Resizing
 from imgcls.trainer._schedules import SCHEDULES
-from imgcls.trainer._steps import checked_steps
-from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable, sample_weights
 from imgcls.trainer._validation import Validation
-from imgcls.transforms._mixing import try_mixing
 from imgcls.transforms._state import put_back
 
 _LED = tuple(name for name in SCHEDULES if name != "constant")  # the loop moves the rate
@@ -175,64 +172,52 @@ def train(
         >>> history.epochs, history["loss"][1] < history["loss"][0]
         (2, True)
     """
-    _checks.refuse(
-        [
-            _checks.not_whole("epochs", epochs),
-            _checks.not_whole("batch_size", batch_size),
-            _checks.not_whole("micro_batches", micro_batches),
-            _checks.not_whole("patience", patience, names=("None",)),
-            _checks.not_whole("seed", seed, least=0),
-            _checks.unknown_name("schedule", schedule, ("auto", *SCHEDULES, "plateau")),
-            _checks.not_share("first_layer_rate", first_layer_rate),
-            _checks.unknown_name("deterministic", deterministic, (True, False)),
-            _checks.unknown_name("jit_compile", jit_compile, (True, False)),
-            _checks.unknown_name("alternating_flip", alternating_flip, (True, False)),
-            _checks.unknown_name("progressive_resizing", progressive_resizing, (True, False)),
-            _checks.unknown_name("on_error", on_error, ON_ERROR),
-            "patience needs validation_data. Give it, or patience=None." if patience and not validation_data else None,
-            not_trainable(model),
-        ]
+    began = time.monotonic() - spent
+    checked = checked_arguments(
+        model,
+        data,
+        validation_data=validation_data,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        first_layer_rate=first_layer_rate,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        average=average,
+        loss=loss,
+        label_smoothing=label_smoothing,
+        epochs=epochs,
+        budget=budget,
+        batch_size=batch_size,
+        micro_batches=micro_batches,
+        devices=devices,
+        augmentation=augmentation,
+        alternating_flip=alternating_flip,
+        mixing=mixing,
+        progressive_resizing=progressive_resizing,
+        class_weight=class_weight,
+        sample_weight=sample_weight,
+        patience=patience,
+        metrics=metrics,
+        callbacks=callbacks,
+        seed=seed,
+        deterministic=deterministic,
+        jit_compile=jit_compile,
+        on_error=on_error,
     )
-    began, seconds = time.monotonic() - spent, budget_seconds(budget)
-    placement = _backend.placement(devices)
+    seconds, placement = checked.seconds, checked.placement
     if deterministic:
         _backend.make_deterministic()
-    validation_data = checked_labels(data, validation_data)
-    alternating_flip = alternating_flip or transforms.alternates(augmentation)
-    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
-    goal = objective(
-        loss,
-        num_classes=len(data.classes),
-        multi_label=data.multi_label,
-        label_smoothing=label_smoothing,
-        one_hot=mixer is not None,
-    )
-    check_outputs(model, goal, data)
-    try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
-    measures = keras_metrics(metrics, goal, validated=validation_data is not None)
-    resizing = Resizing(model.input_shape[1:3]) if progressive_resizing else None
-    if resizing is not None:
-        resizing.check(model)
+    validation_data, goal, resizing = checked.validation_data, checked.goal, checked.resizing
+    augmentation, mixer, engine = checked.augmentation, checked.mixer, checked.engine
+    alternating_flip, schedule, own_weights = checked.alternating_flip, checked.schedule, checked.own_weights
     weigh = partial(class_weights, class_weight, classes=data.classes)
-    own_weights = sample_weights(sample_weight, len(data))
-    weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
-    with placement.scope():
-        schedule, engine, callbacks = checked_steps(
-            measures,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            weight_decay=weight_decay,
-            clip_norm=clip_norm,
-            average=average,
-            callbacks=callbacks,
-        )
     first = 0 if resizing is None or seconds is not None else resizing.full_from(epochs)  # epoch that patience looks at
     stopping = [] if patience is None else [early_stopping(patience, first=first)]
     plateau = [reduce_on_plateau(validated=validation_data is not None)] if schedule == "plateau" else []
     if plateau and patience is not None:
         _warn_of_short_patience(patience)
-    watchers = named(callbacks, [*stopping, *plateau])
+    watchers = named(checked.callbacks, [*stopping, *plateau])
     run = (
         {}
         if checkpoint is None and placement.workers == 1
@@ -284,7 +269,9 @@ def train(
             read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
             training = read(data, what="training")
             held_out = None if validation_data is None else read(validation_data, what="validation")
-            validation = None if held_out is None else Validation(model, held_out, goal.plain, placement, measures)
+            validation = (
+                None if held_out is None else Validation(model, held_out, goal.plain, placement, checked.measures)
+            )
             placement.check_alike({**run, "images": len(training.dataset)})
             labels = np.asarray(training.dataset.labels)
             model.compile(  # callbacks look for model.optimizer
@@ -332,10 +319,39 @@ def train(
             )
             history = loop.run()
             history.quarantined = training.quarantined | ({} if held_out is None else held_out.quarantined)
-            if stopping and history.epochs and not history.interrupted:  # then the model has the last weights
-                _say_what_is_kept(history, stopping[0], epochs, first, progress)
+            if history.epochs and not history.interrupted:  # then the model has the last weights
+                if stopping:
+                    _say_what_is_kept(history, stopping[0], epochs, first, progress)
+                else:
+                    history.best_epoch = _restored(checked.callbacks)
     loop.pass_on()
     return history
+
+
+def check_training(model: Any, data: Dataset, **settings: Any) -> None:
+    """Check arguments of `train` as it does itself before it reads images, but for what is in the checkpoint's folder.
+
+    Args:
+        model: As for `train`.
+        data: As for `train`.
+        **settings: Further arguments of `train`.
+
+    Raises:
+        ConfigurationError: Arguments are not accepted.
+        DataError: Labels do not fit the model.
+        TypeError: `train` has no such argument.
+
+    Examples:
+        >>> from imgcls import Dataset, architectures
+        >>> from imgcls.trainer._train import check_training
+        >>> model = architectures.build("small_cnn", input_shape=(8, 8, 1), num_classes=10)
+        >>> check_training(model, Dataset.builtin("digits"), patience=3)
+        Traceback (most recent call last):
+        imgcls.errors.ConfigurationError: patience needs validation_data. Give it, or patience=None.
+    """
+    given = inspect.signature(train).bind(model, data, **settings)
+    given.apply_defaults()
+    checked_arguments(**{name: _checks.plain(value) for name, value in given.arguments.items()})
 
 
 def _batches(
@@ -368,6 +384,13 @@ def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, 
     why = "since no val_loss was a number" if math.isnan(losses[best]) else "whose val_loss was the lowest"
     words = f"the weights of epoch {history.best_epoch} are kept, {why}"
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
+
+
+def _restored(callbacks: Sequence[Any]) -> int | None:
+    """Return the epoch, from 1, whose weights an early stopping of the user's own has put back; None where none has."""
+    kinds = (one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping))
+    found = [one.best_epoch + 1 for one in kinds if one.restore_best_weights and one.best_weights is not None]
+    return int(found[-1]) if found else None  # the last one has the last word
 
 
 def _warn_of_short_patience(patience: int) -> None:

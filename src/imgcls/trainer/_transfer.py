@@ -5,7 +5,7 @@ Out-of-Distribution, ICLR 2022, arXiv 2202.10054.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from imgcls import _backend, _checks, architectures
+from imgcls import _backend, architectures
 from imgcls._progress import ProgressReport
 from imgcls.datasets import Dataset
 from imgcls.errors import TrainingError
@@ -29,8 +29,7 @@ from imgcls.trainer._pace import budget_seconds
 from imgcls.trainer._probe import Probe, solve
 from imgcls.trainer._recipe import Choice, class_weights
 from imgcls.trainer._speed import speed
-from imgcls.trainer._steps import checked_steps
-from imgcls.trainer._train import train
+from imgcls.trainer._train import check_training, train
 from imgcls.trainer._trainable import checked_labels, sample_weights
 
 _BATCH = 32
@@ -126,6 +125,7 @@ def transfer(
 
     Raises:
         ConfigurationError: Arguments are not accepted, those of fine-tuning too: before any image is embedded.
+        CheckpointError: The folder of `checkpoint` holds another run; that is known once the head is solved.
         TrainingError: Fine-tuning that was asked for fails, or that of several workers.
 
     Examples:
@@ -147,7 +147,18 @@ def transfer(
     )
     weigh(labels=np.asarray(data.labels))
     if fine_tune is not False:  # what is refused is refused now, and not after all images were embedded
-        checked_steps(measures, **{name: _checks.plain(value) for name, value in settings.items()})
+        check_training(
+            trained,
+            data,
+            validation_data=validation_data,
+            loss=loss,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            metrics=metrics,
+            seed=seed,
+            on_error=on_error,
+            **settings,
+        )
     if settings.get("deterministic"):
         _backend.make_deterministic()
     with ProgressReport(verbose) as report:
@@ -163,17 +174,7 @@ def transfer(
         again = engine if embedded.by is None else embedded.by.run
         validation = None if validation_data is None else found(validation_data, engine=again)
         report.say(f"{len(embedded.positions):,} images embedded by {embedded.engine}: {embedded.reason}")
-        targets = np.asarray(data.labels)[embedded.positions]
-        groups = None if data.groups is None else np.asarray(data.groups)[embedded.positions].tolist()
-        probe = solve(
-            embedded.features,
-            targets,
-            head=goal.head,
-            num_classes=len(data.classes),
-            weights=(shares := weigh(labels=targets) * own_weights[embedded.positions]),  # of images that can be read
-            groups=groups,
-            seed=seed,
-        )
+        probe, targets, weights = _probed(embedded, data, goal, weigh, own_weights, seed=seed)
         for one in (model, trained):
             one.get_layer("head").set_weights([probe.kernel, probe.bias])
         history, outputs, right = _measured(probe, goal, embedded, targets, validation, validation_data, measures)
@@ -188,7 +189,7 @@ def transfer(
             float(np.median(probe.penalties)), f"the lowest loss on images held out, in {probe.folds} parts by turns"
         ),
     }
-    solved = Transfer(history, choices, embedded, held_out, shares, validation, validated)
+    solved = Transfer(history, choices, embedded, held_out, weights, validation, validated)
     if fine_tune is False:
         return solved
     place = _backend.joined(settings.get("devices", "auto"))  # what goes by the clock, the first of all workers decides
@@ -247,7 +248,32 @@ def transfer(
     )
     history.interrupted = tuned.interrupted
     choices["fine_tune"] = Choice(keep, reason)
-    return Transfer(tuned if keep else history, choices, embedded, held_out, shares, validation, validated, tuned=keep)
+    return Transfer(tuned if keep else history, choices, embedded, held_out, weights, validation, validated, tuned=keep)
+
+
+def _probed(
+    embedded: Embedded,
+    data: Dataset,
+    goal: Objective,
+    weigh: Callable[..., NDArray[np.float32]],
+    own_weights: NDArray[np.float32],
+    *,
+    seed: int,
+) -> tuple[Probe, NDArray[Any], NDArray[np.float32]]:
+    """Return the head solved from the features, the labels it was solved for, and what each of the images weighed."""
+    targets = np.asarray(data.labels)[embedded.positions]
+    weights = weigh(labels=targets) * own_weights[embedded.positions]  # balanced over the images that can be read
+    groups = None if data.groups is None else np.asarray(data.groups)[embedded.positions].tolist()
+    probe = solve(
+        embedded.features,
+        targets,
+        head=goal.head,
+        num_classes=len(data.classes),
+        weights=weights,
+        groups=groups,
+        seed=seed,
+    )
+    return probe, targets, weights
 
 
 def _tried(model: Any, data: Dataset, *, share: float, must: bool, **settings: Any) -> tuple[History | None, str]:
@@ -346,7 +372,11 @@ def _measured(
     validation_data: Dataset | None,
     metrics: Sequence[Any],
 ) -> tuple[History, NDArray[np.float32] | None, NDArray[Any] | None]:
-    """Return the figures of the head, its outputs for the validation images, and which of them are right."""
+    """Return the figures of the head, its outputs for the validation images, and which of them are right.
+
+    No label is smoothed: the head was solved for labels as they are, however the loss of fine-tuning smooths them.
+    """
+    goal = goal.plain
 
     def figures(outputs: NDArray[np.float32], labels: NDArray[Any]) -> tuple[float, float]:
         wanted = goal.targets(labels)

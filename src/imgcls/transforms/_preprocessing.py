@@ -1,6 +1,6 @@
 """From pixels 0-255 to what a network likes. These layers stand at the front of the saved model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import keras
@@ -83,13 +83,16 @@ def preprocessing(
     return [*layers, keras.layers.Rescaling(scale, offset, name="normalization")]
 
 
-def normalization(name: str, images: NDArray[np.uint8], *, grayscale: bool = False) -> tuple[list[float], list[float]]:
+def normalization(
+    name: str, images: Iterable[NDArray[np.uint8]], *, grayscale: bool = False
+) -> tuple[list[float], list[float]]:
     """Return the mean and standard deviation to normalise by, in pixels 0-255.
 
     Args:
         name: "standard" (mean 0 and deviation 1 over the training images, by channel), "unit" (to [0, 1]) or
             "symmetric" (to [-1, 1]).
-        images: `uint8 (N, H, W, C)` training images; some hundred are enough.
+        images: `uint8 (N, H, W, C)` training images, or one `(H, W, C)` after the other; some hundred are enough. Only
+            "standard" looks at them.
         grayscale: Whether the model converts RGB to grayscale first.
 
     Returns:
@@ -109,8 +112,22 @@ def normalization(name: str, images: NDArray[np.uint8], *, grayscale: bool = Fal
         return [0.0], [255.0]
     if name == "symmetric":
         return [127.5], [127.5]
-    pixels = images.astype(np.float64)
+    mean, covariance = _moments(images)
     if grayscale:
-        pixels = pixels @ np.array(LUMA)[:, None]
-    mean, std = pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2))
-    return mean.tolist(), np.maximum(std, 1.0).tolist()  # a constant channel would divide by 0
+        weights = np.array(LUMA)[:, None]
+        mean, covariance = mean @ weights, weights.T @ covariance @ weights
+    std = np.sqrt(np.maximum(np.diag(covariance), 1.0))  # a constant channel would divide by 0
+    return mean.tolist(), std.tolist()
+
+
+def _moments(images: Iterable[NDArray[np.uint8]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean `(C,)` and covariance `(C, C)` of the pixels of images, of which one is looked at at a time.
+
+    Sums of whole numbers below 2^53 are exact in 64 bits, in any order: there is room for the squares of 10^11 pixels.
+    """
+    count, total, products = 0, np.zeros(1), np.zeros((1, 1))
+    for image in images:
+        pixels = image.reshape(-1, image.shape[-1]).astype(np.float64)
+        count, total, products = count + len(pixels), total + pixels.sum(axis=0), products + pixels.T @ pixels
+    mean = total / count
+    return mean, products / count - np.outer(mean, mean)

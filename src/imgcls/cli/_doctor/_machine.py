@@ -20,7 +20,7 @@ def machine() -> dict[str, Any]:
         "memory": {
             "total_bytes": _memory.total(),
             "limit_bytes": _memory.limit(),
-            "available_bytes": _memory.available(),
+            "available_bytes": _memory.free(),
         },
         "disks": {"working": _disk(Path.cwd()), "cache": _disk(_cache.folder())},
     }

@@ -20,8 +20,13 @@ def sections(facts: dict[str, Any]) -> list[Section]:
 
 def _machine(facts: dict[str, Any]) -> list[Row]:
     memory, disks = facts["memory"], facts["disks"]
-    words = f"{_gib(memory['total_bytes'])}, {_gib(memory['available_bytes'])} available"
-    if memory["limit_bytes"] is not None and memory["limit_bytes"] < (memory["total_bytes"] or 2**63):
+    total, free = memory["total_bytes"], memory["available_bytes"]
+    words = _gib(total)
+    if free is not None:
+        words += f", {_gib(free)} available"
+    elif total is not None:
+        words += ", available: not known"
+    if memory["limit_bytes"] is not None and memory["limit_bytes"] < (total or 2**63):
         words += f"; this process may take {_gib(memory['limit_bytes'])}"
     return [
         Row("imgcls", facts["imgcls"]),
