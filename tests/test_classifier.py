@@ -1006,7 +1006,7 @@ def test_an_image_without_a_number_is_like_no_other(dividing):
     with pytest.raises(UnreadableImageError) as refusal:
         dividing.similar(images[7])
     assert str(refusal.value) == (
-        "image 'image': its features are NaN or infinite, and like those of no image. Look at the image, and at what the model does with it, such as a division by the deviation of pixels that are all alike."
+        "image 'image': what the model gives for it is NaN or infinite, so there is no answer. Look at the image, and at what the model does with it, such as a division by the deviation of pixels that are all alike."
     )
     with pytest.warns(DataWarning) as told:
         found = dividing.similar(images[3], 20, among=images)
@@ -1016,7 +1016,7 @@ def test_an_image_without_a_number_is_like_no_other(dividing):
     assert found[0] == "3"
     assert sorted(map(int, found)) == others.tolist()
     assert np.isfinite(found.similarities).all()
-    with pytest.raises(UnreadableImageError, match=r"^image '7': its features are NaN or infinite") as refusal:
+    with pytest.raises(UnreadableImageError, match=r"^image '7': what the model gives for it is NaN") as refusal:
         dividing.embed(images)
     assert refusal.value.id == "7"
     assert np.isfinite(dividing.embed(images[others])).all()

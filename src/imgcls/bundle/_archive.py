@@ -9,17 +9,15 @@ programs can see two different things in one bundle.
 import hashlib
 import os
 import re
-import secrets
-import stat
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from imgcls import _checks
 from imgcls._flush import flush
+from imgcls._replace import replacing
 from imgcls.errors import BundleError, TamperedBundleError
 
 MOST_BYTES = 2**32 - 1  # 4 GiB: beyond, a zip archive needs other records
@@ -60,11 +58,8 @@ def write(path: Path, members: Mapping[str, Pieces]) -> None:
         message = f"a bundle holds at most {MOST_BYTES:,} bytes, and this one would have {size:,}."
         raise BundleError(message)
     headers, tail = _records(entries)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")  # of this writer alone
     try:
-        with temporary.open("xb") as file:
-            with suppress(OSError):  # there was none, or the file system has no modes
-                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+        with replacing(path) as whole, whole.open("wb") as file:
             seal = hashlib.sha256()
             for piece in _all_pieces(headers, members.values(), tail):
                 seal.update(piece)
@@ -72,13 +67,9 @@ def write(path: Path, members: Mapping[str, Pieces]) -> None:
             file.write(seal.hexdigest().encode())
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
         flush(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):  # it was renamed, or never made
-            temporary.unlink()
 
 
 def unwritable(path: Path, error: OSError) -> BundleError:

@@ -17,8 +17,9 @@ from imgcls.classifier._bundle import Kept
 from imgcls.classifier._trust import Trust, promised
 from imgcls.classifier._ways import Ways
 from imgcls.datasets import Dataset, as_dataset
-from imgcls.errors import DataError, DataWarning, ImgclsError, UnreadableImageError
+from imgcls.errors import DataError, DataWarning, ImgclsError
 from imgcls.inference import Predictor
+from imgcls.inference._predictor import are_numbers, check_numbers
 from imgcls.predictions import Answers, Similar
 from imgcls.trainer import Choice, History
 from imgcls.trainer._embed import Embedder
@@ -256,7 +257,7 @@ class Answering:
         self._check_fitted()
         dataset = self.predictor.many(images)
         features: NDArray[np.float32] = self._embedded(dataset).features
-        _check_features(features, dataset.ids)
+        check_numbers(features, dataset.ids)
         return features
 
     def similar(self, image: Any, k: int = 5, *, among: Any = None) -> Similar:
@@ -291,7 +292,7 @@ class Answering:
             message = "a loaded classifier holds no images. Say where to search: similar(image, among=...)."
             raise DataError(message)
         wanted = self._ways.features(self.predictor.read(image)[None])
-        _check_features(wanted, alone(image).ids)
+        check_numbers(wanted, alone(image).ids)
         weights = self._ways.weights()
         if self._searched is None or self._searched[0] is not searched or self._searched[2] != weights:
             found = _of_numbers(self._embedded(searched, on_error="skip"), searched)
@@ -393,28 +394,9 @@ def alone(image: Any) -> Dataset:
     return Dataset([image], ids=[str(image) if isinstance(image, str | Path) else "image"])
 
 
-def _check_features(features: NDArray[np.float32], ids: Sequence[str]) -> None:
-    """Refuse features `(N, D)` that are NaN or infinite: they are like those of no image.
-
-    Raises:
-        UnreadableImageError: There are some; the message names the first image.
-    """
-    there = np.asarray(np.isfinite(features).all(axis=1))
-    if there.all():
-        return
-    name = ids[int(there.argmin())]
-    message = (
-        f"image {name!r}: its features are NaN or infinite, and like those of no image. Look at the image, and at what "
-        "the model does with it, such as a division by the deviation of pixels that are all alike."
-    )
-    error = UnreadableImageError(message)
-    error.id = name
-    raise error
-
-
 def _of_numbers(found: trainer.Embedded, dataset: Dataset) -> trainer.Embedded:
     """Leave out images whose features are NaN or infinite; a warning names them."""
-    there = np.asarray(np.isfinite(found.features).all(axis=1))
+    there = are_numbers(found.features)
     if there.all():
         return found
     names = [dataset.ids[place] for place in found.positions[~there].tolist()]

@@ -112,7 +112,7 @@ class Predictor:
         """Return the probabilities `float32 (N, K)` of many images, in the order of `classes`; of one image, a row."""
         dataset = self.many(images)
         found = self.outputs(dataset, verbose=verbose)
-        _check_numbers(found, dataset.ids)
+        check_numbers(found, dataset.ids)
         probabilities: NDArray[np.float32] = self._decide(found)["probabilities"]
         return probabilities
 
@@ -226,7 +226,7 @@ class Predictor:
             a.jpg night 0.92
             b.jpg day 0.90
         """
-        _check_numbers(found, ids)
+        check_numbers(found, ids)
         return Predictions(
             classes=self.classes,
             ids=ids,
@@ -267,7 +267,7 @@ class Predictor:
 
         def answer(pixels: NDArray[np.uint8], ids: Sequence[str]) -> list[Prediction | UnreadableImageError]:
             found = in_passes(run, pixels)
-            numbers = _are_numbers(found)
+            numbers = are_numbers(found)
             said = iter(self.as_predictions(found[numbers], list(compress(ids, numbers))) if numbers.any() else ())
             return [next(said) if there else _no_number(name) for there, name in zip(numbers, ids, strict=True)]
 
@@ -309,13 +309,18 @@ class _New:
             warn(message, DataWarning)
 
 
-def _are_numbers(found: NDArray[np.float32]) -> NDArray[np.bool_]:
+def are_numbers(found: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return for each image whether all that the model gave for it are numbers, `(n,)`."""
     return np.asarray(np.isfinite(found).all(axis=tuple(range(1, found.ndim))))
 
 
-def _check_numbers(found: NDArray[np.float32], ids: Sequence[str]) -> None:
-    missing = np.flatnonzero(~_are_numbers(found))
+def check_numbers(found: NDArray[np.float32], ids: Sequence[str]) -> None:
+    """Refuse what a model gives for images, `(n, ...)`, where that is NaN or infinite for one of them.
+
+    Raises:
+        UnreadableImageError: It is; the message names the first such image.
+    """
+    missing = np.flatnonzero(~are_numbers(found))
     if missing.size:
         raise _no_number(ids[int(missing[0])])
 

@@ -1,13 +1,11 @@
 """Reports as files: endings that are refused before work is done, and a file that is whole or not there."""
 
 import os
-import secrets
-import stat
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from imgcls._checks import did_you_mean
+from imgcls._replace import replacing
 from imgcls.errors import ConfigurationError, DataError
 
 
@@ -42,26 +40,17 @@ def check_path(path: Path, endings: Collection[str] = (), *, example: str) -> No
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file beside `path` and rename it, so that a reader never meets half a report.
-
-    Who may read it is as before, where a file is replaced, and else as the umask says.
+    """Write a report, so that a reader never meets half of it.
 
     Raises:
         DataError: The system refuses it, such as on a full disk, or on Windows where another program has the file open.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            with suppress(OSError):  # there was none, or the file system has no modes
-                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
-            file.write(text)
-        temporary.replace(path)
+        with replacing(path) as whole:
+            whole.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
         message = (
             f"{str(path)!r} cannot be written: {error.strerror or error}. Close the program that has it open, such as "
             "a spreadsheet, or free the place, or write somewhere else."
         )
         raise DataError(message) from error
-    finally:
-        with suppress(OSError):  # it was renamed, or never made
-            temporary.unlink()

@@ -101,17 +101,9 @@ def checked_arguments(
     )
     seconds, placement = budget_seconds(budget), _backend.placement(devices)
     validation_data = checked_labels(data, validation_data)
-    layer, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
-    goal = objective(
-        loss,
-        num_classes=len(data.classes),
-        multi_label=data.multi_label,
-        label_smoothing=label_smoothing,
-        one_hot=mixer is not None,
+    layer, mixer, goal = checked_layers(
+        model, data, augmentation=augmentation, mixing=mixing, loss=loss, label_smoothing=label_smoothing, seed=seed
     )
-    check_outputs(model, goal, data)
-    _try_augmentation(layer, tuple(model.input_shape[1:]))
-    try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
     measures = keras_metrics(metrics, goal, validated=validation_data is not None)
     resizing = Resizing(model.input_shape[1:3]) if progressive_resizing else None
     if resizing is not None:
@@ -144,6 +136,29 @@ def checked_arguments(
         engine,
         callbacks,
     )
+
+
+def checked_layers(
+    model: Any, data: Dataset, *, augmentation: Any, mixing: Any, loss: Any, label_smoothing: float, seed: int
+) -> tuple[Any, Any, Objective]:
+    """Return what makes images others, what mixes them, and what is learnt from them, all tried; arguments of `train`.
+
+    Raises:
+        ConfigurationError: One is not accepted, or does not go with the model.
+        DataError: Labels do not fit the model.
+    """
+    layer, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
+    goal = objective(
+        loss,
+        num_classes=len(data.classes),
+        multi_label=data.multi_label,
+        label_smoothing=label_smoothing,
+        one_hot=mixer is not None,
+    )
+    check_outputs(model, goal, data)
+    _try_augmentation(layer, tuple(model.input_shape[1:]))
+    try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
+    return layer, mixer, goal
 
 
 def _try_augmentation(layer: Any, image_shape: tuple[int, ...]) -> None:

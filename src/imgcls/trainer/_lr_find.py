@@ -8,18 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from imgcls import _backend, _checks, transforms
+from imgcls import _backend, _checks
 from imgcls._progress import ProgressReport
 from imgcls.datasets import ON_ERROR, Batch, Batches, Dataset
 from imgcls.errors import ConfigurationError
+from imgcls.trainer._checked import checked_layers
 from imgcls.trainer._finder import RULES, LearningRateCurve, diverged
 from imgcls.trainer._micro_batches import halve
-from imgcls.trainer._objective import objective
 from imgcls.trainer._optimizers import OPTIMIZERS, copied, set_on
 from imgcls.trainer._optimizers import optimizer as named_optimizer
 from imgcls.trainer._recipe import class_weights
-from imgcls.trainer._trainable import check_outputs, checked_labels, not_trainable
-from imgcls.transforms._mixing import try_mixing
+from imgcls.trainer._trainable import checked_labels, not_trainable
 
 
 def lr_find(
@@ -114,16 +113,9 @@ def lr_find(
     checked_labels(data)
     weigh = partial(class_weights, class_weight, classes=data.classes)
     weigh(labels=np.asarray(data.labels))  # what is refused is refused now, and not after all images were read
-    augmentation, mixer = transforms.augmentation(augmentation, seed=seed), transforms.mixing(mixing, seed=seed + 2)
-    goal = objective(
-        loss,
-        num_classes=len(data.classes),
-        multi_label=data.multi_label,
-        label_smoothing=label_smoothing,
-        one_hot=mixer is not None,
+    augmentation, mixer, goal = checked_layers(
+        model, data, augmentation=augmentation, mixing=mixing, loss=loss, label_smoothing=label_smoothing, seed=seed
     )
-    check_outputs(model, goal, data)
-    try_mixing(mixer, image_shape=model.input_shape[1:], outputs=goal.outputs)
     engine = copied(named_optimizer(optimizer, weight_decay=weight_decay, clip_norm=clip_norm), float(lowest))
     engine = set_on(engine, model, named=isinstance(optimizer, str), first_layer_rate=first_layer_rate)
     rates = np.geomspace(lowest, highest, steps)

@@ -263,9 +263,7 @@ def train(
             else Checkpoints(checkpoint, run, say=progress.say, writes=writes, start=hash_of_weights(model.weights))
         )
         with nullcontext() if checkpoints is None else closing(checkpoints):
-            found = (
-                None if checkpoints is None else checkpoints.newest()
-            )  # another run is refused before images are read
+            found = None if checkpoints is None else checkpoints.newest()  # before images are read: it may be another's
             read = partial(_batches, model, batch_size=batch_size, on_error=on_error, progress=progress)
             training = read(data, what="training")
             held_out = None if validation_data is None else read(validation_data, what="validation")
