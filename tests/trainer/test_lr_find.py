@@ -287,5 +287,7 @@ def test_refusals(digits, arguments, message):
 
 def test_an_augmentation_that_changes_the_size_is_refused_before_images_are_read(digits, monkeypatch):
     monkeypatch.setattr("imgcls.trainer._lr_find.Batches", lambda *_, **__: pytest.fail("images were read"))
-    with pytest.raises(ConfigurationError, match=r"^augmentation=RandomCrop cannot be used for images of \(8, 8, 1\): "):
+    with pytest.raises(
+        ConfigurationError, match=r"^augmentation=RandomCrop cannot be used for images of \(8, 8, 1\): "
+    ):
         trainer.lr_find(new_model(), digits, augmentation=keras.layers.RandomCrop(6, 6), verbose=0)
