@@ -4,8 +4,11 @@ import csv
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -242,6 +245,39 @@ def test_predictions_are_saved_whole_or_not_at_all(tmp_path, suffix):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(ConfigurationError, match=r"'.*answers\.txt' has no ending"):
         predictions.save(tmp_path / "answers.txt")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_table_that_is_written_anew_may_be_read_by_those_who_might_before(tmp_path, suffix):
+    path = tmp_path / f"patients.{suffix}"
+    Predictions(np.array([[0.75, 0.25]], np.float32), classes=CLASSES, ids=["a"]).save(path)
+    path.chmod(0o600)
+    with Answers(path, CLASSES) as answers:
+        answers.add([Prediction("dog", 0.875, {"cat": 0.125, "dog": 0.875}, "b")])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    Predictions(np.array([[0.25, 0.75]], np.float32), classes=CLASSES, ids=["c"]).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [row[0] for row in written(path)] == ["c"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_on_windows_too_no_lock_is_left(tmp_path, monkeypatch):
+    """There a file that is open cannot be removed."""
+    remove, descriptors = Path.unlink, Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("needs Linux' list of open files")
+
+    def unlink(path, **options):
+        if path.exists() and any(one.exists() and one.samefile(path) for one in descriptors.iterdir()):
+            raise PermissionError(errno.EACCES, "it is open", str(path))
+        remove(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.setattr("imgcls.predictions._answers.os", SimpleNamespace(name="nt"))
+    path = tmp_path / "answers.parquet"
+    Predictions(np.array([[0.75, 0.25]], np.float32), classes=CLASSES, ids=["a"]).save(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.fixture

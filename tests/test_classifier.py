@@ -560,9 +560,11 @@ def test_train_in_one_call_loses_nothing_that_was_learnt(folder, tmp_path, monke
     given = small(epochs=2, batch_size=8)
     with monkeypatch.context() as stopped:
         stopping_in(stopped, 2) if fails is None else stopped.setattr(fails[0], raising(fails[1]))
-        with pytest.raises(KeyboardInterrupt if fails is None else type(fails[1])):
+        with pytest.raises(KeyboardInterrupt if fails is None else type(fails[1])) as stop:
             imgcls.train(folder, given, verbose=0)
     assert hasattr(given, "model_")
+    assert stop.value.classifier is given  # for who gave it no name
+    assert "`sys.last_value.classifier`" in "".join(stop.value.__notes__)
     monkeypatch.setattr("imgcls.classifier._train.ImageClassifier", partial(small, epochs=2, batch_size=8))
     stopping_in(monkeypatch, 2) if fails is None else monkeypatch.setattr(fails[0], raising(fails[1]))
     with pytest.warns(TrainingWarning) as caught:
@@ -586,8 +588,9 @@ def test_train_in_one_call_raises_what_comes_before_anything_was_learnt(folder, 
     monkeypatch.setattr("imgcls.trainer.train", raising(error))
     monkeypatch.setattr("imgcls.classifier._train.ImageClassifier", small)
     for given in (None, small(), classifier):
-        with pytest.raises(type(error)):
+        with pytest.raises(type(error)) as stop:
             imgcls.train(folder, given, verbose=0)
+        assert not hasattr(stop.value, "classifier")
     assert classifier.model_ is model
 
 
@@ -1015,6 +1018,10 @@ def test_an_image_without_a_number_is_like_no_other(dividing):
     ]
     assert found[0] == "3"
     assert sorted(map(int, found)) == others.tolist()
+    black = Dataset.from_arrays(np.zeros((3, *images[3].shape), np.uint8))
+    for _ in range(2):
+        with pytest.raises(UnreadableImageError, match=r"^image '0': what the model gives for it is NaN"):
+            dividing.similar(images[3], among=black)
     assert np.isfinite(found.similarities).all()
     with pytest.raises(UnreadableImageError, match=r"^image '7': what the model gives for it is NaN") as refusal:
         dividing.embed(images)

@@ -52,6 +52,27 @@ def test_another_process_holds_it_until_it_is_killed(tmp_path):
     held(path).close()
 
 
+def test_a_process_that_was_forked_holds_nothing(tmp_path):
+    """Such as one of a pool, which lives on when the table is closed."""
+    path, (read, write) = tmp_path / "table", os.pipe()
+    with held(path) as file:
+        child = os.fork()
+        if not child:
+            os.close(write)
+            os.read(read, 1)  # until the parent is done
+            file.write(b"of the child")
+            file.close()
+            os._exit(0)
+        file.write(b"of the parent")
+    try:
+        held(path).close()
+    finally:
+        os.close(write)
+        os.close(read)
+        os.waitpid(child, 0)
+    assert path.read_bytes() == b"of the parent"
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_a_drive_without_locks_is_taken_as_it_is(tmp_path, monkeypatch, code):
     def refuse(*_):

@@ -6,15 +6,17 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
+_HELD: WeakSet[IO[bytes]] = WeakSet()
 _FAR = 2**31 - 2  # the byte that Windows locks, which it then keeps others from reading too: behind what they read
 
 
 def held(path: Path) -> IO[bytes]:
     """Open a file to read and to add to, made where it does not exist, which nobody else holds until it is closed.
 
-    A process lets go when it ends, however it ends. Some mounted drives know no locks: there the file is opened as it
-    is.
+    A process lets go when it ends, however it ends; those that it has forked hold nothing. Some mounted drives know no
+    locks: there the file is opened as it is.
 
     Raises:
         BlockingIOError: Another process holds it, or this one does already.
@@ -35,7 +37,20 @@ def held(path: Path) -> IO[bytes]:
         if _locks(file.fileno(), path) and not _is_at(path, file.fileno()):
             raise _refusal(path)  # whoever held it has removed it since it was opened here
         undo.pop_all()
+    _HELD.add(file)
     return file
+
+
+def _hold_nothing() -> None:
+    """In a process that was forked, let go of what its parent holds, which would else be held as long as it lives."""
+    for file in [one for one in _HELD if not one.closed]:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, file.fileno(), inheritable=False)  # its number stays taken: the file closes it one day
+        os.close(nothing)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_hold_nothing)
 
 
 def _locks(handle: int, path: Path) -> bool:

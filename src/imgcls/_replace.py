@@ -28,10 +28,17 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         temporary.touch(exist_ok=False)
-        with suppress(OSError):  # there was none, or the file system has no modes
-            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+        permit_as(path, temporary, also=stat.S_IWUSR)  # who may not read it meets no half of it either
         yield temporary
+        permit_as(path, temporary)
         temporary.replace(path)
     finally:
         with suppress(OSError):  # it was renamed, or never made
+            temporary.chmod(stat.S_IRUSR | stat.S_IWUSR)  # Windows removes no file that is read-only
             temporary.unlink()
+
+
+def permit_as(before: Path, after: Path, *, also: int = 0) -> None:
+    """Give the file `after` the permissions of the file `before`, where there is one, and `also` these."""
+    with suppress(OSError):  # there is none, or the file system has no permissions
+        after.chmod(stat.S_IMODE(before.stat().st_mode) | also)

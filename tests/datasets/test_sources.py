@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from imgcls import images
-from imgcls.datasets import Dataset, _sources, as_dataset, is_one_image, write_png
+from imgcls.datasets import Dataset, _folders, as_dataset, is_one_image, write_png
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 PIXELS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -810,7 +810,7 @@ def test_very_many_class_folders_are_told_apart(tmp_path, monkeypatch, named):
         def images(self, below, place=""):
             yield f"{below}/1.png"
 
-    monkeypatch.setattr(_sources, "_Tree", Tree)
-    found = _sources.walk(tmp_path, names if named else None)
+    monkeypatch.setattr(_folders, "_Tree", Tree)
+    found = _folders.walk(tmp_path, names if named else None)
     assert found.classes == names
     assert found.codes == list(range(30_000))

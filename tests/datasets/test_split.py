@@ -390,6 +390,7 @@ def test_a_file_remembers_the_split(uneven, tmp_path):
     assert dict(zip(frame["id"], frame["part"], strict=True)) == {
         name: ("train", "validation", "test")[part] for name, part in first.items()
     }
+    assert list(tmp_path.iterdir()) == [file]  # it has taken its place whole, and nothing is left beside it
     second = assignment(uneven.split((0.7, 0.15, 0.15), duplicates=None, seed=7, file=file))
     assert all(second[name] == part for name, part in first.items())
     assert len(pd.read_csv(file)) == 1000

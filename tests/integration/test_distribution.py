@@ -94,6 +94,7 @@ def check_two_devices():
     check_a_layer_keeps_its_weights(two)
     check_models_with_losses_of_their_own_are_copied(two)
     check_other_precisions_train_as_on_one_device(two)
+    check_what_is_fixed_within_a_layer_stays_so(two)
 
 
 def check_losses_are_those_of_one_device(devices):
@@ -187,6 +188,40 @@ def check_models_with_losses_of_their_own_are_copied(devices):
     trainer.train(model, digits(31), loss=own_loss, epochs=1, devices=devices, verbose=0)
     assert abs(flat(model) - before).max() > 0
     assert [one.compiled for one in (inner, middle, model)] == [True, False, True]
+
+
+def check_what_is_fixed_within_a_layer_stays_so(devices):
+    """The copies of a model do not say of themselves what the user has fixed in it."""
+    import keras
+
+    from imgcls import trainer
+
+    @keras.saving.register_keras_serializable("tests")
+    class Block(keras.layers.Layer):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.fixed, self.free = (keras.layers.Conv2D(4, 3, name=name) for name in ("fixed", "free"))
+
+        def build(self, shape):
+            self.fixed.build(shape)
+            self.free.build(self.fixed.compute_output_shape(shape))
+
+        def call(self, images):
+            return self.free(self.fixed(images))
+
+    def trained(devices):
+        keras.utils.set_random_seed(0)
+        block, head = Block(), keras.layers.Dense(10, activation="softmax")
+        stages = [keras.layers.Rescaling(1 / 16), block, keras.layers.Flatten(), head]
+        model = keras.Sequential([keras.Input((8, 8, 1)), *stages])
+        block.fixed.trainable = False
+        before = [block.fixed.kernel.numpy(), block.free.kernel.numpy()]
+        trainer.train(model, digits(), optimizer="sgd", epochs=1, batch_size=BATCH, devices=devices, verbose=0)
+        np.testing.assert_array_equal(block.fixed.kernel, before[0])
+        assert abs(block.free.kernel - before[1]).max() > 1e-3
+        return flat(model)
+
+    assert_same_training(trained(devices), trained("auto"))
 
 
 def check_other_precisions_train_as_on_one_device(devices):

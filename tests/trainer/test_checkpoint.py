@@ -319,6 +319,23 @@ def test_the_best_stays_while_nobody_can_read_which_one_it_is(tmp_path, monkeypa
 # --- crashes and failures ----------------------------------------------------------------------------------------
 
 
+def test_checkpoints_do_not_pile_up_where_the_folder_cannot_be_flushed(tmp_path):
+    """Each is whole then, and in its place; only that it would outlast a power cut is not known."""
+
+    class Restless(Disk):
+        def flush(self, folder):
+            if folder == tmp_path:
+                raise OSError(errno.EIO, "injected")
+            super().flush(folder)
+
+    checkpoints = opened(tmp_path, disk=Restless())
+    for count in range(1, 9):
+        checkpoints.save(state(count))
+        assert "injected" in checkpoints.trouble
+        assert len(numbers(tmp_path)) <= 4
+    assert numbers(tmp_path)[-2:] == [7, 8]
+
+
 class Recorder(Disk):
     """Notes every operation, and does it."""
 

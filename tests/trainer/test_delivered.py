@@ -58,11 +58,52 @@ def test_an_image_and_its_mirror_image_are_averaged_in_use_and_not_in_training(d
         ImageClassifier(test_time_augmentation="flop").fit(digits, verbose=0)
 
 
+def with_gpus(monkeypatch, *, bfloat16):
+    """As where there are GPUs that are quicker with bfloat16, or are not."""
+    found = _backend.devices() | {"GPUs": ["GPU:0", "GPU:1"]}
+    monkeypatch.setattr(_backend, "devices", lambda: found)
+    monkeypatch.setattr(_backend, "gpus_with_bfloat16", lambda: bfloat16)
+
+
 @pytest.mark.parametrize(("prefers", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
-def test_the_device_decides(digits, monkeypatch, prefers, expected):
-    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: prefers)
+def test_the_gpu_decides(digits, monkeypatch, prefers, expected):
+    with_gpus(monkeypatch, bfloat16=prefers)
+    monkeypatch.setattr(_backend, "processor_with_bfloat16", lambda: not prefers)
     classifier = ImageClassifier("small_cnn", image_size=8, epochs=1).fit(digits, verbose=0)
     assert classifier.choices_["precision"].value == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "has", "expected"),
+    [
+        ("small_resnet", True, "mixed_bfloat16"),
+        ("small_resnet", False, "float32"),
+        ("small_cnn", True, "float32"),
+    ],
+)
+def test_without_a_gpu_the_processor_and_the_network_decide(digits, monkeypatch, architecture, has, expected):
+    monkeypatch.setattr(_backend, "processor_with_bfloat16", lambda: has)
+    classifier = ImageClassifier(architecture, image_size=8, epochs=1).fit(digits, verbose=0)
+    chosen = classifier.choices_["precision"]
+    assert chosen.value == expected
+    assert chosen.reason == (
+        "this processor is quicker with it; weights stay float32, and so does what is saved"
+        if expected == "mixed_bfloat16"
+        else "no device in use is known to train this network quicker in bfloat16"
+    )
+    assert backbone_computes_in(classifier.model_) == {"float32"}
+
+
+def test_a_processor_has_bfloat16_where_linux_says_so(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    told = tmp_path / "cpuinfo"
+    assert not _backend.processor_with_bfloat16(told)  # another system, which has no such file
+    told.write_text("model name\t: AMD EPYC\nflags\t\t: fpu sse4_2 avx512_vnni avx512_bf16x\n")
+    assert not _backend.processor_with_bfloat16(told)
+    told.write_text("model name\t: AMD EPYC\nflags\t\t: fpu avx512_bf16 sse4_2\n")
+    assert _backend.processor_with_bfloat16(told)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert not _backend.processor_with_bfloat16(told)
 
 
 @pytest.mark.parametrize(
@@ -77,36 +118,36 @@ def test_the_device_decides(digits, monkeypatch, prefers, expected):
     ],
 )
 def test_a_gpu_that_does_not_train_has_no_say(digits, monkeypatch, devices, expected):
-    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: True)  # as where there are such GPUs
+    with_gpus(monkeypatch, bfloat16=True)
     arguments = ImageClassifier("small_cnn", image_size=8, devices=devices).get_params()
     chosen = trainer.plan(arguments, digits, None).choices["precision"]
     assert chosen.value == expected
     if expected == "float32":
-        assert chosen.reason == "no GPU in use is quicker with bfloat16, and most CPUs are slower with it"
+        assert chosen.reason == "no device in use is known to train this network quicker in bfloat16"
 
 
 def test_a_run_that_goes_on_on_another_device_computes_as_it_began(digits, tmp_path, monkeypatch):
-    """As in a cloud, where the next session may get another GPU: the same lines go on."""
+    """As in a cloud, where the next session may get another machine: the same lines go on."""
 
     def stop(epoch, logs):
         if epoch == 1:
             signal.raise_signal(signal.SIGINT)
 
     def run(**options):
-        classifier = ImageClassifier("small_cnn", image_size=8, epochs=3)
+        classifier = ImageClassifier("small_resnet", image_size=8, epochs=3)
         return classifier.fit(digits, checkpoint=tmp_path / "run", verbose=0, **options)
 
-    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: True)
+    monkeypatch.setattr(_backend, "processor_with_bfloat16", lambda: True)
     with pytest.raises(KeyboardInterrupt):
         run(callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=stop)])
-    monkeypatch.setattr(_backend, "prefers_bfloat16", lambda: False)
+    monkeypatch.setattr(_backend, "processor_with_bfloat16", lambda: False)
     resumed = run()
     assert resumed.choices_["precision"].value == "mixed_bfloat16"
     assert resumed.history_.epochs == 3
 
 
-def test_without_a_gpu_it_is_float32():
-    assert not _backend.prefers_bfloat16()
+def test_without_a_gpu_none_has_bfloat16():
+    assert not _backend.gpus_with_bfloat16()
 
 
 def test_a_model_of_ones_own_says_itself_in_what_it_computes(digits):

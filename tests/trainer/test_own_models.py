@@ -122,6 +122,23 @@ def test_layers_that_a_layer_is_made_of_are_fixed_where_the_user_has_fixed_them(
         assert changed or not (kernel and id(weight) in learns), weight.path
 
 
+class LayersFirst(keras.Model):
+    """Names its layers before it is a graph, of which Keras then has them in another order than of its copy."""
+
+    def __init__(self):
+        self.first, self.second = keras.layers.Conv2D(4, 3), keras.layers.Conv2D(4, 3)
+        inputs = keras.Input((8, 8, 1))
+        found = keras.layers.Flatten()(self.second(self.first(inputs)))
+        super().__init__(inputs, keras.layers.Dense(10, activation="softmax")(found))
+
+
+@pytest.mark.parametrize(("fixed", "expected"), [("first", [False, True]), ("second", [True, False])])
+def test_layers_are_fixed_in_a_class_of_models_that_names_them_first(digits, fixed, expected):
+    model = LayersFirst()
+    getattr(model, fixed).trainable = False
+    assert moved(model, digits)[::2] == [*expected, True]  # kernels; biases may change nothing
+
+
 def test_layers_within_are_fixed_in_a_model_that_is_not_built_too(digits):
     block, flat = Block(), keras.layers.Flatten()
     block.trainable = False

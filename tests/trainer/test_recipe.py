@@ -30,7 +30,13 @@ def test_a_weight_of_a_class_that_no_image_is_of_is_passed_over_as_in_scikit_lea
     assert [str(one.message) for one in caught] == [
         "class_weight names 'dogs', and no image here is of such a class: that is passed over. The classes are 'cat', 'dog'."
     ]
-    for rare, classes in (({"mouse": 50.0}, ("cat", "dog")), ({10: 50.0}, (0, 1))):
+    alone = (
+        ({"mouse": 50.0}, ("cat", "dog")),
+        ({10: 50.0}, (0, 1)),
+        ({"10": 50.0}, ("0", "1")),
+        ({"grade_3": 50.0}, ("grade_1", "grade_2")),
+    )
+    for rare, classes in alone:
         with pytest.warns(DataWarning, match=f"^class_weight names {next(iter(rare))!r}, and no image here "):
             assert trainer.class_weights(rare, np.array([0, 1, 1]), classes).tolist() == [1.0, 1.0, 1.0]
 

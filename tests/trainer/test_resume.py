@@ -636,6 +636,35 @@ def test_a_full_disk_is_said_once_and_training_goes_on(digits, uninterrupted, tm
     assert_equal(run(digits, model=new_model(seed=4), checkpoint=tmp_path / "run"), uninterrupted["plain"])
 
 
+def test_who_is_stopped_by_a_full_disk_alone_is_not_told_that_training_goes_on(digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(_keeper, "SAVE_SECONDS", 1e9)
+    count = full_after(monkeypatch, range(1, 99))
+    with pytest.warns(TrainingWarning) as caught:
+        run(digits, callbacks=[count, Stopper(7)], checkpoint=tmp_path / "run", verbose=2)
+    trouble = "[Errno 28] No space left on device. The last good one is kept."
+    assert [str(one.message) for one in caught] == [f"no checkpoint can be written to {tmp_path / 'run'}: {trouble}"]
+    assert "Its last steps may be in no checkpoint" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_whose_end_is_in_no_checkpoint_says_so(digits, tmp_path, monkeypatch, capsys):
+    count = full_after(monkeypatch, range(4, 99))
+    with pytest.warns(TrainingWarning):
+        run(digits, callbacks=[count], checkpoint=tmp_path / "run", verbose=2)
+    folder = str(tmp_path / "run")
+    words = f"the end of this run is in no checkpoint: checkpoint={folder!r} has what came before"
+    assert words in capsys.readouterr().err.splitlines()
+
+
+def test_a_finished_run_that_is_taken_up_knows_which_epoch_an_early_stopping_has_put_back(digits, tmp_path):
+    def again(seed):
+        stopping = keras.callbacks.EarlyStopping("loss", mode="max", patience=9, restore_best_weights=True)
+        return run(digits, model=new_model(seed), callbacks=[stopping], checkpoint=tmp_path / "run")
+
+    first = again(0)
+    assert first[1].best_epoch == 1
+    assert_equal(again(4), first)
+
+
 def test_once_the_disk_has_room_again_checkpoints_are_written_again(
     digits, uninterrupted, tmp_path, monkeypatch, capsys
 ):

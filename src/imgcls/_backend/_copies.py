@@ -41,8 +41,8 @@ def _fix_alike(copy: Any, model: Any) -> None:
     Raises:
         ValueError: The copy is made of other layers, so that nobody could say which of them are fixed.
     """
-    ours, theirs = copy._flatten_layers(), model._flatten_layers()  # noqa: SLF001 - Keras has no public walk
-    if len(ours) != len(theirs):
+    ours, theirs = _every(copy), _every(model)
+    if not _are_alike(ours, theirs):
         if _fixes_nothing(theirs):
             return
         message = "some of its layers are fixed, and its get_config does not bring back all layers that it is made of"
@@ -51,6 +51,22 @@ def _fix_alike(copy: Any, model: Any) -> None:
         own._trainable = layer.trainable  # noqa: SLF001 - set in public, it would be passed on to the layers within
         for weight, other in zip(_learnable(own), _learnable(layer), strict=False):  # a layer may be built later
             weight.trainable = other.trainable
+
+
+def _every(layer: Any) -> list[Any]:
+    """Return a layer and all that it is made of; of a graph in its order, in which its copy has them too.
+
+    One that several share is met by each of them, for its copies may be several.
+    """
+    within = layer.layers if isinstance(layer, keras.Model) else layer._layers  # noqa: SLF001 - Keras has no public walk
+    return [layer, *(one for inner in within for one in _every(inner))]
+
+
+def _are_alike(ours: list[Any], theirs: list[Any]) -> bool:
+    """Say whether layers are of the same kinds, one by one; a model class may come back as what it was derived from."""
+    if len(ours) != len(theirs):
+        return False
+    return all(type(own) is type(one) or isinstance(one, keras.Model) for own, one in zip(ours, theirs, strict=True))
 
 
 def _fixes_nothing(layers: list[Any]) -> bool:

@@ -74,7 +74,7 @@ def build(
         std: Pixels are divided by it. A model of your own that takes whole numbers gets them as they are: 0 and 1.
         test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the
             cost; None for those of the image alone.
-        precision: In what the backbone computes: "float32", or "mixed_bfloat16" for GPUs that are quicker with it.
+        precision: In what the backbone computes: "float32", or "mixed_bfloat16" for devices that are quicker with it.
             Weights, preprocessing and head are float32 in any case. Names only: a model of your own computes in its
             dtype policy, and a function's in that of `keras.config.dtype_policy()`.
         seed: Another seed, other initial weights.

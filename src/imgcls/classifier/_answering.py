@@ -400,6 +400,8 @@ def _of_numbers(found: trainer.Embedded, dataset: Dataset) -> trainer.Embedded:
     if there.all():
         return found
     names = [dataset.ids[place] for place in found.positions[~there].tolist()]
+    if not there.any():  # nothing is left to search in
+        check_numbers(found.features, names)
     of = f"{len(there):,} images to search in"
     warn(_checks.without_numbers(names, of, "They are like no image, and left out"), DataWarning)
     return found._replace(features=found.features[there], positions=found.positions[there])

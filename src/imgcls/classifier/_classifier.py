@@ -40,8 +40,9 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         dropout: The share of features dropped in training, from 0 to below 1.
         mixing: "mixup", "cutmix", "both", a `keras.Layer`, or None: images are mixed with each other, and their labels
             too, during the first 85 % of training.
-        progressive_resizing: Train on images of half the side at first, then of three quarters, and in full size during
-            the last 30 %: six tenths of the pixels. For photos, and networks that are trained as a whole.
+        progressive_resizing: Train on images of about half the side at first, then of three quarters, and in full size
+            during the last 30 %: six to seven tenths of the pixels. For photos, and networks that are trained as a
+            whole.
         test_time_augmentation: "flip" for the mean of the features of an image and its mirror image, at twice the cost
             of a prediction and of features that are computed once, and none of training steps; None for those of the
             image alone.
@@ -65,7 +66,8 @@ class ImageClassifier(InFiles, base.ClassifierMixin, base.BaseEstimator):  # typ
         engine: What computes features of a fixed backbone, and predictions: "tensorflow", "openvino", "onnxruntime", or
             "auto" for the quickest that is installed, agrees with TensorFlow and pays for its conversion.
         precision: In what the backbone computes while it trains: "float32", "mixed_bfloat16", or "auto" for the latter
-            where a GPU is quicker with it. What is kept and saved computes in float32, and so do fixed features.
+            where the device is quicker with it: GPUs, and for some networks processors that have bfloat16. What is kept
+            and saved computes in float32, and so do fixed features.
         devices: What shares each batch: "auto" for the workers that the variable TF_CONFIG names, or else all GPUs, or
             else the CPU; "cpu" or "gpu" of this machine alone; or names, such as ["GPU:0", "GPU:1"].
         patience: Epochs without a lower `val_loss` before training stops and the best weights are restored; None

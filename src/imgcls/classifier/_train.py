@@ -10,6 +10,8 @@ from imgcls.classifier._parts import divide
 from imgcls.datasets import ON_ERROR, as_dataset, check_readable, leave_out_unreadable
 from imgcls.errors import TrainingWarning
 
+_KEPT = "The classifier keeps what it has learnt. If it has no name: `import sys`, then `sys.last_value.classifier`."
+
 
 def train(
     data: Any,
@@ -21,8 +23,9 @@ def train(
 ) -> ImageClassifier:
     """Divide, fit and evaluate in one call.
 
-    What was learnt is not lost. Where something fails or is interrupted after that, a classifier that you gave has it.
-    One made here comes back without `evaluation_`, and a `TrainingWarning` says why.
+    What was learnt is not lost. Where something fails or is interrupted after that, a classifier that you gave has it,
+    and so has the error, as its attribute `classifier`, for one that you gave no name. One made here comes back without
+    `evaluation_`, and a `TrainingWarning` says why.
 
     Args:
         data: A Dataset, a folder, a frame or a `.csv` file. A source that is divided already keeps its parts. Where
@@ -50,10 +53,15 @@ def train(
         True
     """
     made = ImageClassifier() if classifier is None else classifier
+    before = vars(made).get("history_")
     try:
         _train(made, data, checkpoint=checkpoint, on_error=on_error, verbose=verbose)
     except (Exception, KeyboardInterrupt) as error:
-        if made is classifier or not hasattr(made, "model_"):
+        if vars(made).get("history_") is before:  # nothing was learnt
+            raise
+        if made is classifier:
+            vars(error)["classifier"] = made
+            error.add_note(_KEPT)
             raise
         warn(_not_evaluated(made, error), TrainingWarning)
     return made

@@ -137,6 +137,7 @@ def info(model: Model, *, json_: Json = False) -> None:
     """
     description, arrays, _ = check_model(model)
     held_out, data = description["evaluation"], description["data"]
+    columns = description["history"]["columns"]
     facts = {
         "written by imgcls": description["imgcls"],
         "license": description["license"] or "not said",
@@ -144,7 +145,7 @@ def info(model: Model, *, json_: Json = False) -> None:
         "classes": description["classes"],
         "input (height, width, channels)": description["blueprint"]["input_shape"],
         "parameters": int(sum(array.size for array in arrays)),
-        "epochs": len(description["history"]["columns"].get("loss", [])),
+        **({} if "held_out_loss" in columns else {"epochs": len(columns.get("loss", []))}),  # a solved head has none
         "images": {part: f"{known['images']:,}" if known else "not known" for part, known in data.items()},
         **({"thresholds": _thresholds(description)} if description["thresholds"] else {}),
         "held out": _figures(held_out) if held_out else "nothing",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from imgcls._checks import some
-from imgcls.datasets import _builtin, _interop, _labels, _parts, _sources, _tables
+from imgcls.datasets import _builtin, _folders, _interop, _labels, _parts, _sources, _tables
 from imgcls.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Constructors:
             >>> Dataset.from_folder("photos").counts()["7"]
             2
         """
-        found = _sources.walk(Path(folder), classes)
+        found = _folders.walk(Path(folder), classes)
         files = _sources.Files(folder, found.ids)
         return cls(
             files,

@@ -8,7 +8,7 @@ import numpy as np
 
 from imgcls import images
 from imgcls._checks import some
-from imgcls.datasets import _sources, _tables
+from imgcls.datasets import _folders, _paths, _sources, _tables
 from imgcls.datasets._dataset import Dataset
 from imgcls.datasets._labels import are_labels, are_several_names
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
@@ -83,7 +83,7 @@ def is_one_image(data: Any, *, channels: int = 3) -> bool:
         (True, False)
     """
     if isinstance(data, str | Path):
-        return not (_sources.is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")
+        return not (_paths.is_glob(data) or Path(data).is_dir() or Path(data).suffix.lower() == ".csv")
     if isinstance(data, np.ndarray):
         return data.ndim == 2 or (data.ndim == 3 and data.shape[2] in {1, 3, 4, channels})
     return isinstance(data, bytes | bytearray | memoryview) or images.is_pil(data)
@@ -152,7 +152,7 @@ def _refuse_labels_twice(data: Any, labels: Any) -> None:
         message = "y is given beside a tf.data.Dataset. Give it elements (image, label), and leave y out."
         raise DataError(message)
     carries_labels = isinstance(data, Dataset) or hasattr(data, "columns")
-    if carries_labels or (isinstance(data, str | Path) and not _sources.is_glob(data)):
+    if carries_labels or (isinstance(data, str | Path) and not _paths.is_glob(data)):
         message = f"y is given, but {type(data).__name__} data carries its own labels. Leave y out."
         raise DataError(message)
 
@@ -171,7 +171,7 @@ def _images_of(frame: Any, image: str, root: str | Path | None) -> Dataset:
 
 
 def _from_path(path: str | Path, labels: Any, labelled: bool, coding: dict[str, Any]) -> Dataset:
-    if _sources.is_glob(path):
+    if _paths.is_glob(path):
         return Dataset.from_files(path, labels, **coding)
     if Path(path).suffix.lower() == ".csv":
         return _from_frame(_tables.read_csv(Path(path)), labelled, root=Path(path).parent)
@@ -186,7 +186,7 @@ def _from_path(path: str | Path, labels: Any, labelled: bool, coding: dict[str, 
     folder = Path(path)
     if folder.is_file():
         return Dataset.from_files([folder])
-    _sources.check_exists(folder, "file or folder")
-    names, ignored = _sources.below(folder)
+    _paths.check_exists(folder, "file or folder")
+    names, ignored = _folders.below(folder)
     files = _sources.Files(folder, names)
     return Dataset(files, ids=[str(file) for file in files], ignored=ignored)

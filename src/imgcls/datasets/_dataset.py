@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imgcls import images, plotting
 from imgcls._checks import not_size, not_whole, refuse, some, unknown_name
-from imgcls.datasets import _check, _duplicates, _interop, _labels, _parts, _sources, _split
+from imgcls.datasets import _check, _duplicates, _interop, _labels, _names, _parts, _sources, _split
 from imgcls.datasets._constructors import Constructors
 from imgcls.datasets._data_report import DataReport
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
@@ -97,16 +97,16 @@ class Dataset(Constructors):
             raise EmptyDatasetError(message)
         self._images = images
         self._at = np.arange(count)
-        self.ids = tuple(map(str, range(count))) if ids is None else _texts(ids)
+        self.ids = tuple(map(str, range(count))) if ids is None else _names.texts(ids)
         self.labels: NDArray[Any] | None = None
         self.classes: _labels.Classes = () if classes is None else _labels.check_classes(classes)
         if labels is not None:
             self.labels, self.classes = _labels.encode(labels, count=count, classes=classes, multi_label=multi_label)
             _freeze(self.labels)
-        _check_number("ids", self.ids, count)
-        self.groups = None if groups is None else _freeze(_own_where_missing(groups, self.ids))
+        _names.check_number("ids", self.ids, count)
+        self.groups = None if groups is None else _freeze(_names.own_where_missing(groups, self.ids))
         self.parts = None if parts is None else _freeze(np.array(_parts.part_names(parts, "parts=")))
-        _check_number("parts", self.parts, count)
+        _names.check_number("parts", self.parts, count)
         self._ignored = dict(ignored or {})
         self._times = 0  # that images were divided, to be these
 
@@ -357,7 +357,7 @@ class Dataset(Constructors):
         refuse([not_whole("seed", seed, least=0), unknown_name("duplicates", duplicates, ("near", "exact", None))])
         files = _sources.called(map(self.source, range(len(self))), self.ids)
         groups = _sources.from_names("group", groups, self.ids, files)
-        groups = self.groups if groups is None else _own_where_missing(groups, self.ids)
+        groups = self.groups if groups is None else _names.own_where_missing(groups, self.ids)
         if duplicates is None:
             places = {name: place for place, name in enumerate(self.ids)}
             same = None if len(places) == len(self) else np.array([places[name] for name in self.ids])  # listed twice
@@ -462,7 +462,7 @@ class Dataset(Constructors):
         ]
         prefixes = ("", "") if set(self.ids).isdisjoint(other.ids) else ("1/", "2/")
         ids = [tuple(prefix + name for name in one.ids) for one, prefix in zip((self, other), prefixes, strict=True)]
-        groups = [_renamed(one.groups, one.ids, called) for one, called in zip((self, other), ids, strict=True)]
+        groups = [_names.renamed(one.groups, one.ids, called) for one, called in zip((self, other), ids, strict=True)]
         both = object.__new__(Dataset)
         both._images = _sources.Joined([(self._images, self._at), (other._images, other._at)])
         both.ids, both.classes = ids[0] + ids[1], names
@@ -543,10 +543,6 @@ class Dataset(Constructors):
         return tuple(self.classes[code] for code in np.flatnonzero(label)) if self.multi_label else self.classes[label]
 
 
-_NO_GROUP = "no group: "  # and an id, which alone may be the name of a group
-_SEVERAL = (list, tuple, set, frozenset, np.ndarray)  # values that are not the name of one group
-
-
 def _title(label: Any) -> str:
     if isinstance(label, tuple):  # several labels an image, of which there may be none
         return ", ".join(map(str, label)) or "none"
@@ -556,64 +552,6 @@ def _title(label: Any) -> str:
 def _freeze(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
-
-
-def _check_number(what: str, given: Sequence[Any] | NDArray[Any] | None, count: int) -> None:
-    if given is not None and len(given) != count:
-        message = f"there are {count:,} images and {len(given):,} {what}. Give one for each image."
-        raise DataError(message)
-
-
-def _texts(ids: Sequence[Any]) -> tuple[str, ...]:
-    """Return ids as text, as files of splits and of answers hold them: 1.0 is called 1, as a group is."""
-    _labels.check_listed("ids", ids)
-    given = list(ids)
-    if all(type(name) is str for name in given):  # a million file names, in a tenth of the time
-        return tuple(given)
-    missing = [place for place, name in enumerate(given) if not isinstance(name, str) and _labels.is_missing(name)]
-    if missing:
-        message = (
-            f"{len(missing):,} of {len(given):,} ids are missing, first at position {missing[0]}: "
-            f"{given[missing[0]]!r}. Accepted: names or numbers. Name these images, or leave ids out: then all are "
-            "called by their positions."
-        )
-        raise DataError(message)
-    return tuple(str(int(name) if _is_whole(name) else name) for name in given)
-
-
-def _own_where_missing(groups: Sequence[Any], ids: Sequence[str]) -> NDArray[Any]:
-    """Put an image without a group (None, NaN, pandas' NA) into one of its own, called after its id.
-
-    A name does not change with the kind of number, which a table changes where one cell is empty: 1.0 is called 1.
-    """
-    _labels.check_listed("groups", groups)
-    _check_number("groups", groups, len(ids))
-    several = next((group for group in groups if isinstance(group, _SEVERAL)), None)
-    if several is not None:
-        message = (
-            f"groups hold several values an image, such as {several!r}. Accepted: one name or number each, or None. "
-            "Make one name of them, such as '/'.join(map(str, group))."
-        )
-        raise DataError(message)
-    missing = [_labels.is_missing(group) for group in groups]
-    named = [int(group) if _is_whole(group) else group for group in groups]
-    whole = np.array(named) if not any(missing) else None
-    if whole is not None and whole.dtype.kind != "f":
-        return whole
-    both = zip(named, ids, missing, strict=True)
-    return np.array([f"{_NO_GROUP}{name}" if lacks else str(group) for group, name, lacks in both])
-
-
-def _is_whole(group: Any) -> bool:
-    return isinstance(group, float | np.floating) and float(group).is_integer()
-
-
-def _renamed(groups: NDArray[Any] | None, ids: Sequence[str], names: Sequence[str]) -> NDArray[Any] | None:
-    """Return groups of images that are called `names` now: a group of its own is called after its image."""
-    if groups is None or groups.dtype.kind != "U":  # numbers
-        return groups
-    three = zip(groups.tolist(), ids, names, strict=True)
-    return np.array([f"{_NO_GROUP}{name}" if group == f"{_NO_GROUP}{old}" else group for group, old, name in three])
 
 
 def _joined(first: NDArray[Any] | None, second: NDArray[Any] | None) -> NDArray[Any] | None:

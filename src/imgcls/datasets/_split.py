@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls._checks import some
+from imgcls._replace import replacing
 from imgcls._warnings import warn
 from imgcls.errors import ConfigurationError, DataError, DataWarning
 
@@ -268,13 +269,11 @@ def read_saved(path: Path, count: int) -> dict[str, int]:
 def write_saved(path: Path, parts: dict[str, int], count: int) -> None:
     """Write which part each id is in, as CSV; the file is replaced in one step."""
     names = part_names(count)
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", errors=_NAMES, newline="") as file:
+        with replacing(path) as whole, whole.open("w", encoding="utf-8", errors=_NAMES, newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("id", "part"))
             writer.writerows((name, names[part]) for name, part in sorted(parts.items()))
-        partial.replace(path)
     except OSError as error:
         message = f"the split cannot be written to {str(path)!r}: {error}. Name a file in a folder you may write to."
         raise DataError(message) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imgcls._checks import did_you_mean
-from imgcls.datasets._sources import check_path
+from imgcls.datasets._paths import check_path
 from imgcls.errors import ConfigurationError, DataError, EmptyDatasetError
 
 if TYPE_CHECKING:

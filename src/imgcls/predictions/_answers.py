@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Self, final
 
 from imgcls._lock import held
+from imgcls._replace import permit_as
 from imgcls.errors import ConfigurationError, DataError, UnreadableImageError
 from imgcls.predictions._rows import Answer, Rows, check_columns, joined
 
@@ -136,8 +138,12 @@ class Answers:
             raise unwritable(self.path, error) from error
 
     def _let_go(self) -> None:
-        if self._is_parquet and not self._held.closed:
-            with suppress(OSError):  # Windows removes no open file: there it stays, empty
+        if self._held.closed:
+            return
+        if os.name == "nt":  # which removes no open file, nor one that another process has opened meanwhile
+            _close(self._held)
+        if self._is_parquet:
+            with suppress(OSError):
                 self._lock.unlink()
         _close(self._held)
 
@@ -254,6 +260,7 @@ class Answers:
             with self._journal.open("rb") as lines, parquet.ParquetWriter(temporary, self._schema()) as file:
                 while chunk := list(islice(lines, _ROWS)):
                     file.write_table(self._table(chunk))
+            permit_as(self.path, temporary)
             temporary.replace(self.path)
             self._journal.unlink()
         except OSError as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgcls import plotting
+from imgcls._replace import permit_as
 from imgcls._thresholds import Thresholds, foremost
 from imgcls.errors import DataError
 from imgcls.predictions._answers import Answers, check_path, unwritable
@@ -199,6 +200,7 @@ class Predictions(Sequence[Prediction], np.lib.mixins.NDArrayOperatorsMixin):
         try:
             with Answers(partial, self.classes, abstaining=self._abstaining) as answers:
                 answers.add(self)
+            permit_as(path, partial)
             partial.replace(path)
         except (OSError, DataError) as error:  # a DataError speaks of the partial file
             raise unwritable(path, error if isinstance(error, OSError) else error.__cause__) from error

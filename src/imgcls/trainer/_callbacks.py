@@ -1,7 +1,7 @@
 """Keras callbacks: what they may do beside our loop."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import keras
@@ -145,6 +145,13 @@ def plateau(schedule: str, callbacks: Any) -> int:
     own = [one for one in in_a_list(callbacks) if isinstance(one, keras.callbacks.ReduceLROnPlateau)]
     waits = [one.patience for one in own if one.monitor == "val_loss"]
     return max(waits, default=PLATEAU if schedule == "plateau" else 0)
+
+
+def epoch_put_back(callbacks: Iterable[Any]) -> int | None:
+    """Return the epoch, from 1, whose weights an early stopping has put back, now that training is over, if one has."""
+    kinds = (one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping))
+    found = [one.best_epoch + 1 for one in kinds if one.restore_best_weights and one.best_weights is not None]
+    return int(found[-1]) if found else None  # the last one has the last word
 
 
 def watches_batches(callback: Any) -> bool:

@@ -189,6 +189,8 @@ class Checkpoints:
             return
         partial = self.folder / _PARTIAL
         try:
+            if self.trouble is not None:  # a whole one may be there by then, and nothing was removed after it
+                self._remove_unneeded(self._existing())
             existing = self._existing()
             final_name = self.folder / f"checkpoint-{1 + max(map(_number, self._named()), default=0):06d}"
             if partial.exists():  # of a process that was killed, or of a failure
@@ -205,10 +207,7 @@ class Checkpoints:
                 shutil.rmtree(partial)
             return
         self.trouble = None
-        for path in self._unneeded([*existing, final_name]):
-            with suppress(OSError):  # what cannot be removed now is tried again after the next one
-                self._disk.remove(path)
-                self._damaged.discard(path)
+        self._remove_unneeded([*existing, final_name])
 
     def close(self) -> None:
         """Let another process train into the folder."""
@@ -228,6 +227,12 @@ class Checkpoints:
                 return [one for one in entries if _NAME.fullmatch(one.name)]
         except FileNotFoundError:  # the worker that writes has not made it yet
             return []
+
+    def _remove_unneeded(self, existing: list[Path]) -> None:
+        for path in self._unneeded(existing):
+            with suppress(OSError):  # what cannot be removed now is tried again after the next one
+                self._disk.remove(path)
+                self._damaged.discard(path)
 
     def _unneeded(self, existing: list[Path]) -> Iterator[Path]:
         whole = [path for path in existing if path not in self._damaged]

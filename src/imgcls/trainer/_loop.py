@@ -24,7 +24,7 @@ from imgcls._progress import ProgressReport
 from imgcls.datasets import Batch, Batches
 from imgcls.errors import TrainingError, TrainingWarning
 from imgcls.trainer._average import Average
-from imgcls.trainer._callbacks import Heard, watches_batches
+from imgcls.trainer._callbacks import Heard, epoch_put_back, watches_batches
 from imgcls.trainer._checkpoint import Checkpoints, State
 from imgcls.trainer._doctor import Doctor
 from imgcls.trainer._history import History
@@ -343,6 +343,7 @@ class Loop:
                 "rate": self._rate,
                 "history": {name: list(self.history[name]) for name in self.history},  # later epochs are added to it
                 "advice": list(self.history.advice),
+                "best_epoch": self.history.best_epoch,
                 "complaints": sorted(self._doctor.said),
                 "callbacks": facts,
                 "images": len(self._training.dataset),
@@ -368,7 +369,8 @@ class Loop:
         self._average.taken = facts.get("averaged", False)  # before, nobody noted it: to take it again changes nothing
         if self._validation is not None:
             self._validation.left_out = facts.get("left_out")  # before, nobody noted it: it is found anew
-        self.history = History(facts["history"], seconds=facts["seconds"], advice=facts["advice"])
+        found = {"seconds": facts["seconds"], "advice": facts["advice"], "best_epoch": facts.get("best_epoch")}
+        self.history = History(facts["history"], **found)
 
     def _resumed_at_the_end(self) -> bool:
         """Take over a run that has ended already."""
@@ -398,10 +400,10 @@ class Loop:
         self._keeper = Keeper(self._checkpoints, self._capture())
         self._look_around()
 
-    def _save(self, *, finished: bool = False) -> bool:
+    def _save(self, *, last: bool = False, finished: bool = False) -> bool:
         """Keep the state, in memory and in a checkpoint, and return whether that could be written, where one is kept.
 
-        A trouble is said once, and once more when it is over.
+        A trouble is said once, and once more when it is over. After the `last` time nothing is tried again.
         """
         before = self._trouble
         self._trouble = self._keeper.save(partial(self._capture, finished=finished))
@@ -410,6 +412,8 @@ class Loop:
             folder = self._checkpoints.folder
             if self._trouble is None:
                 self._report.say(f"checkpoints are written to {folder} again")
+            elif last:
+                self._warn(f"no checkpoint can be written to {folder}: {self._trouble}. The last good one is kept")
             else:
                 self._warn(
                     f"no checkpoint can be written to {folder} now: {self._trouble}. Training goes on, and tries again "
@@ -464,7 +468,7 @@ class Loop:
             self._look()
             if exact:
                 with self._interrupts.giving_way():
-                    written = self._save()
+                    written = self._save(last=True)
             if not written:
                 self._keeper.note(self._capture)
         except NotANumberError:  # nobody has looked since; the last good checkpoint stays the newest
@@ -478,8 +482,12 @@ class Loop:
         with self._interrupts.giving_way():
             self._average.take()  # where a callback or the clock ended training between two epochs
             self._watchers.on_train_end({name: values[-1] for name, values in self.history.items()})
-            self._save(finished=True)
+            self.history.best_epoch = epoch_put_back(self._callbacks.values())
+            written = self._save(last=True, finished=True)
             finished = True
+            if self._checkpoints is not None and not written:
+                folder = str(self._checkpoints.folder)
+                self._report.say(f"the end of this run is in no checkpoint: checkpoint={folder!r} has what came before")
         if not finished:
             self._go_back()  # best weights may be in place by half
             self._leave("after the last step")

@@ -43,7 +43,8 @@ class Pace:
     """The share of training that is done, and the learning rate that goes with it.
 
     Without a budget the share is that of steps. With one it is the larger of the shares of steps and of time: the
-    schedule always reaches its end, whichever is over first. A budget that is never reached changes nothing.
+    schedule always reaches its end, whichever is over first. A budget changes nothing where time is never the larger
+    share.
 
     Args:
         steps: How many steps all epochs have.

@@ -200,7 +200,7 @@ def plan(
         "precision": "float32",
         "seed": arguments["seed"],
     }
-    precision = pick("precision", lambda: _choose_precision(arguments, kind if row else None, decisions))
+    precision = pick("precision", lambda: _choose_precision(arguments["devices"], row, decisions))
     if row is None and precision != "float32":
         message = f"precision={precision!r} goes with a named architecture. Give your own model a dtype policy instead."
         raise ConfigurationError(message)
@@ -335,28 +335,29 @@ def _at_hand(weights: Any, row: architectures.Architecture | None, side: int) ->
     return file or weights
 
 
-def _choose_precision(arguments: Mapping[str, Any], name: str | None, decisions: Decisions) -> tuple[Any, str]:
-    """Choose in what a named backbone computes while it trains: a run that goes on on another GPU keeps what it had.
+def _choose_precision(devices: Any, row: architectures.Architecture | None, decisions: Decisions) -> tuple[Any, str]:
+    """Choose in what a named backbone computes while it trains: a run that goes on on another device keeps what it had.
 
     Args:
-        arguments: The hyper-parameters by name.
-        name: The architecture; None for one of the user's own.
+        devices: What trains, as it was given.
+        row: The architecture; None for one of the user's own.
         decisions: What was chosen in this run before.
 
     Returns:
         The precision and the reason.
     """
-    if name is None:
-        return choose_precision(named=False, gpu_prefers_bfloat16=False)
-    devices = arguments["devices"]
+    if row is None:
+        return choose_precision(named=False, quicker=None)
     asked = [devices] if isinstance(devices, str) else devices
-    on_gpus = not any(str(one).lower().startswith("cpu") for one in asked)
-    value, reason = decisions.once(
-        "precision",
-        {"architecture": name},
-        lambda: choose_precision(named=True, gpu_prefers_bfloat16=on_gpus and _backend.prefers_bfloat16()),
-        place=_backend.joined(devices),
-    )
+    on_gpus = _backend.devices()["GPUs"] and not any(str(one).lower().startswith("cpu") for one in asked)
+
+    def choose() -> Choice:
+        if on_gpus:
+            return choose_precision(named=True, quicker="GPU" if _backend.gpus_with_bfloat16() else None)
+        gains = row.bfloat16 and _backend.processor_with_bfloat16()
+        return choose_precision(named=True, quicker="processor" if gains else None)
+
+    value, reason = decisions.once("precision", {"architecture": row.name}, choose, place=_backend.joined(devices))
     return value, reason
 
 

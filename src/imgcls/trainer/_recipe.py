@@ -1,6 +1,7 @@
 """Defaults that train well untouched. Each automatic choice is a value with its reason."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -201,19 +202,24 @@ def fine_tuning(optimizer: str) -> dict[str, Any]:
     }
 
 
-def choose_precision(*, named: bool, gpu_prefers_bfloat16: bool) -> Choice:
+def choose_precision(*, named: bool, quicker: str | None) -> Choice:
     """Choose in what the backbone computes while it trains.
+
+    Args:
+        named: Whether it is one of the table.
+        quicker: The device that is quicker with bfloat16, if it is: "GPU" or "processor".
 
     Examples:
         >>> from imgcls.trainer._recipe import choose_precision
-        >>> choose_precision(named=True, gpu_prefers_bfloat16=False).value
+        >>> choose_precision(named=True, quicker=None).value
         'float32'
     """
     if not named:
         return Choice("float32", "your own model says itself in what it computes")
-    if gpu_prefers_bfloat16:
-        return Choice("mixed_bfloat16", "this GPU is quicker with it; weights stay float32, and so does what is saved")
-    return Choice("float32", "no GPU in use is quicker with bfloat16, and most CPUs are slower with it")
+    if quicker:
+        reason = f"this {quicker} is quicker with it; weights stay float32, and so does what is saved"
+        return Choice("mixed_bfloat16", reason)
+    return Choice("float32", "no device in use is known to train this network quicker in bfloat16")
 
 
 def choose_schedule(optimizer: Any, learning_rate: Any) -> Choice:
@@ -306,9 +312,11 @@ def named_weights(class_weight: Any, classes: tuple[Any, ...]) -> str:
 def _misspelt(name: Any, classes: tuple[Any, ...], named: Mapping[Any, Any]) -> str:
     """Ask whether a name that is none of the classes means one of them which has no weight yet; "" where none is near.
 
-    Numbers are near where they are the same in another type: 3 and "3".
+    Numbers are near where they are the same in another type: 3 and "3". Names that differ in a number alone, such as
+    "grade 1" and "grade 3", are those of two classes.
     """
-    others = [str(one) for one in classes if one not in named]
+    without = [str(one) for one in classes if one not in named]
+    others = [one for one in without if one == str(name) or re.sub(r"\d+", "", one) != re.sub(r"\d+", "", str(name))]
     return _checks.did_you_mean(str(name), others) if isinstance(name, str) or str(name) in others else ""
 
 

@@ -3,13 +3,12 @@
 import inspect
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import keras
 import numpy as np
 
 from imgcls import _backend, _checks
@@ -127,10 +126,10 @@ def train(
         alternating_flip: Mirror one half of the images, left to right, in even epochs and the other half in odd ones.
         mixing: "mixup", "cutmix", "both", a `keras.Layer` that is called as `transforms.RandomMix` is, or None: images
             are mixed with each other, and their labels too, during the first 85 % of training.
-        progressive_resizing: Train on images of half the side during the first 40 % of training, of three quarters up
-            to 70 %, and in full size then: six tenths of the pixels. Validation is in full size, and without a budget
-            `patience` counts from there on. The model must take images of any size, as all do that pool their feature
-            map.
+        progressive_resizing: Train on images of about half the side during the first 40 % of training, of three
+            quarters up to 70 %, and in full size then: six to seven tenths of the pixels. Validation is in full size,
+            and without a budget `patience` counts from there on. The model must take images of any size, as all do
+            that pool their feature map.
         class_weight: None, "balanced", or {class: weight}.
         sample_weight: N weights from 0, at least one above it, which multiply those of the classes.
         patience: Stop after so many epochs without a lower `val_loss`, and keep the weights of the best epoch; None
@@ -317,11 +316,8 @@ def train(
             )
             history = loop.run()
             history.quarantined = training.quarantined | ({} if held_out is None else held_out.quarantined)
-            if history.epochs and not history.interrupted:  # then the model has the last weights
-                if stopping:
-                    _say_what_is_kept(history, stopping[0], epochs, first, progress)
-                else:
-                    history.best_epoch = _restored(checked.callbacks)
+            if stopping and history.epochs and not history.interrupted:  # else the model has the last weights
+                _say_what_is_kept(history, stopping[0], epochs, first, progress)
     loop.pass_on()
     return history
 
@@ -382,13 +378,6 @@ def _say_what_is_kept(history: History, stopping: Any, epochs: int, first: int, 
     why = "since no val_loss was a number" if math.isnan(losses[best]) else "whose val_loss was the lowest"
     words = f"the weights of epoch {history.best_epoch} are kept, {why}"
     report.say(f"{early if stopping.stopped_epoch else ''}{words}")
-
-
-def _restored(callbacks: Sequence[Any]) -> int | None:
-    """Return the epoch, from 1, whose weights an early stopping of the user's own has put back; None where none has."""
-    kinds = (one for one in callbacks if isinstance(one, keras.callbacks.EarlyStopping))
-    found = [one.best_epoch + 1 for one in kinds if one.restore_best_weights and one.best_weights is not None]
-    return int(found[-1]) if found else None  # the last one has the last word
 
 
 def _warn_of_short_patience(patience: int) -> None:
