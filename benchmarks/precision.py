@@ -26,10 +26,11 @@ NETWORKS = (
     "speed_cnn:32:64",
     "speed_cnn_wide:32:128",
     "mobilenet_v2:224:16",
-    "mobilenet_v3_small:224:32",
-    "efficientnet_v2_b0:224:16",
     "resnet50:224:8",
-    "convnext_tiny:224:4",
+    "resnet50_v2:224:8",
+    "vgg16:224:4",
+    "inception_v3:299:4",
+    "densenet121:224:8",
 )
 
 

@@ -275,6 +275,7 @@ _ROWS = [
         "Szegedy et al., CVPR 2016",
         "{name}_weights_tf_dim_ordering_tf_kernels_notop.h5",
         ("inception_v3", "InceptionV3", 299, 2048, 21_802_784, 5_711_168_096),
+        bfloat16=True,
         least_size=75,
     ),
     *_rows(
