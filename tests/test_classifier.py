@@ -383,6 +383,7 @@ def test_a_model_written_as_a_class_learns_explains_and_is_loaded(tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_are_numbers():
     given = {
         "seed": np.int64(3),

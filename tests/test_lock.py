@@ -54,22 +54,25 @@ def test_another_process_holds_it_until_it_is_killed(tmp_path):
 
 def test_a_process_that_was_forked_holds_nothing(tmp_path):
     """Such as one of a pool, which lives on when the table is closed."""
-    path, (read, write) = tmp_path / "table", os.pipe()
+    path, (begun, begin), (over, end) = tmp_path / "table", os.pipe(), os.pipe()
     with held(path) as file:
         child = os.fork()
         if not child:
-            os.close(write)
-            os.read(read, 1)  # until the parent is done
+            os.close(end)
+            os.write(begin, b".")
+            os.read(over, 1)  # until the parent is done
             file.write(b"of the child")
             file.close()
             os._exit(0)
+        os.read(begun, 1)
         file.write(b"of the parent")
     try:
         held(path).close()
     finally:
-        os.close(write)
-        os.close(read)
+        os.close(end)
         os.waitpid(child, 0)
+        for one in (begun, begin, over):
+            os.close(one)
     assert path.read_bytes() == b"of the parent"
 
 

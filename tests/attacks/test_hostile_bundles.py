@@ -141,6 +141,7 @@ def in_a_child(tmp_path, *tasks):
     return reports
 
 
+@pytest.mark.slow
 def test_hostile_bundles_are_refused_for_what_they_are_and_flipped_bits_too(tmp_path):
     kinds = [kind for each in hostile.KINDS.values() for kind in each]
     assert len(kinds) == len(set(kinds)) >= 40

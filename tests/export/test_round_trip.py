@@ -132,6 +132,7 @@ print(json.dumps([found, "imgcls" in sys.modules]))
 """
 
 
+@pytest.mark.slow
 def test_keras_files_open_in_a_process_that_never_imports_imgcls(tmp_path):
     from imgcls import trainer
 

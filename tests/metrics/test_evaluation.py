@@ -538,6 +538,7 @@ def test_counts_of_several_labels_are_those_of_their_matrices():
     np.testing.assert_array_equal(_figures.Counts.of(y_true, y_pred, 4), expected)
 
 
+@pytest.mark.slow
 def test_fifty_thousand_classes_are_measured_in_little_memory():
     """A matrix of them has 20 GB. Figures by scikit-learn, which needs none either."""
     classes, count = 50_000, 100

@@ -314,7 +314,7 @@ def test_a_model_that_brings_its_own_rescaling_is_told(digits):
     assert once.history_.advice == []
 
 
-@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("nested", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_pretrained_network_that_gets_other_pixels_is_told(digits, nested):
     """Of `keras.applications`, in the user's own model: MobileNet wants pixels from -1 to 1."""
     backbone = keras.applications.MobileNet(weights=None, include_top=False, input_shape=(32, 32, 3))
@@ -345,7 +345,7 @@ def test_a_pretrained_network_that_gets_other_pixels_is_told(digits, nested):
     assert advice(normalization="symmetric") == []
 
 
-@pytest.mark.parametrize("normalization", ["auto", None])
+@pytest.mark.parametrize("normalization", ["auto", pytest.param(None, marks=pytest.mark.slow)])
 def test_the_form_of_the_tutorials_is_told_once_to_leave_scaling_to_itself(normalization):
     """Of https://keras.io/guides/transfer_learning/: preprocessing by operations, which are no layers."""
     backbone = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(32, 32, 3))

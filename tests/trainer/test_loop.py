@@ -121,6 +121,7 @@ def test_rows_of_a_history_are_as_long_as_it_is():
     assert history.epochs == 3
 
 
+@pytest.mark.slow
 def test_what_callbacks_write_is_the_same_in_a_run_that_goes_on(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(_keeper, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(_keeper, "SAVE_SHARE", 0.0)

@@ -123,7 +123,7 @@ def test_the_classifier_tests_its_own_recipe(digits):
     np.testing.assert_array_equal(curve.losses, again.losses)
 
 
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_pretrained_backbone_is_tested_as_it_is_fine_tuned(digits, tmp_path, own):
     """Against `fit` itself, whose Keras schedule takes the same rates, one batch an epoch."""
     others = Dataset.builtin("digits")[300:]

@@ -79,6 +79,7 @@ def test_a_run_has_each_size_for_its_share(digits):
     assert float(counter.total.numpy()) == 20 * 4 + 15 * 6 + 15 * 8
 
 
+@pytest.mark.slow
 def test_the_model_takes_only_its_own_size_afterwards(digits):
     model = architectures.build("small_resnet", input_shape=(16, 16, 1), num_classes=10)
     trainer.train(model, digits, epochs=2, progressive_resizing=True, verbose=0)

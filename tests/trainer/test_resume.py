@@ -506,6 +506,7 @@ def cropped(seed=None, container=keras.Sequential):
     return container([keras.layers.ZeroPadding2D(2), keras.layers.RandomCrop(8, 8, seed=seed)])
 
 
+@pytest.mark.slow
 def test_a_crop_that_draws_its_seed_goes_on(digits, tmp_path):
     run(digits, augmentation=cropped(), checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
     ends = []
@@ -536,6 +537,7 @@ class Drawing(keras.layers.Layer):
         return images * keras.random.uniform((), 0.5, 1.0, seed=self.generator)
 
 
+@pytest.mark.slow
 def test_a_layer_that_makes_its_variables_when_it_is_first_called_goes_on_and_goes_back(digits, tmp_path):
     truth = run(digits, augmentation=Drawing())
     run(digits, augmentation=Drawing(), checkpoint=tmp_path / "run", callbacks=[Stopper(7)])
