@@ -255,6 +255,8 @@ def test_a_table_that_is_written_anew_may_be_read_by_those_who_might_before(tmp_
     path.chmod(0o600)
     with Answers(path, CLASSES) as answers:
         answers.add([Prediction("dog", 0.875, {"cat": 0.125, "dog": 0.875}, "b")])
+        holding = [one for one in tmp_path.iterdir() if one.stat().st_size]
+        assert {stat.S_IMODE(one.stat().st_mode) for one in holding} == {0o600}  # lines beside it too
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     Predictions(np.array([[0.25, 0.75]], np.float32), classes=CLASSES, ids=["c"]).save(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Self, final
 
 from imgcls._lock import held
-from imgcls._replace import permit_as
+from imgcls._replace import permit_as, replacing
 from imgcls.errors import ConfigurationError, DataError, UnreadableImageError
 from imgcls.predictions._rows import Answer, Rows, check_columns, joined
 
@@ -255,19 +256,17 @@ class Answers:
     def _make_parquet(self) -> None:
         from pyarrow import parquet
 
-        temporary = self.path.with_name(f".{self.path.name}.partial")
         try:
-            with self._journal.open("rb") as lines, parquet.ParquetWriter(temporary, self._schema()) as file:
+            with (
+                replacing(self.path) as whole,
+                self._journal.open("rb") as lines,
+                parquet.ParquetWriter(whole, self._schema()) as file,
+            ):
                 while chunk := list(islice(lines, _ROWS)):
                     file.write_table(self._table(chunk))
-            permit_as(self.path, temporary)
-            temporary.replace(self.path)
             self._journal.unlink()
         except OSError as error:
             raise unwritable(self.path, error) from error
-        finally:
-            with suppress(OSError):
-                temporary.unlink()
 
     def _schema(self) -> Any:
         import pyarrow as pa
@@ -308,8 +307,8 @@ class Answers:
         with parquet.ParquetFile(self.path) as table:
             if table.schema_arrow.names != [_utf8(name) for name in self._rows.columns]:
                 raise self._another("its columns are others")
-            partial = self._journal.with_name(f"{self._journal.name}.partial")
-            with partial.open("w") as lines:
+            with replacing(self._journal) as whole, whole.open("w") as lines:
+                permit_as(self.path, whole, also=stat.S_IWUSR)  # the rows of a private table are private in lines too
                 for chunk in table.iter_batches(_ROWS):
                     for row in chunk.to_pylist():
                         row["id"] = _as_named(row["id"])
@@ -318,7 +317,6 @@ class Answers:
                         model = {"model": row["model"]} if self._rows.model else {}
                         rest = {"error": error, **model} if error else row | {"probabilities": named}
                         lines.write(json.dumps({"id": row["id"]} | rest) + "\n")
-            partial.replace(self._journal)
 
 
 def unwritable(path: Path, error: BaseException | None) -> DataError:
